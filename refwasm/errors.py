@@ -1,0 +1,105 @@
+"""One exception class per outcome that the specification distinguishes.
+
+Every error that bad input can cause is a :class:`WasmError`; its text is the official suite's wording first, then
+details. ``location`` says where: a byte offset (``"at 0x1f"``), ``"3:14"`` (line:column) or empty.
+"""
+
+from __future__ import annotations
+
+
+class WasmError(Exception):
+    """Base class of all outcomes but a normal return.
+
+    ``position`` is a byte offset (binary format) or a token index (text format) for those who can locate it;
+    ``location`` is what a person reads.
+    """
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+        self.location = ""
+        self.context = ""
+
+    def __str__(self) -> str:
+        where = f"{self.location}: " if self.location else ""
+        detail = f" ({self.context})" if self.context else ""
+        return f"{where}{self.message}{detail}"
+
+
+class Malformed(WasmError):
+    """The bytes or characters do not match the grammar of their format (specification, chapters 5 and 6)."""
+
+
+class Invalid(WasmError):
+    """A well-formed module breaks a validation rule (chapter 3).
+
+    ``function`` and ``instruction`` are indices into the module (functions include the imported ones) where the rule
+    concerns an instruction, otherwise None.
+    """
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message, position)
+        self.function: int | None = None
+        self.instruction: int | None = None
+
+
+class Unlinkable(WasmError):
+    """An import is missing or its type does not match (section 4.7.2 "External Typing")."""
+
+
+class Trap(WasmError):
+    """Execution was aborted by the semantics (section 4.6).
+
+    ``backtrace`` lists the active calls, innermost first, as ``(function index, name, position)``.
+    """
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message, position)
+        self.backtrace: list[StackEntry] = []
+
+
+class Exhaustion(Trap):
+    """A resource that the specification lets an implementation run out of: the call stack."""
+
+
+class UncaughtException(WasmError):
+    """A WebAssembly exception left the outermost call (section 4.5 "exception handling").
+
+    ``tag`` is the tag instance, ``payload`` the values it carries, in internal representation.
+    """
+
+    def __init__(self, exception: object, tag: object = None, payload: tuple[object, ...] = ()) -> None:
+        super().__init__("uncaught exception")
+        self.exception = exception
+        self.tag = tag
+        self.payload = payload
+
+
+class ResourceLimit(WasmError):
+    """A limit that refwasm or its user set was reached: fuel, time, memory, locals, nesting."""
+
+
+class Deadlock(ResourceLimit):
+    """Every agent waits and none of them can be woken."""
+
+
+class Crash(WasmError):
+    """Something outside the semantics broke: a worker process died, or an internal invariant did not hold."""
+
+
+class UnsupportedFeature(Invalid):
+    """The module uses a proposal that the chosen feature set leaves out; the message names it."""
+
+
+class StackEntry(tuple[int, str, str]):
+    """One active call in a backtrace: function index, its name or "", and the location of the instruction."""
+
+    __slots__ = ()
+
+    def __new__(cls, index: int, name: str, location: str) -> StackEntry:
+        return super().__new__(cls, (index, name, location))
+
+    def __str__(self) -> str:
+        index, name, location = self
+        return f"func[{index}]" + (f" ${name}" if name else "") + (f" {location}" if location else "")

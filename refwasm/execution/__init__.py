@@ -1,0 +1,1 @@
+"""Execution (specification, chapter 4)."""

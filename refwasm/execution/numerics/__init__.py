@@ -1,0 +1,6 @@
+"""Numerics (specification 4.3): pure functions of a width, shared by every tier."""
+
+from refwasm.execution.numerics.table import OPERATIONS
+from refwasm.execution.numerics.templates import TEMPLATES
+
+__all__ = ["OPERATIONS", "TEMPLATES"]

@@ -1,0 +1,1 @@
+"""Structure (specification, chapter 2): data, frozen, without behaviour."""

@@ -1,0 +1,114 @@
+"""Instructions (specification 2.4): what a row of the table means, and the instruction itself.
+
+**Immediates** (fourth column of :mod:`refwasm.syntax.forms`), one word per operand of an :class:`Instr`:
+
+=============  ==========================================================================
+``block``      a BlockType
+``label`` …    an index: ``label func type table memory global local tag elem data field``
+``labels``     br_table: a tuple of labels, then the default label (one operand each)
+``types``      a tuple of value types (``select t``)
+``heap``       a heap type
+``cast``       br_on_cast: label, source RefType, target RefType (three operands)
+``catches``    a tuple of :class:`Catch`
+``memargN``    a :class:`MemArg`; the access is N bits wide
+``lane``       a lane number (a byte); ``lanes`` a tuple of sixteen
+``i32 … v128`` a constant: unsigned integer or bit pattern
+``count``      a number of elements
+``zero``       a reserved zero byte; no operand
+=============  ==========================================================================
+
+**Types** (fifth column): ``params -> results``; ``at`` stands for the address type of the memory accessed. ``rule``
+means that the type depends on context and is given by a rule in :mod:`refwasm.validation`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from refwasm.syntax.forms import FORMS_BY_FEATURE
+from refwasm.syntax.types import NUM_TYPES, ValType
+
+
+class Form:
+    """One row of the table, parsed. There is one object per row, compared by identity.
+
+    ``params`` and ``results`` are lists of types, or None where the fifth column says ``rule``; for memory
+    instructions they exclude the address, and ``takes_address`` is true. ``width`` is the access width in bytes.
+    """
+
+    __slots__ = ("mnemonic", "prefix", "opcode", "immediates", "feature", "params", "results", "takes_address", "width")
+
+    def __init__(self, mnemonic: str, prefix: int, opcode: int, immediates: str, signature: str, feature: str) -> None:
+        self.mnemonic = mnemonic
+        self.prefix = prefix
+        self.opcode = opcode
+        self.immediates: tuple[str, ...] = tuple(immediates.split())
+        self.feature = feature
+        self.params: list[ValType] | None = None
+        self.results: list[ValType] | None = None
+        self.takes_address = signature.startswith("at")
+        if signature != "rule":
+            before, after = signature.split("->")
+            self.params = [NUM_TYPES[name] for name in before.split() if name != "at"]
+            self.results = [NUM_TYPES[name] for name in after.split()]
+        memargs = [word for word in self.immediates if word.startswith("memarg")]
+        self.width = int(memargs[0].removeprefix("memarg")) // 8 if memargs else 0
+
+    def __repr__(self) -> str:
+        return self.mnemonic
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return form, (self.mnemonic,)
+
+
+class Instr(NamedTuple):
+    """An instruction: its form and its operands. Those without operands are shared objects."""
+
+    form: Form
+    args: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        return " ".join([self.form.mnemonic, *map(repr, self.args)])
+
+
+class MemArg(NamedTuple):
+    """Static part of a memory access: memory index, alignment (exponent of two) and offset in bytes."""
+
+    memory: int
+    align: int
+    offset: int
+
+
+class Catch(NamedTuple):
+    """A handler clause of ``try_table``: kind ("catch", "catch_ref", "catch_all", "catch_all_ref"), tag and label.
+
+    ``tag`` is None for the two ``catch_all`` kinds.
+    """
+
+    kind: str
+    tag: int | None
+    label: int
+
+
+#: Binary codes of the handler clauses (5.4.1).
+CATCH_KINDS: tuple[str, ...] = ("catch", "catch_ref", "catch_all", "catch_all_ref")
+
+#: Forms by mnemonic, in the order of the table.
+FORMS: dict[str, Form] = {
+    row[0]: Form(*row, feature) for feature, rows in FORMS_BY_FEATURE.items() for row in rows
+}
+
+#: Instructions without operands.
+PLAIN: dict[str, Instr] = {name: Instr(f) for name, f in FORMS.items() if f.immediates in ((), ("zero",))}
+
+END = PLAIN["end"]
+
+
+def form(mnemonic: str) -> Form:
+    """The form of that mnemonic; KeyError if there is none."""
+    return FORMS[mnemonic]
+
+
+def instr(mnemonic: str, *args: Any) -> Instr:
+    """Build an instruction from its mnemonic and operands."""
+    return PLAIN[mnemonic] if not args else Instr(FORMS[mnemonic], args)

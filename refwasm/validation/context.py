@@ -1,0 +1,66 @@
+"""Contexts (specification 3.1.1): what is in scope. All types are closed."""
+
+from __future__ import annotations
+
+from refwasm.errors import Invalid, UnsupportedFeature
+from refwasm.syntax.types import DefType, FuncType, GlobalType, MemType, RefType, TableType
+from refwasm.validation.types import TypeSpace
+
+
+class Context:
+    """Index spaces of a module during validation, with look-ups that raise "unknown …"."""
+
+    def __init__(self, features: frozenset[str]) -> None:
+        self.features = features
+        self.space = TypeSpace()
+        self.funcs: list[DefType] = []
+        self.tables: list[TableType] = []
+        self.memories: list[MemType] = []
+        self.globals: list[GlobalType] = []
+        self.tags: list[DefType] = []
+        self.elems: list[RefType] = []
+        self.datas = 0
+        #: Functions that may be referenced by ``ref.func`` in bodies: those mentioned outside of bodies.
+        self.refs: set[int] = set()
+
+    def need(self, feature: str, message: str = "") -> None:
+        """Refuse what the chosen feature set leaves out; ``message`` is the wording of suites that predate it."""
+        if feature not in self.features:
+            prefix = f"{message}: " if message else ""
+            raise UnsupportedFeature(f"{prefix}needs the feature {feature}")
+
+    def func(self, index: int) -> DefType:
+        if index >= len(self.funcs):
+            raise Invalid(f"unknown function {index}")
+        return self.funcs[index]
+
+    def table(self, index: int) -> TableType:
+        if index >= len(self.tables):
+            raise Invalid(f"unknown table {index}")
+        return self.tables[index]
+
+    def memory(self, index: int) -> MemType:
+        if index >= len(self.memories):
+            raise Invalid(f"unknown memory {index}")
+        return self.memories[index]
+
+    def global_(self, index: int) -> GlobalType:
+        if index >= len(self.globals):
+            raise Invalid(f"unknown global {index}")
+        return self.globals[index]
+
+    def tag(self, index: int) -> FuncType:
+        if index >= len(self.tags):
+            raise Invalid(f"unknown tag {index}")
+        composite = self.tags[index].composite
+        assert isinstance(composite, FuncType)
+        return composite
+
+    def elem(self, index: int) -> RefType:
+        if index >= len(self.elems):
+            raise Invalid(f"unknown elem segment {index}")
+        return self.elems[index]
+
+    def data(self, index: int) -> None:
+        if index >= self.datas:
+            raise Invalid(f"unknown data segment {index}")

@@ -1,0 +1,86 @@
+"""Validation of function bodies and constant expressions (specification 3.4.14, 3.5.1): the algorithm's main loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refwasm.errors import Invalid
+from refwasm.syntax.instructions import FORMS
+from refwasm.syntax.modules import Expr
+from refwasm.syntax.types import FuncType, ValType
+from refwasm.validation.context import Context
+from refwasm.validation.instructions import RULES
+from refwasm.validation.matching import is_defaultable
+from refwasm.validation.stacks import Stacks, Types
+
+SideTable = dict[int, Any]
+
+#: Instructions allowed in constant expressions (3.4.15), by the feature that allows them.
+CONSTANT = {
+    FORMS[name]: feature
+    for feature, names in {
+        "mvp": ("i32.const", "i64.const", "f32.const", "f64.const", "global.get", "end"),
+        "simd": ("v128.const",),
+        "reference-types": ("ref.null", "ref.func"),
+        "extended-const": ("i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"),
+        "gc": (
+            "struct.new", "struct.new_default", "array.new", "array.new_default", "array.new_fixed", "ref.i31",
+            "any.convert_extern", "extern.convert_any",
+        ),
+    }.items()
+    for name in names
+}  # fmt: skip
+
+
+def validate_body(context: Context, func_type: FuncType, local_types: list[ValType], body: Expr) -> SideTable:
+    """Check a body; ``local_types`` include the parameters. Returns its side table.
+
+    Raises Invalid, with the index of the instruction.
+    """
+    stacks = Stacks(context, local_types, func_type.results)
+    first_local = len(func_type.params)
+    if not all(map(is_defaultable, set(local_types[first_local:]))):
+        stacks.unset = {i for i in range(first_local, len(local_types)) if not is_defaultable(local_types[i])}
+    return _run(stacks, func_type.results, body)
+
+
+def _run(stacks: Stacks, results: Types, body: Expr) -> SideTable:
+    stacks.open("func", (), results)
+    operands, features = stacks.operands, stacks.context.features
+    rules = RULES
+    pc = 0
+    try:
+        for pc, instr in enumerate(body):
+            form = instr[0]
+            if form.feature not in features:
+                stacks.context.need(form.feature, "unknown operator")
+            rule = rules.get(form)
+            if rule is not None:
+                stacks.pc = pc
+                rule(stacks, instr)
+                continue
+            params: list[ValType] = form.params  # type: ignore[assignment]
+            if params:
+                count = len(params)
+                if len(operands) - count >= stacks.control.height and operands[-count:] == params:
+                    del operands[-count:]
+                else:
+                    stacks.pop_all(params)
+            operands += form.results  # type: ignore[arg-type]
+    except Invalid as error:
+        error.instruction = pc
+        raise
+    return stacks.side
+
+
+def validate_constant(context: Context, expr: Expr, wanted: ValType) -> None:
+    """Check that an expression is constant (Expr_const) and has the type ``wanted``."""
+    for pc, instr in enumerate(expr):
+        feature = CONSTANT.get(instr.form)
+        mutable = instr.form.mnemonic == "global.get" and context.global_(instr.args[0]).mutable
+        if feature is None or mutable:
+            error = Invalid(f"constant expression required: {instr.form.mnemonic} is not constant")
+            error.instruction = pc
+            raise error
+        context.need(feature, "constant expression required")
+    _run(Stacks(context, [], (wanted,)), (wanted,), expr)

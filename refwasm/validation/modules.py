@@ -1,0 +1,332 @@
+"""Validation of modules (specification 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from refwasm.errors import Invalid
+from refwasm.syntax.instructions import FORMS
+from refwasm.syntax.modules import Data, Elem, Export, Expr, Func, Global, Module, Table
+from refwasm.syntax.types import (
+    I32,
+    ArrayType,
+    CompositeType,
+    DefType,
+    ExternType,
+    FuncType,
+    FuncUse,
+    GlobalType,
+    Limits,
+    MemType,
+    RefType,
+    StructType,
+    TableType,
+    TagType,
+    ValType,
+    V128,
+)
+from refwasm.validation.context import Context
+from refwasm.validation.features import ALL
+from refwasm.validation.functions import SideTable, validate_body, validate_constant
+from refwasm.validation.matching import is_defaultable, match_ref_type
+from refwasm.validation.types import TypeSpace
+
+PAGE_LIMITS = {32: (1 << 16, "65536 pages (4GiB)"), 64: (1 << 48, "2^48 pages")}
+TABLE_LIMITS = {32: (1 << 32) - 1, 64: (1 << 64) - 1}
+
+_REF_FUNC = FORMS["ref.func"]
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A valid module and what validation found out: who holds one may trust it.
+
+    ``func_types`` are the types of all functions, imported ones first; ``side_tables`` belong to the module's own.
+    """
+
+    module: Module
+    space: TypeSpace
+    func_types: tuple[DefType, ...]
+    side_tables: tuple[SideTable, ...]
+
+
+def validate(module: Module, features: frozenset[str] = ALL) -> Validated:
+    """Check a module under a feature set. Raises Invalid, located by function and instruction where it can be."""
+    try:
+        return _validate(module, features)
+    except Invalid as error:
+        _locate(error, module)
+        raise
+
+
+def _validate(module: Module, features: frozenset[str]) -> Validated:
+    context = Context(features)
+    for index, rec in enumerate(module.types):
+        with _about(f"type {len(context.space.types)}"):
+            context.space.define(rec)
+            for deftype in context.space.types[-len(rec.subtypes) :] if rec.subtypes else ():
+                _check_type_features(context, deftype.composite)
+            if len(rec.subtypes) != 1 or rec.subtypes[0].supertypes or not rec.subtypes[0].final:
+                context.need("gc")
+    for item in module.imports:
+        with _about(f"import {item.module!r} {item.name!r}"):
+            _add_import(context, item.type)
+    imported_funcs, imported_globals = len(context.funcs), len(context.globals)
+    for index, func in enumerate(module.funcs, imported_funcs):
+        with _in_function(index, None):
+            context.funcs.append(context.space.func(func.type))
+    for tag in module.tags:
+        _add_tag(context, tag)
+    context.refs = _declared_functions(module)
+    for index, glob in enumerate(module.globals, imported_globals):
+        with _about(f"global {index}"):
+            _add_global(context, glob)
+    own_globals = context.globals[imported_globals:]
+    del context.globals[imported_globals:]  # tables see the imported ones only
+    for table in module.tables:
+        with _about(f"table {len(context.tables)}"):
+            _add_table(context, table)
+    context.globals += own_globals
+    for memory in module.memories:
+        with _about(f"memory {len(context.memories)}"):
+            _add_memory(context, memory)
+    context.elems = [context.space.ref(elem.type) for elem in module.elems]
+    context.datas = len(module.datas)
+    for index, elem in enumerate(module.elems):
+        with _about(f"elem segment {index}"):
+            _check_elem(context, elem)
+    for index, data in enumerate(module.datas):
+        with _about(f"data segment {index}"):
+            _check_data(context, data)
+    if module.start is not None:
+        start = context.func(module.start).composite
+        if start != FuncType((), ()):
+            raise Invalid(f"start function: must have type [] -> [], not {start!r}")
+    side_tables = []
+    for index, func in enumerate(module.funcs, imported_funcs):
+        with _in_function(index, func):
+            side_tables.append(_check_func(context, func, index))
+    _check_exports(context, module.exports)
+    return Validated(module, context.space, tuple(context.funcs), tuple(side_tables))
+
+
+# ---- locating errors ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _about(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Invalid as error:
+        error.context = error.context or f"in {what}"
+        raise
+
+
+@contextmanager
+def _in_function(index: int, func: Func | None) -> Iterator[None]:
+    try:
+        yield
+    except Invalid as error:
+        error.function = index
+        if func is not None and error.instruction is not None and error.instruction < len(func.positions):
+            error.position = func.positions[error.instruction]
+        raise
+
+
+def _locate(error: Invalid, module: Module) -> None:
+    if error.position is not None and module.locate is not None:
+        error.location = module.locate(error.position)
+    if error.function is None:
+        return
+    name = module.names.of("func", error.function)
+    error.context = f"in func[{error.function}]" + (f" ${name}" if name else "")
+    own = error.function - sum(isinstance(i.type, FuncUse) for i in module.imports)
+    if error.instruction is not None:
+        mnemonic = module.funcs[own].body[error.instruction].form.mnemonic
+        error.context += f", instruction {error.instruction}: {mnemonic}"
+
+
+# ---- types ----------------------------------------------------------------------------------------------------------
+
+
+def _check_value_features(context: Context, t: object) -> None:
+    if t is V128:
+        context.need("simd")
+    elif isinstance(t, RefType):
+        if isinstance(t.heap, DefType) or not t.nullable:
+            context.need("function-references")
+        elif t.heap == "exn":
+            context.need("exception-handling")
+        elif t.heap not in ("func", "extern"):
+            context.need("gc")
+        else:
+            context.need("reference-types")
+
+
+def _check_type_features(context: Context, t: CompositeType) -> None:
+    if len(context.features) >= len(ALL):
+        return
+    if isinstance(t, (StructType, ArrayType)):
+        context.need("gc")
+        return
+    for valtype in (*t.params, *t.results):
+        _check_value_features(context, valtype)
+    if len(t.results) > 1:
+        context.need("multi-value", "invalid result arity")
+
+
+def _check_limits(size: Limits, bound: int, message: str) -> None:
+    """Rule Limits_ok."""
+    if size.minimum > bound or (size.maximum is not None and size.maximum > bound):
+        raise Invalid(message)
+    if size.maximum is not None and size.minimum > size.maximum:
+        raise Invalid("size minimum must not be greater than maximum")
+
+
+def _add_memory(context: Context, t: MemType) -> None:
+    bound, text = PAGE_LIMITS[t.address.bits]
+    _check_limits(t.limits, bound, f"memory size must be at most {text}")
+    if t.shared:
+        context.need("threads")
+        if t.limits.maximum is None:
+            raise Invalid("shared memory must have maximum")
+    if t.address is not I32:
+        context.need("memory64")
+    if context.memories:
+        context.need("multi-memory", "multiple memories")
+    context.memories.append(t)
+
+
+def _add_table_type(context: Context, t: TableType) -> TableType:
+    closed = context.space.extern(t)
+    assert isinstance(closed, TableType)
+    bound = TABLE_LIMITS[t.address.bits]
+    _check_limits(t.limits, bound, f"table size must be at most {bound}")
+    if t.address is not I32:
+        context.need("memory64")
+    if context.tables:
+        context.need("reference-types", "multiple tables")
+    if t.element != RefType(True, "func"):
+        _check_value_features(context, closed.element)
+    context.tables.append(closed)
+    return closed
+
+
+def _add_tag(context: Context, tag: TagType) -> None:
+    context.need("exception-handling")
+    deftype = context.space.func(tag.type)
+    assert isinstance(deftype.composite, FuncType)
+    if deftype.composite.results:
+        raise Invalid("non-empty tag result type")
+    context.tags.append(deftype)
+
+
+def _add_import(context: Context, t: ExternType) -> None:
+    if isinstance(t, FuncUse):
+        context.funcs.append(context.space.func(t.type))
+    elif isinstance(t, TableType):
+        _add_table_type(context, t)
+    elif isinstance(t, MemType):
+        _add_memory(context, t)
+    elif isinstance(t, GlobalType):
+        if t.mutable:
+            context.need("mutable-globals")
+        _check_value_features(context, context.space.value(t.value))
+        context.globals.append(GlobalType(context.space.value(t.value), t.mutable))
+    else:
+        _add_tag(context, t)
+
+
+# ---- definitions ----------------------------------------------------------------------------------------------------
+
+
+def _add_global(context: Context, glob: Global) -> None:
+    """Rule Global_ok: the initial value may use the globals before it."""
+    value = context.space.value(glob.type.value)
+    _check_value_features(context, value)
+    validate_constant(context, glob.init, value)
+    context.globals.append(GlobalType(value, glob.type.mutable))
+
+
+def _add_table(context: Context, table: Table) -> None:
+    """Rule Table_ok."""
+    t = _add_table_type(context, table.type)
+    if table.init is not None:
+        context.need("function-references")
+        validate_constant(context, table.init, t.element)
+    elif not is_defaultable(t.element):
+        raise Invalid(f"type mismatch: a table of {t.element!r} needs an initial value")
+
+
+def _check_elem(context: Context, elem: Elem) -> None:
+    """Rule Elem_ok."""
+    element = context.space.ref(elem.type)
+    for init in elem.inits:
+        validate_constant(context, init, element)
+    if elem.offset is not None:
+        table = context.table(elem.table)
+        if not match_ref_type(element, table.element):
+            raise Invalid(f"type mismatch: elements of type {element!r} in a table of {table.element!r}")
+        validate_constant(context, elem.offset, table.address)
+    elif elem.mode == "declarative":
+        context.need("reference-types")
+    else:
+        context.need("bulk-memory")
+
+
+def _check_data(context: Context, data: Data) -> None:
+    """Rule Data_ok."""
+    if data.offset is not None:
+        validate_constant(context, data.offset, context.memory(data.memory).address)
+    else:
+        context.need("bulk-memory")
+
+
+def _check_func(context: Context, func: Func, index: int) -> SideTable:
+    """Rule Func_ok."""
+    composite = context.funcs[index].composite
+    assert isinstance(composite, FuncType)
+    local_types: list[ValType] = list(composite.params)
+    for count, t in func.locals:
+        closed = context.space.value(t)
+        _check_value_features(context, closed)
+        local_types += [closed] * count
+    return validate_body(context, composite, local_types, func.body)
+
+
+def _check_exports(context: Context, exports: tuple[Export, ...]) -> None:
+    """Rule Export_ok, and that names are distinct."""
+    find: dict[str, Callable[[int], object]] = {
+        "func": context.func, "table": context.table, "memory": context.memory, "global": context.global_,
+        "tag": context.tag,
+    }  # fmt: skip
+    seen: set[str] = set()
+    for export in exports:
+        with _about(f"export {export.name!r}"):
+            t = find[export.kind](export.index)
+            if export.name in seen:
+                raise Invalid(f"duplicate export name {export.name!r}")
+            if isinstance(t, GlobalType) and t.mutable:
+                context.need("mutable-globals")
+        seen.add(export.name)
+
+
+def _declared_functions(module: Module) -> set[int]:
+    """Functions mentioned in the module outside of bodies and the start function (C.REFS of 3.5.13)."""
+
+    def in_exprs(exprs: Iterable[Expr | None]) -> Iterator[int]:
+        for expr in exprs:
+            for instr in expr or ():
+                if instr.form is _REF_FUNC:
+                    yield instr.args[0]
+
+    declared = {export.index for export in module.exports if export.kind == "func"}
+    declared.update(in_exprs(g.init for g in module.globals))
+    declared.update(in_exprs(t.init for t in module.tables))
+    for elem in module.elems:
+        declared.update(in_exprs(elem.inits))
+        declared.update(in_exprs([elem.offset]))
+    declared.update(in_exprs(d.offset for d in module.datas))
+    return declared
