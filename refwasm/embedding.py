@@ -1,0 +1,185 @@
+"""The embedding interface (specification, appendix "Embedding"): what everything above the core goes through.
+
+Function names follow the appendix. Values are in internal representation (:mod:`refwasm.execution.values`), errors
+are exceptions of :mod:`refwasm.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from refwasm import binary, text
+from refwasm.errors import Malformed, Trap
+from refwasm.execution import instantiation, store
+from refwasm.execution.interpreter import Interpreter, Scheduler
+from refwasm.execution.memory import Memory
+from refwasm.execution.store import (
+    AnyFunc,
+    Extern,
+    FuncInst,
+    GlobalInst,
+    HostFunc,
+    ModuleInst,
+    Settings,
+    Store,
+    TableInst,
+    TagInst,
+)
+from refwasm.execution.values import ArrayInst, ExnInst, HostRef, I31, StructInst, default, is_of_heap
+from refwasm.syntax.modules import Module
+from refwasm.syntax.types import (
+    DefType,
+    ExternType,
+    FuncType,
+    FuncUse,
+    GlobalType,
+    MemType,
+    TableType,
+    TagType,
+    ValType,
+)
+from refwasm.validation import Validated, validate
+from refwasm.validation.features import ALL
+from refwasm.validation.matching import match_extern_type
+from refwasm.validation.types import func_type as canonical_func_type
+
+TIERS: dict[str, Callable[[Store], store.Tier]] = {"interpret": Interpreter}
+
+
+def store_init(settings: Settings | None = None, tier: str = "interpret", seed: int | None = None) -> Store:
+    """A new store. With a ``seed`` it is interleaved: agents take turns that the seed decides."""
+    new = Store(settings, None if seed is None else Scheduler(seed))
+    if tier not in TIERS:
+        raise ValueError(f"unknown tier {tier!r}; there are {', '.join(TIERS)}")
+    new.tier = TIERS[tier](new)
+    return new
+
+
+# ---- modules --------------------------------------------------------------------------------------------------------
+
+
+def module_decode(data: bytes) -> Module:
+    """Bytes of the binary format to a module; raises Malformed."""
+    return binary.decode(data)
+
+
+def module_parse(source: str | bytes) -> Module:
+    """Characters of the text format to a module; raises Malformed."""
+    return text.parse_module(source)
+
+
+def module_load(source: str | bytes) -> Module:
+    """A module in either format, told apart by the magic number."""
+    if isinstance(source, bytes) and source[:4] == binary.modules.MAGIC:
+        return module_decode(source)
+    if isinstance(source, bytes) and (source[:1] == b"\0" or not source):
+        raise Malformed("unexpected end" if not source else "magic header not detected")
+    return module_parse(source)
+
+
+def module_validate(module: Module, features: frozenset[str] = ALL) -> Validated:
+    """Check a module; raises Invalid."""
+    return validate(module, features)
+
+
+def module_instantiate(in_store: Store, validated: Validated, externs: Sequence[Extern]) -> ModuleInst:
+    """Make an instance; raises Unlinkable, Trap, UncaughtException, ResourceLimit."""
+    return instantiation.instantiate(in_store, validated, externs)
+
+
+def module_imports(validated: Validated) -> list[tuple[str, str, ExternType]]:
+    """Module name, name and closed type of each import."""
+    return [(i.module, i.name, validated.space.extern(i.type)) for i in validated.module.imports]
+
+
+def module_exports(validated: Validated) -> list[tuple[str, ExternType]]:
+    """Name and closed type of each export."""
+    module = validated.module
+    spaces: dict[str, list[ExternType]] = {"func": [FuncUse(t) for t in validated.func_types]}
+    for kind, own in (
+        ("table", [t.type for t in module.tables]),
+        ("memory", list(module.memories)),
+        ("global", [g.type for g in module.globals]),
+        ("tag", list(module.tags)),
+    ):
+        wanted = {"table": TableType, "memory": MemType, "global": GlobalType, "tag": TagType}[kind]
+        types = [i.type for i in module.imports if isinstance(i.type, wanted)] + own  # type: ignore[operator]
+        spaces[kind] = [validated.space.extern(t) for t in types]
+    return [(e.name, spaces[e.kind][e.index]) for e in module.exports]
+
+
+def instance_export(instance: ModuleInst, name: str) -> Extern:
+    """What an instance exports under that name; KeyError if nothing."""
+    return instance.exports[name]
+
+
+# ---- functions, tables, memories, globals, tags ---------------------------------------------------------------------
+
+
+def func_alloc(t: FuncType, function: Callable[..., Sequence[Any]], name: str = "") -> HostFunc:
+    """A host function; its type must be closed. ``function`` takes and returns internal values."""
+    return HostFunc(canonical_func_type(t.params, t.results), function, name)
+
+
+def func_type(func: AnyFunc) -> FuncType:
+    """The type of a function."""
+    return func.signature
+
+
+def func_invoke(in_store: Store, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
+    """Call a function. The arguments must have been checked: see :func:`value_has_type`."""
+    return in_store.invoke(func, args)
+
+
+def table_alloc(t: TableType, init: Any) -> TableInst:
+    """A new table of a closed type."""
+    return TableInst(t, init)
+
+
+def mem_alloc(in_store: Store, t: MemType) -> Memory:
+    """A new memory."""
+    return instantiation.allocate_memory(t, in_store)
+
+
+def global_alloc(t: GlobalType, value: Any) -> GlobalInst:
+    """A new global of a closed type."""
+    return GlobalInst(t, value)
+
+
+def tag_alloc(t: FuncType) -> TagInst:
+    """A new tag whose exceptions carry the parameters of a closed type."""
+    return TagInst(canonical_func_type(t.params, ()))
+
+
+def extern_type(item: Extern) -> ExternType:
+    """The external type of an instance."""
+    return store.extern_type(item)
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
+
+
+def val_default(t: ValType) -> Any:
+    """The default value of a type."""
+    return default(t)
+
+
+def value_has_type(value: Any, t: ValType) -> bool:
+    """Whether an internal value is one of a closed type."""
+    if not hasattr(t, "heap"):
+        return isinstance(value, int) and not isinstance(value, I31) and 0 <= value < 1 << t.bits  # type: ignore[union-attr]
+    if value is None:
+        return bool(t.nullable)  # type: ignore[union-attr]
+    if isinstance(value, int) and not isinstance(value, I31):
+        return False
+    return is_of_heap(value, t.heap)  # type: ignore[union-attr]
+
+
+__all__ = [
+    "AnyFunc", "ArrayInst", "DefType", "ExnInst", "Extern", "FuncInst", "GlobalInst", "HostFunc", "HostRef", "I31",
+    "Memory", "ModuleInst", "Settings", "Store", "StructInst", "TableInst", "TagInst", "Trap", "Validated",
+    "extern_type", "func_alloc", "func_invoke", "func_type", "global_alloc", "instance_export", "match_extern_type",
+    "mem_alloc", "module_decode", "module_exports", "module_imports", "module_instantiate", "module_load",
+    "module_parse", "module_validate", "store_init", "table_alloc", "tag_alloc", "val_default", "value_has_type",
+]  # fmt: skip

@@ -1,0 +1,184 @@
+"""What agents in several processes share besides memories: the lock of atomic operations, and the waiters.
+
+A :class:`Domain` is made with the first shared memory of a process, or handed to a worker by its parent. Its lock
+serializes all atomic read-modify-writes, and atomic stores with them (a store in the middle of another's
+read-modify-write would be lost). Waiters are rows of a table in a shared mapping, each with a semaphore of its own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from refwasm.errors import Crash, ResourceLimit
+from refwasm.execution.memory import shared_file
+
+#: Agents that can wait at the same time.
+WAITERS = 64
+
+FREE, WAITING, WOKEN = 0, 1, 2
+# Columns of a waiter's row; row WAITERS holds the counters.
+_STATE, _MEMORY, _ADDRESS, _TICKET, _COLUMNS = 0, 1, 2, 3, 4
+_NEXT_TICKET, _NEXT_IDENTITY = 0, 1
+
+OK, NOT_EQUAL, TIMED_OUT = 0, 1, 2
+
+
+class Domain:
+    """A lock and a waiter table for one family of processes.
+
+    ``acquire`` and ``release`` are the bound methods of the underlying semaphore: calling them directly is several
+    times cheaper than ``with lock``.
+    """
+
+    def __init__(self, start_method: str | None = None) -> None:
+        self.context = multiprocessing.get_context(start_method or default_start_method())
+        self.lock = self.context.Lock()
+        self.semaphores = [self.context.Semaphore(0) for _ in range(WAITERS)]
+        self.fd = shared_file(mmap.PAGESIZE)
+        self._open()
+        self.counters[_NEXT_IDENTITY] = 1
+
+    def _open(self) -> None:
+        self.acquire: Callable[..., bool] = self.lock._semlock.acquire  # type: ignore[attr-defined]
+        self.release: Callable[[], None] = self.lock._semlock.release  # type: ignore[attr-defined]
+        self.table = memoryview(mmap.mmap(self.fd, mmap.PAGESIZE)).cast("Q")  # guarded by lock
+        self.counters = self.table[WAITERS * _COLUMNS :]  # guarded by lock
+        self.broken = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        from multiprocessing.reduction import DupFd
+
+        return {"lock": self.lock, "semaphores": self.semaphores, "fd": DupFd(self.fd)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.lock, self.semaphores = state["lock"], state["semaphores"]
+        self.fd = state["fd"].detach()
+        self._open()
+
+    def __del__(self) -> None:
+        if getattr(self, "fd", -1) >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def new_identity(self) -> int:
+        """A number for a new shared memory."""
+        self.acquire()
+        try:
+            identity = self.counters[_NEXT_IDENTITY]
+            self.counters[_NEXT_IDENTITY] = identity + 1
+            return identity
+        finally:
+            self.release()
+
+    def mark_broken(self, reason: str) -> None:
+        """A process died that may have held the lock: whoever needs it gets ``reason`` as an error, not a hang."""
+        self.broken = reason
+
+        def refuse(*_: object) -> bool:
+            raise Crash(reason)
+
+        self.acquire = refuse
+
+    def wait(self, memory: int, address: int, unchanged: Callable[[], bool], timeout: float | None) -> int:
+        """Sleep until notified (threads proposal, ``memory.atomic.wait``).
+
+        ``unchanged`` is asked under the lock whether the expected value is still there; ``timeout`` is in seconds,
+        None for ever. Returns OK, NOT_EQUAL or TIMED_OUT.
+        """
+        row = self._enlist(memory, address, unchanged)
+        if row is None:
+            return NOT_EQUAL
+        base = row * _COLUMNS
+        semaphore = self.semaphores[row]
+        woken = False
+        try:
+            woken = semaphore.acquire(True, timeout)
+        finally:
+            self.acquire()
+            if self.table[base + _STATE] == WOKEN and not woken:
+                semaphore.acquire(False)  # notified between the time-out and here
+                woken = True
+            self.table[base + _STATE] = FREE
+            self.release()
+        return OK if woken else TIMED_OUT
+
+    def _enlist(self, memory: int, address: int, unchanged: Callable[[], bool]) -> int | None:
+        self.acquire()
+        try:
+            if not unchanged():
+                return None
+            for row in range(WAITERS):
+                base = row * _COLUMNS
+                if self.table[base + _STATE] == FREE:
+                    break
+            else:
+                raise ResourceLimit(f"more than {WAITERS} agents wait at the same time")
+            ticket = self.counters[_NEXT_TICKET]
+            self.counters[_NEXT_TICKET] = ticket + 1
+            self.table[base + _MEMORY], self.table[base + _ADDRESS] = memory, address
+            self.table[base + _TICKET], self.table[base + _STATE] = ticket, WAITING
+            return row
+        finally:
+            self.release()
+
+    def notify(self, memory: int, address: int, count: int) -> int:
+        """Wake up to ``count`` agents that wait at an address, the longest waiting first; how many were woken."""
+        self.acquire()
+        try:
+            table = self.table
+            rows = [
+                row
+                for row in range(WAITERS)
+                if table[row * _COLUMNS + _STATE] == WAITING
+                and table[row * _COLUMNS + _MEMORY] == memory
+                and table[row * _COLUMNS + _ADDRESS] == address
+            ]
+            rows.sort(key=lambda row: table[row * _COLUMNS + _TICKET])
+            for row in rows[:count]:
+                table[row * _COLUMNS + _STATE] = WOKEN
+                self.semaphores[row].release()
+            return min(len(rows), count)
+        finally:
+            self.release()
+
+
+def default_start_method() -> str:
+    """``REFWASM_START_METHOD`` if set, else fork where the system has it: workers start in 3 ms instead of 80."""
+    chosen = os.environ.get("REFWASM_START_METHOD", "")
+    methods = multiprocessing.get_all_start_methods()
+    if chosen:
+        if chosen not in methods:
+            raise ResourceLimit(f"REFWASM_START_METHOD={chosen}: this system has {', '.join(methods)}")
+        return chosen
+    return "fork" if "fork" in methods else "spawn"
+
+
+_domain: Domain | None = None
+_owner = 0
+
+
+def current_domain() -> Domain:
+    """The domain of this process, made when first needed. A forked child does not reuse its parent's."""
+    global _domain, _owner
+    if _domain is None or _owner != os.getpid() or _domain.broken:
+        _domain, _owner = Domain(), os.getpid()
+    return _domain
+
+
+def adopt_domain(domain: Domain) -> None:
+    """Use the domain that the parent handed over."""
+    global _domain, _owner
+    _domain, _owner = domain, os.getpid()
+
+
+def remaining(deadline: float | None, timeout: float | None) -> float | None:
+    """The shorter of a time-out and what is left until a deadline, in seconds."""
+    if deadline is None:
+        return timeout
+    left = max(deadline - time.monotonic(), 0.0)
+    return left if timeout is None else min(left, timeout)

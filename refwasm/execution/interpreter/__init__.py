@@ -1,0 +1,72 @@
+"""The interpreter tier: the definition of what programs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from refwasm.execution.interpreter import (  # noqa: F401  (each registers its meanings)
+    aggregates,
+    atomic,
+    control,
+    exceptions,
+    memory,
+    numeric,
+    references,
+    tables,
+    variables,
+    vector,
+)
+from refwasm.execution.interpreter.agent import Agent
+from refwasm.execution.interpreter.code import Code, code_of
+from refwasm.execution.interpreter.scheduler import Scheduler
+from refwasm.execution.store import FuncInst, ModuleInst, Store
+from refwasm.syntax.modules import Expr
+
+
+class Interpreter:
+    """Executes functions of one store, each call from the host on an agent of its own.
+
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.fuel_consumed = 0
+
+    def agent(self, func: FuncInst, args: Sequence[Any]) -> Agent:
+        """An agent about to call a function."""
+        agent = Agent(self.store)
+        agent.enter(code_of(func), args)
+        return agent
+
+    def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
+        """Call a function and run it to its end."""
+        return self._finish(self.agent(func, args))
+
+    def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
+        """The value of a constant expression."""
+        agent = Agent(self.store)
+        agent.enter(Code(instance, expr, {}), ())
+        return self._finish(agent)[0]
+
+    def _finish(self, agent: Agent) -> list[Any]:
+        scheduler: Scheduler | None = self.store.interleaved
+        if scheduler is None:
+            results = agent.run()
+            if self.store.settings.fuel is not None and agent.fuel is not None:
+                self.store.settings.fuel = agent.fuel
+            assert results is not None
+            return results
+        out: list[list[Any]] = []
+
+        def advance() -> bool:
+            results = scheduler.advance_agent(agent)
+            if results is not None:
+                out.append(results)
+            return results is not None
+
+        scheduler.run_until(scheduler.add(advance, lambda: scheduler.is_ready(agent)))
+        return out[0]
+
+
+__all__ = ["Agent", "Interpreter", "Scheduler"]

@@ -1,0 +1,172 @@
+"""Agents: the explicit state of one thread of WebAssembly execution, and the loop that runs it.
+
+No Python recursion stands for a WebAssembly call, so nesting is bounded by a setting only, every step takes constant
+time, and an agent can stop before any instruction and go on later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from refwasm.errors import ResourceLimit, StackEntry, Trap
+from refwasm.execution.interpreter.code import Code
+from refwasm.execution.interpreter.meaning import Op
+from refwasm.execution.store import Store
+from refwasm.syntax.instructions import Instr
+
+#: Steps between two looks at the clock.
+QUANTUM = 20_000
+#: Entries kept of a backtrace, counted from the innermost call.
+BACKTRACE = 50
+
+
+class Finished(Exception):
+    """The outermost call has returned."""
+
+
+class Paused(Exception):
+    """The agent stopped before an operation that others could observe; ``agent.pending`` tells which."""
+
+
+class Blocked(Exception):
+    """The agent sleeps in ``memory.atomic.wait``; ``agent.pending`` tells where."""
+
+
+class Pending(NamedTuple):
+    """An operation about to happen: the instruction, the memory it works on (None for host calls), the address."""
+
+    instr: Instr
+    memory: Any
+    address: int
+
+
+class Frame(tuple[Op, list[Any], Code]):
+    """What a call saved: where its caller goes on, the caller's locals, and the code that was called.
+
+    Plain tuples are used, since they are made 30 ns faster; this class documents them.
+    """
+
+
+class Agent:
+    """One thread of execution.
+
+    ``stack`` holds the operands of all frames, ``locals`` the innermost frame's locals, ``handlers`` the active
+    ``try_table`` blocks (see :mod:`refwasm.execution.interpreter.exceptions`). ``pc`` is the closure to go on with.
+    ``fuel`` is what is left: every executed instruction but those that only give structure takes one.
+    """
+
+    __slots__ = ("store", "stack", "locals", "frames", "handlers", "pc", "fuel", "deadline", "pending", "wake_at", "woken")
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.stack: list[Any] = []
+        self.locals: list[Any] = []
+        self.frames: list[tuple[Op, list[Any], Code]] = []
+        self.handlers: list[Any] = []
+        self.pc: Op = _finish
+        self.fuel = store.settings.fuel
+        self.deadline = store.settings.deadline
+        self.pending: Pending | None = None
+        self.wake_at: float | None = None
+        self.woken = False
+
+    def enter(self, code: Code, args: Sequence[Any]) -> None:
+        """Prepare the outermost call."""
+        self.frames.append((_finish, self.locals, code))
+        self.locals = [*args, *code.zeros]
+        self.pc = code.entry
+
+    def run(self, steps: int | None = None) -> list[Any] | None:
+        """Run to the end and return the results, or run that many steps and return None if there is more to do.
+
+        Raises Trap with a backtrace, UncaughtException, ResourceLimit; Paused and Blocked in interleaved stores.
+        """
+        try:
+            if steps is not None:
+                return self._step(steps)
+            if self.fuel is None and self.deadline is None:
+                self._run_freely()
+            while True:
+                self._step(self._quantum())
+                self._check_limits()
+        except Finished:
+            return self.stack
+        except Trap as trap:
+            if not trap.backtrace:
+                trap.backtrace = self.backtrace()
+            raise
+
+    def _run_freely(self) -> None:
+        """The hot loop."""
+        stack, op = self.stack, self.pc
+        try:
+            while True:
+                op = op(self, stack)
+        except (Paused, Blocked):
+            raise
+        except BaseException:
+            self.pc = op
+            raise
+
+    def _step(self, steps: int) -> None:
+        """The hot loop, counting."""
+        stack, op = self.stack, self.pc
+        countdown = repeat(None, steps)
+        try:
+            for _ in countdown:
+                op = op(self, stack)
+            self.pc = op
+        except (Paused, Blocked):
+            raise
+        except BaseException:
+            self.pc = op
+            raise
+        finally:
+            if self.fuel is not None:
+                self.fuel -= steps - countdown.__length_hint__()
+
+    def _quantum(self) -> int:
+        return QUANTUM if self.fuel is None else min(QUANTUM, self.fuel)
+
+    def _check_limits(self) -> None:
+        if self.fuel == 0 and self.pc is not _finish:
+            raise ResourceLimit("all fuel consumed")
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise ResourceLimit("time limit exceeded")
+
+    def backtrace(self) -> list[StackEntry]:
+        """The active calls, innermost first; the outermost is kept if entries are left out."""
+        entries: list[StackEntry] = []
+        op, step = self.pc, 0
+        for following, _, code in reversed(self.frames[-BACKTRACE:]):
+            pc = _last_index(code.ops, op) if step == 0 else _first_index(code.ops, op) - 1
+            entries.append(_entry(code, pc))
+            op, step = following, 1
+        return entries
+
+
+def _finish(agent: Agent, stack: list[Any]) -> Any:
+    raise Finished
+
+
+def _last_index(ops: list[Op], op: Op) -> int:
+    return max((i for i, candidate in enumerate(ops) if candidate is op), default=-1)
+
+
+def _first_index(ops: list[Op], op: Op) -> int:
+    return next((i for i, candidate in enumerate(ops) if candidate is op), 0)
+
+
+def _entry(code: Code, pc: int) -> StackEntry:
+    func = code.func
+    if func is None:
+        return StackEntry(-1, "constant expression", "")
+    module = code.instance.module
+    positions = func.func.positions
+    location = ""
+    if module.locate is not None and 0 <= pc < len(positions):
+        location = module.locate(positions[pc])
+    return StackEntry(func.index, module.names.of("func", func.index), location)

@@ -1,0 +1,44 @@
+"""Stops of an agent before what other agents could observe (only in interleaved stores).
+
+A scheduler sees ``agent.pending``, decides who goes on, and calls ``agent.run`` again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refwasm.execution.interpreter.agent import Paused, Pending
+from refwasm.execution.interpreter.meaning import Op
+from refwasm.execution.memory import Memory
+from refwasm.execution.store import HostFunc, Store
+from refwasm.syntax.instructions import Instr, instr
+
+_HOST_CALL = instr("call", 0)
+
+
+def before_access(store: Store, memory: Memory, instruction: Instr, depth: int, op: Op) -> Op:
+    """``op`` with a stop before it if the memory is shared; its address lies ``depth`` below the top of the stack."""
+    if not store.interleaved or not memory.shared:
+        return op
+    arg = instruction.args[0]
+    offset = arg.offset if hasattr(arg, "offset") else 0
+
+    def pause(t: Any, s: list[Any]) -> Any:
+        t.pending = Pending(instruction, memory, s[-1 - depth] + offset if depth < len(s) else 0)
+        t.pc = op
+        raise Paused
+
+    return pause
+
+
+def before_host_call(store: Store, func: HostFunc, op: Op) -> Op:
+    """``op``, which calls the host, with a stop before it."""
+    if not store.interleaved:
+        return op
+
+    def pause(t: Any, s: list[Any]) -> Any:
+        t.pending = Pending(_HOST_CALL, None, 0)
+        t.pc = op
+        raise Paused
+
+    return pause

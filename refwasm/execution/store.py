@@ -1,0 +1,247 @@
+"""Store and instances (specification 4.2). Instances refer to each other directly: an address is an object.
+
+Fields that several agents share are marked "guarded by".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Union
+
+from refwasm.errors import ResourceLimit, Trap
+from refwasm.execution.memory import Memory
+from refwasm.syntax.modules import Expr, Func, Module
+from refwasm.syntax.types import (
+    DefType,
+    ExternType,
+    FuncType,
+    FuncUse,
+    GlobalType,
+    Limits,
+    TableType,
+    TagType,
+)
+from refwasm.validation.functions import SideTable
+
+if TYPE_CHECKING:
+    from refwasm.validation import Validated
+
+#: Tables larger than this are refused (the JavaScript API's limit): an element takes 8 bytes here.
+MAX_TABLE_ELEMENTS = 10_000_000
+
+
+class Settings:
+    """What a user may limit. ``call_depth`` counts nested WebAssembly calls, ``memory_pages`` is the total of one
+    memory, ``fuel`` and ``deadline`` (a ``time.monotonic`` value) belong to each invocation, None means unlimited."""
+
+    __slots__ = ("call_depth", "memory_pages", "fuel", "deadline")
+
+    def __init__(
+        self,
+        call_depth: int = 100_000,
+        memory_pages: int | None = None,
+        fuel: int | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.call_depth = call_depth
+        self.memory_pages = memory_pages
+        self.fuel = fuel
+        self.deadline = deadline
+
+
+class Tier(Protocol):
+    """What executes functions: the interpreter, or the compiler."""
+
+    def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
+        """Call a WebAssembly function; arguments and results in internal representation."""
+
+    def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
+        """The value of a constant expression."""
+
+
+class Store:
+    """All that instances share: settings, the tier that executes, how deep host calls are nested.
+
+    ``interleaved`` is None or a scheduler: then agents stop before every shared-memory access, and it chooses who goes
+    on.
+    """
+
+    __slots__ = ("settings", "tier", "interleaved", "host_depth")
+
+    def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
+        self.settings = settings or Settings()
+        self.interleaved = interleaved
+        self.tier: Tier
+        self.host_depth = 0
+
+    def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
+        """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""
+        if isinstance(func, HostFunc):
+            return list(func.function(*args))
+        return self.tier.invoke(func, args)
+
+
+class FuncInst:
+    """A WebAssembly function of an instance. ``code`` belongs to the tiers: what they made of the body."""
+
+    __slots__ = ("type", "module", "func", "side", "index", "code", "__weakref__")
+
+    def __init__(self, deftype: DefType, module: ModuleInst, func: Func, side: SideTable, index: int) -> None:
+        self.type = deftype
+        self.module = module
+        self.func = func
+        self.side = side
+        self.index = index
+        self.code: Any = None
+
+    @property
+    def signature(self) -> FuncType:
+        """Parameters and results."""
+        composite = self.type.composite
+        assert isinstance(composite, FuncType)
+        return composite
+
+    def __repr__(self) -> str:
+        return f"<function {self.index} {self.signature}>"
+
+
+class HostFunc:
+    """A function of the host's: takes and returns values in internal representation."""
+
+    __slots__ = ("type", "function", "name", "__weakref__")
+
+    def __init__(self, deftype: DefType, function: Callable[..., Sequence[Any]], name: str = "") -> None:
+        self.type = deftype
+        self.function = function
+        self.name = name
+
+    @property
+    def signature(self) -> FuncType:
+        """Parameters and results."""
+        composite = self.type.composite
+        assert isinstance(composite, FuncType)
+        return composite
+
+    def __repr__(self) -> str:
+        return f"<host function {self.name} {self.signature}>"
+
+
+AnyFunc = Union[FuncInst, HostFunc]
+
+
+class TableInst:
+    """A table (4.2.9)."""
+
+    __slots__ = ("type", "elements")
+
+    def __init__(self, t: TableType, init: Any) -> None:
+        if t.limits.minimum > MAX_TABLE_ELEMENTS:
+            raise ResourceLimit(f"table of {t.limits.minimum} elements: at most {MAX_TABLE_ELEMENTS} are supported")
+        self.type = t
+        self.elements: list[Any] = [init] * t.limits.minimum
+
+    def current_type(self) -> TableType:
+        """The type with the present size as its minimum, for import matching."""
+        return TableType(
+            self.type.address, Limits(len(self.elements), self.type.limits.maximum), self.type.element
+        )
+
+    def grow(self, count: int, init: Any) -> int:
+        """Append elements; the old size, or -1 if that is not possible (4.6.9 "Growing tables")."""
+        old = len(self.elements)
+        maximum = self.type.limits.maximum
+        if old + count > min(MAX_TABLE_ELEMENTS, MAX_TABLE_ELEMENTS if maximum is None else maximum):
+            return -1
+        self.elements += [init] * count
+        return old
+
+
+class GlobalInst:
+    """A global (4.2.11)."""
+
+    __slots__ = ("type", "value")
+
+    def __init__(self, t: GlobalType, value: Any) -> None:
+        self.type = t
+        self.value = value
+
+
+class TagInst:
+    """A tag (4.2.7)."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, t: DefType) -> None:
+        self.type = t
+
+    @property
+    def signature(self) -> FuncType:
+        """Its parameters are the payload of an exception."""
+        composite = self.type.composite
+        assert isinstance(composite, FuncType)
+        return composite
+
+
+class ElemInst:
+    """An element segment; dropping it empties it."""
+
+    __slots__ = ("elements",)
+
+    def __init__(self, elements: list[Any]) -> None:
+        self.elements = elements
+
+
+class DataInst:
+    """A data segment; dropping it empties it."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+
+Extern = Union[FuncInst, HostFunc, TableInst, Memory, GlobalInst, TagInst]
+
+
+class ModuleInst:
+    """A module instance (4.2.4)."""
+
+    __slots__ = (
+        "validated", "types", "funcs", "tables", "memories", "globals", "tags", "elems", "datas", "exports", "store",
+        "__weakref__",
+    )  # fmt: skip
+
+    def __init__(self, validated: Validated, store: Store) -> None:
+        self.validated = validated
+        self.store = store
+        self.types: list[DefType] = validated.space.types
+        self.funcs: list[AnyFunc] = []
+        self.tables: list[TableInst] = []
+        self.memories: list[Memory] = []
+        self.globals: list[GlobalInst] = []
+        self.tags: list[TagInst] = []
+        self.elems: list[ElemInst] = []
+        self.datas: list[DataInst] = []
+        self.exports: dict[str, Extern] = {}
+
+    @property
+    def module(self) -> Module:
+        """The module this is an instance of."""
+        return self.validated.module
+
+
+def extern_type(item: Extern) -> ExternType:
+    """The external type of something that could be imported (4.7.2), memories and tables with their present size."""
+    if isinstance(item, (FuncInst, HostFunc)):
+        return FuncUse(item.type)
+    if isinstance(item, (TableInst, Memory)):
+        return item.current_type()
+    if isinstance(item, GlobalInst):
+        return item.type
+    return TagType(item.type)
+
+
+def trap_if(condition: bool, message: str) -> None:
+    """Trap if the condition holds."""
+    if condition:
+        raise Trap(message)

@@ -1,0 +1,84 @@
+"""Values (specification 4.2.1) as Python objects.
+
+i32, i64, f32, f64 and v128 are unsigned integers (floats as bit patterns). The null reference is None whatever its
+type. Other references are a function instance, an :class:`I31`, a :class:`StructInst`, an :class:`ArrayInst`, an
+:class:`ExnInst` or a :class:`HostRef`. Converting between ``any`` and ``extern`` changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refwasm.syntax.types import DefType, HeapType, NumType, StorageType
+from refwasm.validation.matching import match_heap_type
+
+
+class I31(int):
+    """An unboxed scalar reference: 31 bits, unsigned."""
+
+    __slots__ = ()
+
+
+class HostRef:
+    """A reference to something of the host's: what ``externref`` carries."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"HostRef({self.value!r})"
+
+
+class StructInst:
+    """A structure on the heap; ``fields`` are packed where the type says so."""
+
+    __slots__ = ("type", "fields")
+
+    def __init__(self, deftype: DefType, fields: list[Any]) -> None:
+        self.type = deftype
+        self.fields = fields
+
+
+class ArrayInst:
+    """An array on the heap."""
+
+    __slots__ = ("type", "elements")
+
+    def __init__(self, deftype: DefType, elements: list[Any]) -> None:
+        self.type = deftype
+        self.elements = elements
+
+
+class ExnInst:
+    """An exception: its tag instance and its values."""
+
+    __slots__ = ("tag", "payload")
+
+    def __init__(self, tag: object, payload: tuple[Any, ...]) -> None:
+        self.tag = tag
+        self.payload = payload
+
+
+def heap_type_of(value: Any) -> HeapType:
+    """The dynamic heap type of a non-null reference (4.2.1, rule Ref_ok)."""
+    if isinstance(value, I31):
+        return "i31"
+    if isinstance(value, HostRef):
+        return "any"
+    if isinstance(value, ExnInst):
+        return "exn"
+    return value.type  # type: ignore[no-any-return]
+
+
+def is_of_heap(value: Any, heap: HeapType) -> bool:
+    """Whether a non-null reference is of a (closed) heap type. Static types decide between any and extern."""
+    if heap == "extern":
+        return True
+    return match_heap_type(heap_type_of(value), heap)
+
+
+def default(t: StorageType) -> Any:
+    """The default value of a type (4.2.2): zero or null."""
+    return 0 if isinstance(t, NumType) or not hasattr(t, "heap") else None

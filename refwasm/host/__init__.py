@@ -1,0 +1,1 @@
+"""Modules that a guest may import."""
