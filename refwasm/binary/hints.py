@@ -26,7 +26,7 @@ def decode_hints(content: bytes, imported: int, funcs: tuple[Func, ...], starts:
     try:
         for _ in range(r.length()):
             index = r.u32()
-            for _ in range(r.length()):
+            for _ in range(r.u32()):
                 offset = r.u32()
                 size, likely = r.u32(), r.byte()
                 func = funcs[index - imported]

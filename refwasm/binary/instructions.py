@@ -183,7 +183,7 @@ def decode_expr(r: Reader, memo: dict[Any, Instr], positions: list[int] | None =
     while True:
         start = r.pos
         if start >= r.end:
-            r.fail("unexpected end")
+            r.fail("unexpected end of section or function")
         opcode = data[start]
         r.pos = start + 1
         instr = _PLAIN_BY_BYTE[opcode]
@@ -210,7 +210,7 @@ def decode_expr(r: Reader, memo: dict[Any, Instr], positions: list[int] | None =
                 return tuple(body)
         elif instr is _ELSE_INSTR:
             if opened[-1] != _IF:
-                r.fail("misplaced ELSE opcode", start)
+                r.fail("END opcode expected", start)
             opened[-1] = _ELSE
 
 

@@ -214,7 +214,7 @@ class _Decoder:
             r.fail("malformed data segment kind", start)
         memory = r.u32() if flags == 2 else 0
         offset = None if flags == 1 else self.expr()
-        return Data(r.bytes(r.length()), "passive" if flags == 1 else "active", memory, offset)
+        return Data(r.bytes(r.u32()), "passive" if flags == 1 else "active", memory, offset)
 
     def datas(self) -> None:
         self.fields["datas"] = self.r.vector(self.data)
@@ -234,15 +234,15 @@ class _Decoder:
         positions: list[int] = []
         body = decode_expr(r, self.memo, positions)
         if r.pos != end:
-            r.fail("unexpected end of section or function" if r.pos > end else "END opcode expected", r.pos)
-        self.codes.append((local_runs, body, array("I", positions)))
+            r.fail("section size mismatch: the body ends before or after its size", start)
+        self.codes.append((_merged(local_runs), body, array("I", positions)))
 
     def local_run(self) -> tuple[int, ValType]:
         return self.r.u32(), t.val_type(self.r)
 
     def codes_section(self) -> None:
         """The code section (5.5.13); a use of a data index is noted for :meth:`finish`."""
-        for _ in range(self.r.length()):
+        for _ in range(self.r.u32()):
             self.code()
         if "data_count" not in self.fields:
             wanted = {i for i in self.memo.values() if "data" in i.form.immediates}
@@ -254,6 +254,19 @@ class _Decoder:
 
     def expr(self) -> Expr:
         return decode_expr(self.r, self.memo)
+
+
+def _merged(runs: tuple[tuple[int, ValType], ...]) -> tuple[tuple[int, ValType], ...]:
+    """Runs of locals without empty ones, neighbours of one type joined: the shortest form, which encoding gives."""
+    if all(count for count, _ in runs) and all(a[1] != b[1] for a, b in zip(runs, runs[1:])):
+        return runs
+    merged: list[tuple[int, ValType]] = []
+    for count, t in runs:
+        if merged and merged[-1][1] == t:
+            merged[-1] = (merged[-1][0] + count, t)
+        elif count:
+            merged.append((count, t))
+    return tuple(merged)
 
 
 _SECTIONS: dict[int, Callable[[_Decoder], None]] = {

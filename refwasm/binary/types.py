@@ -112,7 +112,7 @@ def composite_type(r: Reader) -> CompositeType:
         return StructType(r.vector(lambda: field_type(r)))
     if code == ARRAY:
         return ArrayType(field_type(r))
-    r.fail("malformed definition type", start)
+    r.fail("integer representation too long" if code & 0x80 else "malformed definition type", start)
 
 
 def sub_type(r: Reader) -> SubType:
@@ -191,7 +191,7 @@ def block_type(r: Reader) -> BlockType:
     """A block type (5.4.1)."""
     start = r.pos
     if start >= r.end:
-        r.fail("unexpected end")
+        r.fail("unexpected end of section or function")
     code = r.data[start]
     if code == EMPTY:
         r.pos += 1

@@ -31,7 +31,7 @@ class Reader:
         """One byte (5.2.1)."""
         pos = self.pos
         if pos >= self.end:
-            self.fail("unexpected end")
+            self.fail("unexpected end of section or function")
         self.pos = pos + 1
         return self.data[pos]
 
@@ -39,7 +39,7 @@ class Reader:
         """``count`` raw bytes."""
         start = self.pos
         if count > self.end - start:
-            self.fail("unexpected end")
+            self.fail("unexpected end of section or function")
         self.pos = start + count
         return self.data[start : self.pos]
 
@@ -101,8 +101,8 @@ class Reader:
             self.fail("malformed UTF-8 encoding", start + error.start)
 
     def vector(self, item: Callable[[], T]) -> tuple[T, ...]:
-        """A vector (5.1.3) of what ``item`` reads."""
-        return tuple([item() for _ in range(self.length())])
+        """A vector (5.1.3) of what ``item`` reads: at least a byte each, so a count too large meets the end soon."""
+        return tuple([item() for _ in range(self.u32())])
 
 
 def encode_unsigned(value: int) -> bytes:

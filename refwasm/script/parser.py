@@ -28,7 +28,7 @@ def parse_script(source: Source) -> list[s.Command]:
     c = Cursor(source)
     with locate_errors(source):
         if c.peek() == "(" and c.tokens[c.i + 1] not in _COMMANDS:
-            return [s.ModuleCommand(0, s.Definition(None, "text", lambda: parse_module(source)))]
+            return [s.ModuleCommand(0, s.Definition(None, "text", lambda bits: parse_module(source, bits)))]
         return _commands(c, END_OF_INPUT)
 
 
@@ -61,16 +61,16 @@ def _definition(c: Cursor, position: int) -> s.Definition:
     name = c.identifier()
     if c.take("binary"):
         raw = c.strings()
-        return s.Definition(name, "binary", lambda: decode(raw))
+        return s.Definition(name, "binary", lambda bits: decode(raw))
     if c.take("quote"):
         text = c.strings()
-        return s.Definition(name, "quote", lambda: parse_module(text))
+        return s.Definition(name, "quote", lambda bits: parse_module(text, bits))
     start = c.i
     source = c.source
 
-    def load() -> Module:
+    def load(address_bits: int) -> Module:
         with locate_errors(source):
-            return ModuleParser(Cursor(source, start)).parse(name)
+            return ModuleParser(Cursor(source, start), address_bits).parse(name)
 
     _skip_to_close(c, position)
     return s.Definition(name, "text", load)

@@ -160,8 +160,11 @@ class Runner:
 
     # -- modules -----------------------------------------------------------------------------------------------------
 
+    def _load(self, definition: s.Definition) -> Any:
+        return definition.load(64 if "memory64" in self.options.features else 32)
+
     def _validated(self, definition: s.Definition) -> e.Validated:
-        module = definition.load()
+        module = self._load(definition)
         validated = e.module_validate(module, self.options.features)
         if self.options.round_trip:
             _check_round_trips(module)
@@ -266,10 +269,10 @@ class Runner:
             results = yield from self.action(scope, subject)
             return f"the results {' '.join(map(show, results)) or 'nothing'}"
         if command.kind.startswith("malformed"):
-            subject.load()
+            self._load(subject)
             return "a well-formed module"
         if command.kind.startswith("invalid"):
-            e.module_validate(subject.load(), self.options.features)
+            e.module_validate(self._load(subject), self.options.features)
             return "a valid module"
         self._instantiate(scope, self._validated(subject))
         return "an instance"

@@ -12,11 +12,14 @@ from refwasm.syntax.modules import Module
 
 @dataclass(frozen=True)
 class Definition:
-    """A module in any of its three spellings. ``load`` decodes or parses it, and may raise Malformed."""
+    """A module in any of its three spellings. ``load`` decodes or parses it, and may raise Malformed.
+
+    Its argument is that of :func:`refwasm.text.parse_module`: how wide addresses may be.
+    """
 
     name: str | None
     kind: str  # "text", "binary" or "quote"
-    load: Callable[[], Module]
+    load: Callable[[int], Module]
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Custom:
 
     name: str
     content: bytes
-    after: int = 0
+    after: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

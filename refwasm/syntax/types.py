@@ -78,7 +78,8 @@ class DefType:
         return self.sub.composite
 
     def __repr__(self) -> str:
-        return f"<{self.sub.composite!r}>" if hasattr(self, "sub") else "<deftype>"
+        """Its kind only: the type may contain itself."""
+        return type(self.composite).__name__.removesuffix("Type").lower() + " type"
 
 
 HeapType = Union[str, int, DefType]

@@ -17,6 +17,7 @@ SECTION_IDS = {
     "type": 1, "import": 2, "func": 3, "table": 4, "memory": 5, "tag": 13, "global": 6, "export": 7, "start": 8,
     "elem": 9, "datacount": 12, "code": 10, "data": 11,
 }  # fmt: skip
+_RANKS = {section: rank for rank, section in enumerate((0, *SECTION_IDS.values()))}
 _BEFORE = {section: before for section, before in zip(SECTION_IDS.values(), (0, *SECTION_IDS.values()))}
 
 
@@ -25,7 +26,16 @@ class Annotations:
 
     def __init__(self, c: Cursor) -> None:
         self.c = c
-        self.func_names: dict[int, str] = {}
+        self.definition_names: dict[tuple[str, int], str] = {}
+        self._used: set[int] = set()
+
+    def definition(self, kind: str, index: int) -> None:
+        """Take the ``(@name …)`` that may follow the keyword and identifier of a definition."""
+        place = self.c.i
+        for tokens in self.c.source.annotations.get(place, ()):
+            if tokens[0] == NAME and len(tokens) > 1:
+                self.definition_names[kind, index] = self._text(tokens[1], place, "@name")
+                self._used.add(place)
 
     def module_annotations(
         self, first: int, starts: list[int], end: int, name: str | None
@@ -46,6 +56,8 @@ class Annotations:
                         self._fail("misplaced @custom annotation", place)
                     customs.append(self._custom(tokens, place))
                 elif tokens[0] == NAME:
+                    if place in self._used:
+                        continue
                     if place != first:
                         self._fail("misplaced @name annotation", place)
                     names += 1
@@ -54,7 +66,7 @@ class Annotations:
                     name = self._text(tokens[1], place, "@name")
                 elif tokens[0] == "(@metadata.code.branch_hint" and place in between:
                     self._fail("@metadata.code.branch_hint annotation: not in a function", place)
-        return customs, name
+        return sorted(customs, key=lambda custom: _RANKS[custom.after]), name
 
     def _fail(self, message: str, place: int) -> None:
         raise Malformed(message, place)
@@ -79,8 +91,10 @@ class Annotations:
         return Custom(name, b"".join(map(string_bytes, rest)), after)
 
     def _placement(self, rest: list[str], place: int) -> tuple[int, list[str]]:
-        if len(rest) < 4 or rest[1] not in ("before", "after") or rest[3] != ")":
+        if rest[1] not in ("before", "after"):
             self._fail("@custom annotation: malformed placement", place)
+        if len(rest) < 4 or rest[3] != ")":
+            self._fail("@custom annotation: malformed section kind", place)
         side, word = rest[1], rest[2]
         if (side, word) == ("before", "first"):
             return 0, rest[4:]
@@ -100,7 +114,7 @@ def branch_hints(c: Cursor, function: int, body: Body) -> list[BranchHint]:
     hints = []
     for place, likely in body.hints:
         index = by_place.get(place, by_place.get(place + 1))
-        if index is None:
+        if index is None or body.instrs[index].form.mnemonic not in ("if", "br_if"):
             raise Malformed("@metadata.code.branch_hint annotation: invalid target", place)
         hints.append(BranchHint(function, index, likely))
     return sorted(hints, key=lambda hint: hint.instruction)

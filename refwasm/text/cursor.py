@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import NoReturn
 
 from refwasm.errors import Malformed
+from refwasm.text.keywords import is_known, is_string
 from refwasm.text.lexer import END_OF_INPUT, Source, string_bytes
 from refwasm.text.numbers import is_nat, parse_nat
 
 #: What messages call the index spaces.
 SPACE_NAMES = {"func": "function", "elem": "elem segment", "data": "data segment"}
+
+
+def unexpected(token: str) -> str:
+    """The message for a token that can't stand where it does."""
+    if token == END_OF_INPUT:
+        return "unexpected end of input"
+    return f"unexpected token {token}" if is_known(token) else f"unknown operator {token}"
 
 
 class Cursor:
@@ -28,8 +36,7 @@ class Cursor:
 
     def unexpected(self) -> NoReturn:
         """The next token can't stand here."""
-        token = self.tokens[self.i]
-        self.fail("unexpected end of input" if token == END_OF_INPUT else f"unexpected token {token}")
+        self.fail(unexpected(self.tokens[self.i]))
 
     def peek(self) -> str:
         """The next token."""
@@ -79,7 +86,7 @@ class Cursor:
     def string(self) -> bytes:
         """Consume a string, as bytes."""
         token = self.tokens[self.i]
-        if token[:1] != '"' or len(token) < 2 or token[-1] != '"':
+        if not is_string(token):
             self.unexpected()
         try:
             value = string_bytes(token)
@@ -109,7 +116,7 @@ class Cursor:
             value = parse_nat(self.tokens[self.i], bits)
         except ValueError as error:
             message = str(error)
-            self.fail(message if message != "unexpected token" else f"unexpected token {self.tokens[self.i]}")
+            self.fail(message if message != "unexpected token" else unexpected(self.tokens[self.i]))
         self.i += 1
         return value
 
@@ -144,6 +151,8 @@ class Cursor:
 def identifier_name(cursor: Cursor, token: str) -> str:
     """The name of an identifier token: ``$x`` or ``$"any string"`` (6.3.5); Malformed if empty."""
     body = token[1:]
+    if body and not is_known(token):
+        cursor.fail(f"unknown operator {token}", cursor.i - 1)
     if body.startswith('"'):
         try:
             body = string_bytes(body).decode("utf-8")
@@ -151,8 +160,6 @@ def identifier_name(cursor: Cursor, token: str) -> str:
             cursor.fail("malformed UTF-8 encoding", cursor.i - 1)
         except ValueError as error:
             cursor.fail(str(error), cursor.i - 1)
-    elif '"' in body or any(c in body for c in ",[]{}"):
-        cursor.fail(f"unknown operator {token}", cursor.i - 1)
     if not body:
         cursor.fail("empty identifier", cursor.i - 1)
     return body
@@ -174,7 +181,7 @@ class Space:
         self.count += 1
         if name is not None:
             if name in self.ids:
-                cursor.fail(f"duplicate {self.kind} {name}")
+                cursor.fail(f"duplicate {self.kind} {name}", cursor.i - 1)
             self.ids[name] = index
         return index
 
@@ -186,7 +193,7 @@ class Space:
         index = self.ids.get(token[1:])
         if index is None:
             cursor.i += 1
-            index = self.ids.get(identifier_name(cursor, token))
+            index = self.ids.get(identifier_name(cursor, token))  # written as $"…"
             if index is None:
                 cursor.fail(f"unknown {SPACE_NAMES.get(self.kind, self.kind)} {token}", cursor.i - 1)
             return index

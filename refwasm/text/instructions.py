@@ -12,8 +12,9 @@ from typing import Any
 from refwasm.syntax.instructions import CATCH_KINDS, FORMS, PLAIN, Catch, Form, Instr, MemArg
 from refwasm.syntax.modules import Expr
 from refwasm.syntax.types import RefType
-from refwasm.text.cursor import Cursor, Space
-from refwasm.text.numbers import parse_float, parse_int, parse_nat
+from refwasm.text.cursor import Cursor, Space, unexpected
+from refwasm.text.keywords import is_known, looks_numeric
+from refwasm.text.numbers import is_nat, parse_float, parse_int, parse_nat
 from refwasm.text.types import TypeSection
 
 HINT = "(@metadata.code.branch_hint"
@@ -142,16 +143,18 @@ def _cast(c: Cursor, b: Body) -> tuple[Any, ...]:
     return label, b.spaces.types.ref(c), b.spaces.types.ref(c)
 
 
+def _number_error(error: ValueError, token: str) -> str:
+    """The message for a number that is out of range, or for a token that is none."""
+    return str(error) if "range" in str(error) else unexpected(token)
+
+
 def _number(parse: Callable[[str, int], int], bits: int) -> Operand:
     def operand(c: Cursor, b: Body) -> tuple[Any, ...]:
         token = c.tokens[c.i]
         try:
             value = parse(token, bits)
         except ValueError as error:
-            message = str(error)
-            if message in ("unexpected token", "unknown operator"):
-                message = f"{message} {token}" if token else "unexpected end of input"
-            c.fail(message)
+            c.fail(_number_error(error, token))
         c.i += 1
         return (value,)
 
@@ -160,20 +163,22 @@ def _number(parse: Callable[[str, int], int], bits: int) -> Operand:
 
 def _lane(c: Cursor, b: Body) -> tuple[Any, ...]:
     token = c.tokens[c.i]
-    if not token[:1].isdigit():
+    if not is_nat(token):
         c.unexpected()
-    value = c.nat(32)
-    if value > 255:
-        c.fail("i8 constant out of range", c.i - 1)
-    return (value,)
+    return (_byte(c),)
+
+
+def _byte(c: Cursor) -> int:
+    token = c.tokens[c.i]
+    if not is_nat(token) or parse_nat(token, 64) > 255:
+        c.fail("i8 constant out of range" if is_known(token) else unexpected(token))
+    return c.nat()
 
 
 def _lanes(c: Cursor, b: Body) -> tuple[Any, ...]:
     start, lanes = c.i, []
-    while c.tokens[c.i][:1].isdigit() or c.tokens[c.i][:1] in ("-", "+"):
-        if not c.tokens[c.i][0].isdigit():
-            c.unexpected()
-        lanes += _lane(c, b)
+    while looks_numeric(c.tokens[c.i]):
+        lanes.append(_byte(c))
     if len(lanes) != 16:
         c.fail("invalid lane length", start)
     return (tuple(lanes),)
@@ -183,24 +188,24 @@ def vector(c: Cursor, lane: Callable[[str, int], int | None] | None = None) -> t
     """Shape and lanes of a vector constant: ``(lane bits, lane, …)``. ``lane`` parses what the script format adds."""
     shape = c.next()
     if shape not in ("i8x16", "i16x8", "i32x4", "i64x2", "f32x4", "f64x2"):
-        c.fail(f"unexpected token {shape}", c.i - 1)
+        c.fail(unexpected(shape), c.i - 1)
     bits, count = map(int, shape[1:].split("x"))
     parse = parse_float if shape[0] == "f" else parse_int
     lanes: list[int | None] = []
+    end = c.i
+    while looks_numeric(c.tokens[end]):
+        end += 1
+    if end - c.i < count and c.tokens[end] not in ("(", ")"):
+        c.fail(unexpected(c.tokens[end]), end)
+    if end - c.i != count:
+        c.fail("wrong number of lane literals")
     for _ in range(count):
         token = c.tokens[c.i]
-        if token == ")" or token[:1] == "(":
-            c.fail("wrong number of lane literals")
         try:
             lanes.append(parse(token, bits) if lane is None else lane(token, bits))
         except ValueError as error:
-            message = str(error)
-            if message in ("unexpected token", "unknown operator"):
-                message = f"{message} {token}" if token else "unexpected end of input"
-            c.fail(message)
+            c.fail(_number_error(error, token))
         c.i += 1
-    if c.tokens[c.i] and c.tokens[c.i][0] in "0123456789+-":
-        c.fail("wrong number of lane literals")
     return (bits, *lanes)
 
 
@@ -225,7 +230,7 @@ def _memarg(width: int) -> Operand:
             offset = _attribute(c, token[7:], 64)
             token = c.tokens[c.i]
         if token.startswith("align="):
-            value = _attribute(c, token[6:], 32)
+            value = _attribute(c, token[6:], 64)
             if value == 0 or value & (value - 1):
                 c.fail("alignment must be a power of two", c.i - 1)
             align = value.bit_length() - 1
@@ -247,7 +252,7 @@ def _attribute(c: Cursor, text: str, bits: int) -> int:
     try:
         value = parse_nat(text, bits)
     except ValueError as error:
-        c.fail(f"{error} {c.tokens[c.i]}")
+        c.fail(_number_error(error, c.tokens[c.i]))
     c.i += 1
     return value
 
@@ -373,7 +378,7 @@ def parse_instrs(c: Cursor, b: Body, single: bool = False) -> None:
                 i = _part_of_if(c, b, i, keyword, opened)
                 continue
             if opened and opened[-1][0] == _AFTER_THEN:
-                c.fail(f"unexpected token {token}", i)
+                c.fail(unexpected(token), i)
             simple = _SIMPLE.get(keyword)
             if simple is not None:
                 opened.append((_FOLDED, simple, i + 1))
@@ -405,9 +410,9 @@ def parse_instrs(c: Cursor, b: Body, single: bool = False) -> None:
                 b.labels.pop()
                 i += 1
                 if tokens[i] != ")":
-                    c.fail(f"unexpected token {tokens[i]}", i)
+                    c.fail(unexpected(tokens[i]), i)
             else:
-                c.fail(f"unexpected token {token}", i)
+                c.fail(unexpected(token), i)
             i += 1
             if single and not opened:
                 c.i = i
@@ -436,16 +441,10 @@ def _plain(c: Cursor, b: Body, mnemonic: str, place: int) -> Instr:
     try:
         parser = _PARSERS[mnemonic]
     except KeyError:
-        if not mnemonic or mnemonic in "()" or mnemonic[0] == '"' and mnemonic.count('"') == 2 and mnemonic[-1] == '"':
+        if mnemonic[:1] == "$":
             c.i = place
-            c.unexpected()
-        if mnemonic in ("then", "else", "end", "param", "result", "local", "type", "export", "import", "catch"):
-            c.fail(f"unexpected token {mnemonic}", place)
-        if mnemonic[0] == "$":
-            c.i = place
-            c.identifier()
-            c.fail(f"unexpected token {mnemonic}", place)
-        c.fail(f"unknown operator {mnemonic}", place)
+            c.identifier()  # it may be malformed itself
+        c.fail(unexpected(mnemonic), place)
     return parser(c, b)
 
 
@@ -491,7 +490,7 @@ def _part_of_if(c: Cursor, b: Body, i: int, keyword: str, opened: list[tuple[int
         b.positions.append(i + 1)
         opened.append((_ELSE_PART, None, place))
     else:
-        c.fail(f"unexpected token {keyword}", i + 1)
+        c.fail(unexpected(keyword), i + 1)
     return i + 2
 
 
@@ -508,7 +507,7 @@ def _structure(c: Cursor, b: Body, token: str, i: int, opened: list[tuple[int, I
     elif token == "end" and state in (_IF, _BLOCK, _ELSE):
         opened.pop()
     else:
-        c.fail(f"unexpected token {token}", i)
+        c.fail(unexpected(token), i)
     b.check_label(c)
     if token == "end":
         b.labels.pop()

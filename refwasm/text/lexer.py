@@ -48,10 +48,15 @@ class Source:
             self.tokens.pop()
         self.tokens.append(END_OF_INPUT)
         for token in vocabulary - {END_OF_INPUT}:
-            if not "!" <= token[0] <= "~" or token in ('"', ";"):
+            if not "!" <= token[0] <= "~" or token == '"':
                 self._refuse(token)
         if any(token.startswith("(@") for token in vocabulary):
             self._take_out_annotations()
+        if ";" in vocabulary and ";" in self.tokens:
+            position = self.tokens.index(";")
+            error = Malformed("unexpected token ;", position)
+            error.location = self.locate(position)
+            raise error
 
     def place(self, position: int) -> tuple[int, int]:
         """Line and column (both from 1) of the token at an index."""
@@ -89,9 +94,13 @@ class Source:
         if token == '"':
             rest = re.match(r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\n\r])*', self._lexed[offset:])
             end = offset + (rest.end() if rest else 1)
+            if self._lexed[offset - 1 : offset] == "$":
+                self._fail("empty identifier", offset)
+            if self._lexed[offset - 2 : offset] == "(@":
+                self._fail("empty annotation id", offset)
             unclosed = end >= len(self._lexed) or self._lexed[end] in "\n\r"
             self._fail("unclosed string" if unclosed else "illegal character", offset)
-        self._fail(f"illegal character {token!r}" if token != ";" else "unexpected token ;", offset)
+        self._fail(f"illegal character {token!r}", offset)
 
     def _blank_nested_comments(self) -> str:
         """The text with nesting comments replaced by blanks; "unclosed comment" if one has no end."""

@@ -38,7 +38,7 @@ from refwasm.syntax.types import (
     ValType,
 )
 from refwasm.text import annotations
-from refwasm.text.cursor import Cursor, Space
+from refwasm.text.cursor import Cursor, Space, unexpected
 from refwasm.text.instructions import Body, Spaces, parse_expr, parse_folded, positions_of
 from refwasm.text.lexer import END_OF_INPUT, Source
 from refwasm.text.types import Named
@@ -52,9 +52,10 @@ _DEFINITIONS = ("func", "table", "memory", "global", "tag")
 class ModuleParser:
     """Parses the fields of one module from a cursor."""
 
-    def __init__(self, c: Cursor) -> None:
+    def __init__(self, c: Cursor, address_bits: int = 64) -> None:
         self.c = c
         self.spaces = Spaces()
+        self.spaces.types.address_bits = address_bits
         self.imports: list[Import] = []
         self.funcs: list[Func] = []
         self.tables: list[Table] = []
@@ -95,7 +96,8 @@ class ModuleParser:
     def _finish(self, name: str | None, customs: list[Custom]) -> Module:
         types = self.spaces.types
         maps = {"type": types.space.names(), **{kind: s.names() for kind, s in self.spaces.by_kind.items()}}
-        maps["func"].update(self.notes.func_names)
+        for (kind, index), text in self.notes.definition_names.items():
+            maps[kind][index] = text
         fields = {index: space.names() for index, space in types.fields.items() if space.ids}
         indirect = {"local": self.local_names, "label": self.label_names, "field": fields}
         names = Names(name, {k: m for k, m in maps.items() if m}, {k: m for k, m in indirect.items() if m})
@@ -126,7 +128,7 @@ class ModuleParser:
             elif keyword in self.spaces.by_kind:
                 self._declare(keyword)
             elif keyword not in _FIELDS:
-                c.fail(f"unexpected token {keyword}", start + 1)
+                c.fail(unexpected(keyword), start + 1)
             fields.append((start, keyword))
             c.i = start
             c.skip_expression()
@@ -138,7 +140,7 @@ class ModuleParser:
         c.expect("(")
         keyword = c.next()
         if keyword not in _DEFINITIONS:
-            c.fail(f"unexpected token {keyword}", c.i - 1)
+            c.fail(unexpected(keyword), c.i - 1)
         self._check_import_order()
         self.spaces[keyword].add(c, c.identifier())
 
@@ -185,6 +187,7 @@ class ModuleParser:
         index = self.next[kind]
         self.next[kind] += 1
         c.identifier()
+        self.notes.definition(kind, index)
         while c.take_open("export"):
             self.exports.append(Export(c.name(), kind, index))
             c.close()
@@ -335,7 +338,7 @@ class ModuleParser:
         c.expect("(")
         kind = c.next()
         if kind not in _DEFINITIONS:
-            c.fail(f"unexpected token {kind}", c.i - 1)
+            c.fail(unexpected(kind), c.i - 1)
         self.exports.append(Export(name, kind, self.spaces[kind].index(c)))
         c.close()
 
@@ -360,7 +363,7 @@ class ModuleParser:
             table, explicit = self.spaces["table"].index(c), True
             c.close()
         elif c.at_index():
-            table, explicit = self.spaces["table"].index(c), True
+            table = self.spaces["table"].index(c)  # as 1.0 wrote it: function indices may follow
         offset = self._offset()
         if c.peek() == "func" or self.spaces.types.at_ref(c):
             element, inits = self._typed_elems()
@@ -451,8 +454,11 @@ class _Locating:
             error.location = self.source.locate(error.position)
 
 
-def parse_module(text: str | bytes | Source) -> Module:
-    """Parse a module: ``(module …)`` or its fields alone (6.6.13). Raises Malformed with line and column."""
+def parse_module(text: str | bytes | Source, address_bits: int = 64) -> Module:
+    """Parse a module: ``(module …)`` or its fields alone (6.6.13). Raises Malformed with line and column.
+
+    ``address_bits`` is 32 for the editions of the text format before memory64, whose limits were 32 bits wide.
+    """
     source = text if isinstance(text, Source) else Source(text)
     with locate_errors(source):
         c = Cursor(source)
@@ -460,7 +466,7 @@ def parse_module(text: str | bytes | Source) -> Module:
         wrapped = c.take_open("module")
         if wrapped:
             name = c.identifier()
-        module = ModuleParser(c).parse(name)
+        module = ModuleParser(c, address_bits).parse(name)
         if wrapped:
             c.close()
         if c.peek() != END_OF_INPUT:

@@ -45,6 +45,7 @@ class TypeSection:
         self.groups: list[RecType] = []
         self.subtypes: list[SubType] = []
         self.fields: dict[int, Space] = {}
+        self.address_bits = 64
         self._by_func_type: dict[FuncType, int] = {}
 
     # -- heap, reference and value types -----------------------------------------------------------------------------
@@ -122,6 +123,8 @@ class TypeSection:
         """Parameters and results (6.4.7)."""
         params = self.params(c)
         results = self.params(c, "result")
+        if c.at_open("param"):
+            c.fail("unexpected token param: parameters come before results", c.i + 1)
         return FuncType(tuple(t for _, t in params), tuple(t for _, t in results)), params
 
     def use(self, c: Cursor) -> tuple[int, list[Named]]:
@@ -259,9 +262,9 @@ class TypeSection:
 
     def limits(self, c: Cursor) -> Limits:
         """Limits (6.4.9)."""
-        minimum = c.nat(64)
+        minimum = c.nat(self.address_bits)
         token = c.peek()
-        return Limits(minimum, c.nat(64) if token[:1].isdigit() else None)
+        return Limits(minimum, c.nat(self.address_bits) if token[:1].isdigit() else None)
 
     def memory(self, c: Cursor) -> MemType:
         """A memory type (6.4.10)."""

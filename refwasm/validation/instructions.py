@@ -395,8 +395,9 @@ def _try_table(v: Stacks, i: Instr) -> None:
         branch = v.branch(target, 0)  # from the height at entry; the payload comes on top
         branches.append(branch._replace(arity=len(types)))
     v.side[v.pc] = tuple(branches)
-    v.open("try_table", params, results)
+    control = v.open("try_table", params, results)
     v.tries += 1
+    control.tries = v.tries  # a branch to its own end meets END_OF_TRY there
 
 
 # ---- references (3.4.6) ---------------------------------------------------------------------------------------------

@@ -264,7 +264,10 @@ def _check_elem(context: Context, elem: Elem) -> None:
     """Rule Elem_ok."""
     element = context.space.ref(elem.type)
     for init in elem.inits:
-        validate_constant(context, init, element)
+        if elem.mode == "active" and elem.type.heap == "func" and len(init) == 2 and init[0].form is _REF_FUNC:
+            context.func(init[0].args[0])  # written as an index, which 1.0 has
+        else:
+            validate_constant(context, init, element)
     if elem.offset is not None:
         table = context.table(elem.table)
         if not match_ref_type(element, table.element):

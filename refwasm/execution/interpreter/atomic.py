@@ -108,7 +108,7 @@ def _atomic_rmw(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
 
 def _atomic_cmpxchg(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    """Compares the whole expected value, so a narrow access never matches a wide one (as the proposal has it)."""
+    """The expected value is wrapped to the width of the access, as the proposal's tests have it."""
     memory, offset, width = _operands(code, instr)
     acquire, release = _lock(memory)
     mask = (1 << 8 * width) - 1
@@ -120,7 +120,7 @@ def _atomic_cmpxchg(code: Code, instr: Instr, pc: int, following: Op) -> Op:
         acquire()
         try:
             old = s[-1] = memory.load(width, address)
-            if old == expected:
+            if old == expected & mask:
                 memory.store(width, address, replacement & mask)
         finally:
             release()

@@ -173,6 +173,17 @@ def _return(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 # ---- calls ----------------------------------------------------------------------------------------------------------
 
 
+#: Calls of functions with more locals than this also look at the locals of all frames together …
+HEAVY = 64
+#: … which may not be more than this, about 100 MB.
+MAX_STACK_LOCALS = 10_000_000
+
+
+def too_many_locals(frames: list[Any]) -> bool:
+    """Whether the frames hold too many locals; looked at now and then only, at depths no recursion can step around."""
+    return len(frames) % 251 == 0 and sum(len(frame[1]) for frame in frames) > MAX_STACK_LOCALS
+
+
 def call_wasm(code: Code, callee: Code, following: Op) -> Op:
     """A closure that calls a WebAssembly function."""
     arity, zeros, limit = callee.arity, callee.zeros, code.store.settings.call_depth
@@ -188,9 +199,11 @@ def call_wasm(code: Code, callee: Code, following: Op) -> Op:
 
         return unary
 
+    heavy = len(zeros) > HEAVY
+
     def op(t: Any, s: list[Any]) -> Any:
         frames = t.frames
-        if len(frames) >= limit:
+        if len(frames) >= limit or heavy and too_many_locals(frames):
             raise Exhaustion(EXHAUSTED)
         frames.append((following, t.locals, callee))
         if arity:
