@@ -6,11 +6,11 @@ are exceptions of :mod:`refwasm.errors`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from refwasm import binary, text
-from refwasm.errors import Malformed, Trap
+from refwasm.errors import Malformed, Trap, Unlinkable
 from refwasm.execution import instantiation, store
 from refwasm.execution.interpreter import Interpreter, Scheduler
 from refwasm.execution.memory import Memory
@@ -83,9 +83,26 @@ def module_validate(module: Module, features: frozenset[str] = ALL) -> Validated
     return validate(module, features)
 
 
-def module_instantiate(in_store: Store, validated: Validated, externs: Sequence[Extern]) -> ModuleInst:
-    """Make an instance; raises Unlinkable, Trap, UncaughtException, ResourceLimit."""
-    return instantiation.instantiate(in_store, validated, externs)
+def module_instantiate(
+    in_store: Store,
+    validated: Validated,
+    externs: Sequence[Extern],
+    prepare: Callable[[ModuleInst], None] | None = None,
+) -> ModuleInst:
+    """Make an instance; raises Unlinkable, Trap, UncaughtException, ResourceLimit. ``prepare`` gets it before its code
+    runs."""
+    return instantiation.instantiate(in_store, validated, externs, prepare)
+
+
+def resolve_imports(validated: Validated, provided: Mapping[str, Mapping[str, Extern]]) -> list[Extern]:
+    """What to instantiate with, found by names; Unlinkable "unknown import" if something is missing."""
+    externs = []
+    for module, name, _ in module_imports(validated):
+        try:
+            externs.append(provided[module][name])
+        except KeyError:
+            raise Unlinkable(f"unknown import {module!r} {name!r}") from None
+    return externs
 
 
 def module_imports(validated: Validated) -> list[tuple[str, str, ExternType]]:
@@ -181,5 +198,5 @@ __all__ = [
     "Memory", "ModuleInst", "Settings", "Store", "StructInst", "TableInst", "TagInst", "Trap", "Validated",
     "extern_type", "func_alloc", "func_invoke", "func_type", "global_alloc", "instance_export", "match_extern_type",
     "mem_alloc", "module_decode", "module_exports", "module_imports", "module_instantiate", "module_load",
-    "module_parse", "module_validate", "store_init", "table_alloc", "tag_alloc", "val_default", "value_has_type",
+    "module_parse", "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc", "val_default", "value_has_type",
 ]  # fmt: skip

@@ -84,6 +84,14 @@ class Deadlock(ResourceLimit):
     """Every agent waits and none of them can be woken."""
 
 
+class Exit(WasmError):
+    """The guest asked to end (WASI ``proc_exit``); ``code`` is its exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
 class Crash(WasmError):
     """Something outside the semantics broke: a worker process died, or an internal invariant did not hold."""
 

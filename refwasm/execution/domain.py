@@ -21,11 +21,15 @@ from refwasm.execution.memory import shared_file
 WAITERS = 64
 
 FREE, WAITING, WOKEN = 0, 1, 2
-# Columns of a waiter's row; row WAITERS holds the counters.
+# Columns of a waiter's row; behind the last row stand the counters.
 _STATE, _MEMORY, _ADDRESS, _TICKET, _COLUMNS = 0, 1, 2, 3, 4
 _NEXT_TICKET, _NEXT_IDENTITY = 0, 1
+#: Words of ``counters`` that a pool of workers uses for the work in hand, see :mod:`refwasm.host.parallel.pool`.
+WORK = slice(2, 8)
 
-OK, NOT_EQUAL, TIMED_OUT = 0, 1, 2
+OK, NOT_EQUAL, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3
+#: How often, in seconds, a sleeping agent asks whether it has been interrupted.
+POLL = 0.05
 
 
 class Domain:
@@ -84,11 +88,15 @@ class Domain:
 
         self.acquire = refuse
 
-    def wait(self, memory: int, address: int, unchanged: Callable[[], bool], timeout: float | None) -> int:
+    def wait(
+        self, memory: int, address: int, unchanged: Callable[[], bool], timeout: float | None,
+        interrupted: Callable[[], bool] | None = None,
+    ) -> int:  # fmt: skip
         """Sleep until notified (threads proposal, ``memory.atomic.wait``).
 
         ``unchanged`` is asked under the lock whether the expected value is still there; ``timeout`` is in seconds,
-        None for ever. Returns OK, NOT_EQUAL or TIMED_OUT.
+        None for ever; ``interrupted`` is asked every POLL seconds whether to give up. Returns OK, NOT_EQUAL, TIMED_OUT
+        or INTERRUPTED.
         """
         row = self._enlist(memory, address, unchanged)
         if row is None:
@@ -97,7 +105,7 @@ class Domain:
         semaphore = self.semaphores[row]
         woken = False
         try:
-            woken = semaphore.acquire(True, timeout)
+            woken = _acquire(semaphore, timeout, interrupted)
         finally:
             self.acquire()
             if self.table[base + _STATE] == WOKEN and not woken:
@@ -105,7 +113,9 @@ class Domain:
                 woken = True
             self.table[base + _STATE] = FREE
             self.release()
-        return OK if woken else TIMED_OUT
+        if woken:
+            return OK
+        return INTERRUPTED if interrupted is not None and interrupted() else TIMED_OUT
 
     def _enlist(self, memory: int, address: int, unchanged: Callable[[], bool]) -> int | None:
         self.acquire()
@@ -147,6 +157,19 @@ class Domain:
             self.release()
 
 
+def _acquire(semaphore: Any, timeout: float | None, interrupted: Callable[[], bool] | None) -> bool:
+    if interrupted is None:
+        return bool(semaphore.acquire(True, timeout))
+    end = None if timeout is None else time.monotonic() + timeout
+    while not interrupted():
+        left = POLL if end is None else min(POLL, end - time.monotonic())
+        if semaphore.acquire(True, max(left, 0.0)):
+            return True
+        if end is not None and time.monotonic() >= end:
+            return False
+    return False
+
+
 def default_start_method() -> str:
     """``REFWASM_START_METHOD`` if set, else fork where the system has it: workers start in 3 ms instead of 80."""
     chosen = os.environ.get("REFWASM_START_METHOD", "")
@@ -174,11 +197,3 @@ def adopt_domain(domain: Domain) -> None:
     """Use the domain that the parent handed over."""
     global _domain, _owner
     _domain, _owner = domain, os.getpid()
-
-
-def remaining(deadline: float | None, timeout: float | None) -> float | None:
-    """The shorter of a time-out and what is left until a deadline, in seconds."""
-    if deadline is None:
-        return timeout
-    left = max(deadline - time.monotonic(), 0.0)
-    return left if timeout is None else min(left, timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from refwasm.errors import Unlinkable
@@ -31,8 +31,16 @@ _CONSTANTS = {FORMS[f"{t}.const"] for t in ("i32", "i64", "f32", "f64", "v128")}
 _REF_FUNC = FORMS["ref.func"]
 
 
-def instantiate(store: Store, validated: Validated, externs: Sequence[Extern]) -> ModuleInst:
+def instantiate(
+    store: Store,
+    validated: Validated,
+    externs: Sequence[Extern],
+    prepare: Callable[[ModuleInst], None] | None = None,
+) -> ModuleInst:
     """Make an instance of a valid module. ``externs`` are its imports in order.
+
+    ``prepare`` gets the instance before any of its code runs: the start function may call host functions that want to
+    know their caller.
 
     Raises Unlinkable; Trap, UncaughtException or ResourceLimit from segments and the start function. As the
     specification says, what active segments wrote before a trap stays written.
@@ -59,6 +67,8 @@ def instantiate(store: Store, validated: Validated, externs: Sequence[Extern]) -
             "global": instance.globals, "tag": instance.tags,
         }[export.kind]  # type: ignore[assignment]  # fmt: skip
         instance.exports[export.name] = space[export.index]
+    if prepare is not None:
+        prepare(instance)
     # 10.-13. Active segments in order, elements before data; then they are dropped, as declarative ones are.
     for elem, elem_inst in zip(module.elems, instance.elems):
         if elem.offset is not None:

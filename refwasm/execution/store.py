@@ -32,9 +32,10 @@ MAX_TABLE_ELEMENTS = 10_000_000
 
 class Settings:
     """What a user may limit. ``call_depth`` counts nested WebAssembly calls, ``memory_pages`` is the total of one
-    memory, ``fuel`` and ``deadline`` (a ``time.monotonic`` value) belong to each invocation, None means unlimited."""
+    memory, ``fuel`` is what all invocations together may still use, ``deadline`` a ``time.monotonic`` value; None means
+    unlimited. ``interrupted`` is asked every few milliseconds whether to stop."""
 
-    __slots__ = ("call_depth", "memory_pages", "fuel", "deadline")
+    __slots__ = ("call_depth", "memory_pages", "fuel", "deadline", "interrupted")
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Settings:
         self.memory_pages = memory_pages
         self.fuel = fuel
         self.deadline = deadline
+        self.interrupted: Callable[[], bool] | None = None
 
 
 class Tier(Protocol):

@@ -171,12 +171,7 @@ class Runner:
         return validated
 
     def _instantiate(self, scope: Scope, validated: e.Validated) -> e.ModuleInst:
-        externs = []
-        for module, name, _ in e.module_imports(validated):
-            try:
-                externs.append(scope.registered[module][name])
-            except KeyError:
-                raise Unlinkable(f"unknown import {module!r} {name!r}") from None
+        externs = e.resolve_imports(validated, scope.registered)
         return e.module_instantiate(self.store, validated, externs)
 
     def module(self, scope: Scope, command: s.ModuleCommand) -> Steps:

@@ -87,7 +87,7 @@ class Agent:
         try:
             if steps is not None:
                 return self._step(steps)
-            if self.fuel is None and self.deadline is None:
+            if self.fuel is None and self.deadline is None and self.store.settings.interrupted is None:
                 self._run_freely()
             while True:
                 self._step(self._quantum())
@@ -136,6 +136,9 @@ class Agent:
             raise ResourceLimit("all fuel consumed")
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise ResourceLimit("time limit exceeded")
+        interrupted = self.store.settings.interrupted
+        if interrupted is not None and interrupted():
+            raise ResourceLimit("interrupted")
 
     def backtrace(self) -> list[StackEntry]:
         """The active calls, innermost first; the outermost is kept if entries are left out."""

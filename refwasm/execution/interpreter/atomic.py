@@ -14,6 +14,9 @@ from refwasm.execution.interpreter.pausing import before_access
 from refwasm.execution.memory import Memory, SharedMemory
 from refwasm.syntax.instructions import FORMS, Instr, MemArg
 
+#: Outcomes of waiting; the last never reaches the guest. (Those of execution.domain, which is slow to import.)
+TIMED_OUT, INTERRUPTED = 2, 3
+
 Modify = Callable[[int, int], int]
 
 #: What the read-modify-write instructions store, of the old value and the operand.
@@ -196,8 +199,12 @@ def _sleep(
     if t.deadline is not None:
         left = max(t.deadline - time.monotonic(), 0.0)
         limit = left if seconds is None else min(left, seconds)
-    outcome = memory.domain.wait(memory.identity, address, lambda: memory.load(width, address) == expected, limit)
-    if outcome == 2 and limit != seconds:
+    interrupted = t.store.settings.interrupted
+    unchanged = lambda: memory.load(width, address) == expected  # noqa: E731
+    outcome = memory.domain.wait(memory.identity, address, unchanged, limit, interrupted)
+    if outcome == INTERRUPTED:
+        raise ResourceLimit("interrupted")
+    if outcome == TIMED_OUT and limit != seconds:
         raise ResourceLimit("time limit exceeded")
     s.append(outcome)
     return following
