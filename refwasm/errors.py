@@ -6,6 +6,8 @@ details. ``location`` says where: a byte offset (``"at 0x1f"``), ``"3:14"`` (lin
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 
 class WasmError(Exception):
     """Base class of all outcomes but a normal return.
@@ -100,14 +102,13 @@ class UnsupportedFeature(Invalid):
     """The module uses a proposal that the chosen feature set leaves out; the message names it."""
 
 
-class StackEntry(tuple[int, str, str]):
+class StackEntry(NamedTuple):
     """One active call in a backtrace: function index, its name or "", and the location of the instruction."""
 
-    __slots__ = ()
-
-    def __new__(cls, index: int, name: str, location: str) -> StackEntry:
-        return super().__new__(cls, (index, name, location))
+    index: int
+    name: str
+    location: str
 
     def __str__(self) -> str:
-        index, name, location = self
-        return f"func[{index}]" + (f" ${name}" if name else "") + (f" {location}" if location else "")
+        name = f" ${self.name}" if self.name else ""
+        return f"func[{self.index}]{name}" + (f" {self.location}" if self.location else "")

@@ -1,0 +1,76 @@
+"""Show a binary module: sections with their offsets, imports, exports, and code with offsets."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from refwasm import embedding as e
+from refwasm.binary import encode
+from refwasm.binary.modules import SECTION_NAMES
+from refwasm.binary.values import Reader
+from refwasm.cli.files import load_valid, naming, read_file
+from refwasm.execution.instantiation import describe
+from refwasm.syntax.modules import Module
+from refwasm.syntax.types import FuncUse
+from refwasm.text.printer import instruction
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help=".wasm, or .wat (which is encoded first)")
+    parser.add_argument("--no-code", action="store_true", help="leave out the code")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print everything."""
+    validated = load_valid(options.file)
+    data = read_file(options.file)
+    if data[:4] != b"\0asm":
+        data = encode(validated.module)
+        with naming(options.file):
+            validated = e.module_validate(e.module_decode(data))
+    for line in _lines(data, validated, not options.no_code):
+        print(line)
+    return 0
+
+
+def _lines(data: bytes, validated: e.Validated, with_code: bool) -> Iterator[str]:
+    yield f"{len(data)} bytes"
+    yield "\nsections:"
+    yield from _sections(data)
+    yield "\nimports:"
+    for module, name, t in e.module_imports(validated):
+        yield f"  {module!r} {name!r}: {describe(t)}"
+    yield "\nexports:"
+    for (name, t), export in zip(e.module_exports(validated), validated.module.exports):
+        yield f"  {name!r}: {describe(t)} (index {export.index})"
+    if with_code:
+        yield from _code(validated)
+
+
+def _sections(data: bytes) -> Iterator[str]:
+    reader = Reader(data, 8)
+    while reader.pos < len(data):
+        start = reader.pos
+        section = reader.byte()
+        size = reader.u32()
+        end = reader.pos + size
+        detail = repr(reader.name()) if section == 0 else ""
+        yield f"  0x{start:06x}  {SECTION_NAMES[section]:<11} {size:>8} bytes  {detail}".rstrip()
+        reader.pos = end
+
+
+def _code(validated: e.Validated) -> Iterator[str]:
+    module: Module = validated.module
+    imported = sum(isinstance(i.type, FuncUse) for i in module.imports)
+    for index, func in enumerate(module.funcs, imported):
+        name = module.names.of("func", index)
+        yield f"\nfunc[{index}]{f' ${name}' if name else ''} {describe(FuncUse(validated.func_types[index]))[5:]}:"
+        for count, t in func.locals:
+            yield f"          local {t!r} × {count}"
+        depth = 0
+        for position, i in zip(func.positions, func.body):
+            mnemonic = i.form.mnemonic
+            depth -= mnemonic in ("end", "else")
+            yield f"  0x{position:06x}  {'  ' * max(depth, 0)}{instruction(i)}"
+            depth += mnemonic == "else" or "block" in i.form.immediates

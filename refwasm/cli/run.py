@@ -1,0 +1,157 @@
+"""Run a program (its _start function), or one function with --invoke. Options stand before FILE: what follows FILE are
+the program's arguments, or the function's.
+
+Exit codes: the program's own; 134 trap, 124 limit reached, 130 interrupted, 70 a worker process died, 1 bad module,
+2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import Any
+
+from refwasm import embedding as e
+from refwasm.cli import UsageError
+from refwasm.cli.files import load_valid, parse_features
+from refwasm.errors import Unlinkable
+from refwasm.execution.memory import PAGE
+from refwasm.host.guest import Guest
+from refwasm.host.parallel import MODULE as PARALLEL
+from refwasm.host.parallel import Context, Limits, Parallel, Policies
+from refwasm.host.parallel.types import DeviceKind, Failure
+from refwasm.host.wasi import preview1
+from refwasm.syntax.types import NumType, ValType
+from refwasm.text.numbers import parse_float, parse_int, print_float, print_int
+
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help=".wasm or .wat")
+    parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="for the program or the function")
+    parser.add_argument("--invoke", metavar="NAME", help="call this exported function and print its results")
+    parser.add_argument("--env", action="append", default=[], metavar="KEY[=VALUE]", help="VALUE defaults to yours")
+    devices = [kind.name.lower().replace("_", "-") for kind in DeviceKind]
+    parser.add_argument("--device", choices=devices, help="what every get_device gives; default: what is asked for")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="of the CPU device")
+    parser.add_argument("--policy", default="", metavar="NAME=VALUE,…", help="memory=, instance=, order=")
+    parser.add_argument("--fuel", type=int, metavar="N", help="stop after N instructions")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after that time")
+    parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
+    parser.add_argument("--features", default="all", help="what the module may use: 1.0, 2.0, 3.0, all, names, -name")
+    parser.add_argument("--stats", action="store_true", help="report on parallel_exec afterwards, on stderr")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Load, link, run."""
+    deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    settings = e.Settings(memory_pages=_pages(options.max_memory), fuel=options.fuel, deadline=deadline)
+    context = _context(options, settings)
+    validated = load_valid(options.file, parse_features(options.features))
+    store = e.store_init(settings)
+    guest = Guest()
+    provided = {
+        preview1.MODULE: _wasi(options, guest, deadline).exports(),
+        PARALLEL: Parallel(guest, context, _report).exports(),
+    }
+    try:
+        externs = e.resolve_imports(validated, provided)
+    except Unlinkable as error:
+        error.location = options.file
+        raise
+    try:
+        instance = e.module_instantiate(store, validated, externs, guest.attach)
+        return _start(store, instance, options)
+    finally:
+        if options.stats:
+            _print_stats(context)
+        context.close()
+
+
+def _pages(text: str | None) -> int | None:
+    """The value of ``--max-memory`` in pages."""
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not number.isdigit() or unit not in _SIZES:
+        raise UsageError(f"--max-memory {text}: write a number, with K, M or G behind it if you like")
+    return int(number) * _SIZES[unit] // PAGE
+
+
+def _context(options: argparse.Namespace, settings: e.Settings) -> Context:
+    if options.workers < 1:
+        raise UsageError("--workers must be at least 1")
+    try:
+        policies = Policies.parse(options.policy)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    device = DeviceKind[options.device.upper().replace("-", "_")] if options.device else None
+    return Context(policies, Limits(workers=options.workers), device, settings)
+
+
+def _wasi(options: argparse.Namespace, guest: Guest, deadline: float | None) -> preview1.Preview1:
+    env: dict[str, str] = {}
+    for text in options.env:
+        key, equals, value = text.partition("=")
+        env[key] = value if equals else os.environ.get(key, "")
+    args = [] if options.invoke else options.args
+    return preview1.Preview1(guest, [options.file, *args], env, deadline)
+
+
+def _start(store: e.Store, instance: e.ModuleInst, options: argparse.Namespace) -> int:
+    name = options.invoke or "_start"
+    function = instance.exports.get(name)
+    if not isinstance(function, (e.FuncInst, e.HostFunc)):
+        functions = [n for n, item in instance.exports.items() if isinstance(item, (e.FuncInst, e.HostFunc))]
+        raise UsageError(
+            f"{options.file} exports no function {name!r}; "
+            f"--invoke one of: {', '.join(functions) or '(it exports no functions)'}"
+        )
+    initialize = instance.exports.get("_initialize")
+    if isinstance(initialize, e.FuncInst):
+        e.func_invoke(store, initialize, [])
+    t = e.func_type(function)
+    args = _arguments(options.args, t.params) if options.invoke else []
+    for value, result in zip(e.func_invoke(store, function, args), t.results):
+        print(_show(value, result))
+    return 0
+
+
+def _arguments(texts: list[str], types: tuple[ValType, ...]) -> list[Any]:
+    if len(texts) != len(types):
+        raise UsageError(f"the function takes {len(types)} arguments ({' '.join(map(repr, types))}), got {len(texts)}")
+    return [_argument(text, t) for text, t in zip(texts, types)]
+
+
+def _argument(text: str, t: ValType) -> int:
+    if not isinstance(t, NumType) or t.bits > 64:
+        raise UsageError(f"an argument of type {t!r} can't be written on the command line")
+    try:
+        return parse_int(text, t.bits) if t.name[0] == "i" else parse_float(text, t.bits)
+    except ValueError:
+        raise UsageError(f"{text!r} is no {t!r}") from None
+
+
+def _show(value: Any, t: ValType) -> str:
+    if isinstance(t, NumType):
+        if t.name[0] == "f":
+            return print_float(value, t.bits)
+        return print_int(value, t.bits) if t.name[0] == "i" else f"0x{value:032x}"
+    return "null" if value is None else repr(value)
+
+
+def _report(failure: Failure) -> None:
+    sys.stdout.flush()
+    print(f"refwasm: {failure}", file=sys.stderr)
+
+
+def _print_stats(context: Context) -> None:
+    for number, done in enumerate(context.runs):
+        shares = ", ".join(f"worker {w}: {n}" for w, n in sorted(done.by_worker.items()))
+        print(
+            f"refwasm: parallel_exec {number}: {done.device.name}, {done.iterations} iterations ({shares}), "
+            f"{done.bytes_copied} bytes copied, {done.seconds * 1e3:.2f} ms",
+            file=sys.stderr,
+        )

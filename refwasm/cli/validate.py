@@ -1,0 +1,50 @@
+"""Check modules of either format; prints one line for each that is bad, and where."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from refwasm.cli import EXIT_BAD
+from refwasm.cli.files import load_valid, parse_features
+from refwasm.errors import ResourceLimit, WasmError
+from refwasm.text.lexer import Source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help=".wasm or .wat; - for standard input")
+    parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Validate every file; the exit code is 1 if any is bad."""
+    features = parse_features(options.features)
+    bad = 0
+    for path in options.files:
+        try:
+            load_valid(path, features)
+        except (WasmError, OSError) as error:
+            bad += 1
+            print(f"refwasm: {_describe(path, error)}", file=sys.stderr)
+    return EXIT_BAD if bad else 0
+
+
+def _describe(path: str, error: WasmError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{path}: {error.strerror}"
+    kind = "" if isinstance(error, ResourceLimit) else f" [{type(error).__name__.lower()}]"
+    return f"{error}{kind}{_excerpt(path, error)}"
+
+
+def _excerpt(path: str, error: WasmError) -> str:
+    """The source line with a caret, for modules in the text format."""
+    if error.position is None or path == "-":
+        return ""
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:4] == b"\0asm":
+        return ""
+    try:
+        return "\n" + "\n".join("    " + line for line in Source(data).excerpt(error.position).splitlines())
+    except WasmError:
+        return ""

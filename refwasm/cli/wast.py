@@ -1,0 +1,99 @@
+"""Run scripts of the official test suite's format (.wast): files, or all below folders.
+
+Prints a line for each file and each failure with its place; the exit code is 1 if anything failed or nothing ran."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from refwasm.cli import EXIT_BAD, UsageError
+from refwasm.cli.files import parse_features
+from refwasm.script.runner import Options, Report
+from refwasm.script.suite import find_scripts, run_scripts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files or folders")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    parser.add_argument("--seed", type=int, default=0, help="of the scheduler, for scripts with threads")
+    parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")
+    parser.add_argument("--round-trip", action="store_true", help="take every module through both formats and back")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run all scripts."""
+    files, left_out = find_scripts(options.paths)
+    if not files:
+        raise UsageError(f"no .wast files in {', '.join(options.paths)}")
+    run_options = Options(
+        seed=options.seed, features=parse_features(options.features), round_trip=options.round_trip
+    )
+    started = time.monotonic()
+    reports = []
+    progress = _Progress(len(files))
+    for report in run_scripts(files, run_options, options.jobs):
+        reports.append(report)
+        progress.clear()
+        if not options.quiet or not report.ok:
+            _print_report(report)
+        progress.show(len(reports), report.file)
+    progress.clear()
+    for folder, reason in left_out.items():
+        print(f"left out: {folder} ({reason})")
+    _print_summary(reports, time.monotonic() - started)
+    if options.json:
+        Path(options.json).write_text(json.dumps(_as_json(reports), indent=1) + "\n", encoding="utf-8")
+    return 0 if all(report.ok for report in reports) else EXIT_BAD
+
+
+class _Progress:
+    """A line that is overwritten, on terminals only."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.on = sys.stderr.isatty()
+
+    def show(self, done: int, name: str) -> None:
+        if self.on:
+            print(f"\r{done}/{self.total} {Path(name).name}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self.on:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _print_report(report: Report) -> None:
+    total = sum(report.commands.values())
+    print(f"{'ok  ' if report.ok else 'FAIL'} {report.file}: {report.passed} of {total}")
+    for failure in report.failures:
+        print(f"     {failure}")
+
+
+def _print_summary(reports: list[Report], seconds: float) -> None:
+    commands = sum((report.commands for report in reports), Counter[str]())
+    assertions = sum(n for kind, n in commands.items() if kind.startswith("assert"))
+    failures = sum(len(report.failures) for report in reports)
+    bad = sum(not report.ok for report in reports)
+    print(
+        f"{len(reports)} files, {sum(commands.values())} commands, {assertions} of them assertions: "
+        f"{failures} failures in {bad} files ({seconds:.1f} s)"
+    )
+
+
+def _as_json(reports: list[Report]) -> list[dict[str, object]]:
+    return [
+        {
+            "file": report.file,
+            "ok": report.ok,
+            "commands": dict(report.commands),
+            "failures": [{"location": f.location, "message": f.message} for f in report.failures],
+        }
+        for report in reports
+    ]

@@ -1,0 +1,60 @@
+"""What devices have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from refwasm import embedding as e
+from refwasm.errors import Crash, ResourceLimit, Trap, UncaughtException, WasmError
+from refwasm.host.parallel.kernels import Kernel
+from refwasm.host.parallel.types import DeviceKind, Errno, ParallelError, Run
+
+
+@dataclass(frozen=True)
+class Job:
+    """A ``parallel_exec``: everything is checked, the buffers are in ``memory``.
+
+    ``pairs`` are the kernel's arguments after the first three; ``fuel`` is for each iteration.
+    """
+
+    kernel: Kernel
+    memory: e.Memory
+    iterations: int
+    block_size: int
+    pairs: tuple[int, ...]
+    deadline: float | None = None
+    fuel: int | None = None
+    call_depth: int = 100_000
+
+    def settings(self) -> e.Settings:
+        """Limits of a kernel instance."""
+        return e.Settings(call_depth=self.call_depth, fuel=self.fuel, deadline=self.deadline)
+
+    def args(self, iteration: int) -> tuple[int, ...]:
+        """The kernel's arguments."""
+        return (iteration, self.iterations, self.block_size, *self.pairs)
+
+
+class Device(Protocol):
+    """Runs jobs."""
+
+    kind: DeviceKind
+
+    def run(self, job: Job, run: Run) -> None:
+        """Run all iterations and return when none is running any more; fills ``run``.
+
+        Raises ParallelError (kernel_trap, resource_limit, invalid_kernel), or Crash if a worker died.
+        """
+
+
+def kernel_error(error: WasmError, iteration: int | None) -> ParallelError:
+    """What the guest is told when a kernel fails; ``iteration`` None means while it was instantiated."""
+    if isinstance(error, Crash):
+        raise error
+    if isinstance(error, ResourceLimit):
+        return ParallelError(Errno.RESOURCE_LIMIT, str(error), iteration)
+    if isinstance(error, (Trap, UncaughtException)):
+        backtrace = tuple(error.backtrace) if isinstance(error, Trap) else ()
+        return ParallelError(Errno.KERNEL_TRAP, error.message, iteration, backtrace)
+    return ParallelError(Errno.INVALID_KERNEL, str(error), iteration)

@@ -1,0 +1,87 @@
+"""What the proposal leaves open, as named choices; and limits.
+
+Every choice here is one that a conforming implementation may make, so a portable program gives the same results under
+all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+MEMORY = ("auto", "alias", "copy", "copy-back")
+INSTANCE = ("fresh", "per-worker", "single")
+ORDER = ("ascending", "descending", "shuffle")
+
+
+@dataclass(frozen=True)
+class Policies:
+    """How kernels run.
+
+    ``memory``: what a kernel's memory is. ``alias``: the caller's shared memory, buffers being regions of it; ``copy``:
+    a memory of the device's own with nothing but the buffers in it; ``copy-back``: the same, and results also return to
+    the region of the last ``write_buffer``; ``auto``: alias where the caller's memory is shared and the kernel's import
+    fits it, else copy-back.
+
+    ``instance``: which iterations share module state (globals, tables, segments). ``fresh``: none; ``per-worker``: those
+    of one worker in one call; ``single``: all, on one worker.
+
+    ``order``: in which order SEQUENTIAL runs iterations; ``seed`` belongs to ``shuffle``.
+    """
+
+    memory: str = "auto"
+    instance: str = "fresh"
+    order: str = "ascending"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("memory", MEMORY), ("instance", INSTANCE), ("order", ORDER)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"policy {name}={getattr(self, name)}: choose from {', '.join(allowed)}")
+
+    def ids(self, count: int) -> Iterable[int]:
+        """Iteration ids in order."""
+        if self.order == "ascending":
+            return range(count)
+        if self.order == "descending":
+            return range(count - 1, -1, -1)
+        ids = list(range(count))
+        random.Random(self.seed).shuffle(ids)
+        return ids
+
+    @classmethod
+    def parse(cls, text: str) -> Policies:
+        """From ``memory=copy,instance=single,order=shuffle:7``; ValueError says what is wrong.
+
+        >>> Policies.parse("order=shuffle:7").seed
+        7
+        """
+        chosen: dict[str, str | int] = {}
+        known = {field.name for field in fields(cls)} - {"seed"}
+        for word in filter(None, text.split(",")):
+            name, equals, value = word.partition("=")
+            if name not in known or not equals:
+                raise ValueError(f"policy {word!r}: write {', '.join(f'{n}=…' for n in sorted(known))}")
+            value, _, seed = value.partition(":")
+            if seed:
+                if name != "order" or not seed.isdigit():
+                    raise ValueError(f"policy {word!r}: only order=shuffle:NUMBER takes a number")
+                chosen["seed"] = int(seed)
+            chosen[name] = value
+        return cls(**chosen)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a guest may take; exceeding any is ``resource_limit``.
+
+    ``seconds`` and ``fuel`` (per iteration) bound one ``parallel_exec``, None leaves them open.
+    """
+
+    buffers: int = 4096
+    buffer_bytes: int = 1 << 30
+    workers: int = os.cpu_count() or 1
+    seconds: float | None = None
+    fuel: int | None = None

@@ -1,0 +1,82 @@
+"""Numbers of the interface: the witx's enumerations, and the error numbers that it leaves open (those are ours)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from refwasm.errors import StackEntry
+
+
+class DeviceKind(IntEnum):
+    """``$device_kind`` of the proposal's present form."""
+
+    SEQUENTIAL = 0
+    CPU = 1
+    DISCRETE_GPU = 2
+    INTEGRATED_GPU = 3
+
+
+class AccessKind(IntEnum):
+    """``$buffer_access_kind``: hints about who reads and writes a buffer."""
+
+    READ = 0
+    WRITE = 1
+    READ_WRITE = 2
+
+
+class Errno(IntEnum):
+    """``$par_errno``. Guests may rely on zero and non-zero only."""
+
+    SUCCESS = 0
+    INVALID_DEVICE = 1
+    INVALID_BUFFER = 2
+    WRONG_DEVICE = 3
+    SIZE_MISMATCH = 4
+    INVALID_KERNEL = 5
+    KERNEL_TRAP = 6
+    RESOURCE_LIMIT = 7
+    UNSUPPORTED = 8
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a call returned an error number.
+
+    For a trap ``iteration`` is the id of the iteration, ``backtrace`` the kernel's calls, innermost first.
+    """
+
+    errno: Errno
+    function: str
+    message: str
+    iteration: int | None = None
+    backtrace: tuple[StackEntry, ...] = ()
+
+    def __str__(self) -> str:
+        where = "" if self.iteration is None else f" in iteration {self.iteration}"
+        calls = "".join(f"\n    at {entry}" for entry in self.backtrace)
+        return f"{self.function}: {self.errno.name.lower()}{where}: {self.message}{calls}"
+
+
+class ParallelError(Exception):
+    """Raised inside the host functions for what becomes an error number."""
+
+    def __init__(
+        self, errno: Errno, message: str, iteration: int | None = None, backtrace: tuple[StackEntry, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.errno = errno
+        self.message = message
+        self.iteration = iteration
+        self.backtrace = backtrace
+
+
+@dataclass
+class Run:
+    """What one ``parallel_exec`` did: the device that ran it, iterations by worker, bytes staged, seconds."""
+
+    device: DeviceKind
+    iterations: int
+    by_worker: dict[int, int] = field(default_factory=dict)
+    bytes_copied: int = 0
+    seconds: float = 0.0
