@@ -102,7 +102,7 @@ def _results(values: Sequence[Any], t: FuncType) -> Any:
     return None if not converted else converted[0] if len(converted) == 1 else converted
 
 
-# ---- what modules import and export -----------------------------------------------------------------------------------
+# ---- what modules import and export ---------------------------------------------------------------------------------
 
 
 class Func:
@@ -250,7 +250,9 @@ class Table:
     'anything'
     """
 
-    def __init__(self, element: str = "funcref", initial: int = 0, maximum: int | None = None, init: Any = None) -> None:
+    def __init__(
+        self, element: str = "funcref", initial: int = 0, maximum: int | None = None, init: Any = None
+    ) -> None:
         t = _type(element)
         if not isinstance(t, RefType):
             raise ValueError(f"a table holds references, not {element}")
@@ -445,8 +447,7 @@ class Instance:
         deadline = None if timeout is None else time.monotonic() + timeout
         self._store = e.store_init(e.Settings(call_depth, memory_pages, fuel, deadline), tier)
         externs = [
-            _extern(imports or {}, module_name, name, t)
-            for module_name, name, t in e.module_imports(module._validated)
+            _extern(imports or {}, module_name, name, t) for module_name, name, t in e.module_imports(module._validated)
         ]
         self._instance = e.module_instantiate(self._store, module._validated, externs)
         self.exports = Exports({name: _wrap(item, self._store) for name, item in self._instance.exports.items()})

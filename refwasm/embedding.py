@@ -26,7 +26,7 @@ from refwasm.execution.store import (
     TableInst,
     TagInst,
 )
-from refwasm.execution.values import ArrayInst, ExnInst, HostRef, I31, StructInst, default, is_of_heap
+from refwasm.execution.values import I31, ArrayInst, ExnInst, HostRef, StructInst, default, is_of_heap
 from refwasm.syntax.modules import Module
 from refwasm.syntax.types import (
     DefType,
@@ -35,6 +35,7 @@ from refwasm.syntax.types import (
     FuncUse,
     GlobalType,
     MemType,
+    NumType,
     TableType,
     TagType,
     ValType,
@@ -121,7 +122,7 @@ def module_exports(validated: Validated) -> list[tuple[str, ExternType]]:
         ("tag", list(module.tags)),
     ):
         wanted = {"table": TableType, "memory": MemType, "global": GlobalType, "tag": TagType}[kind]
-        types = [i.type for i in module.imports if isinstance(i.type, wanted)] + own  # type: ignore[operator]
+        types = [i.type for i in module.imports if isinstance(i.type, wanted)] + own
         spaces[kind] = [validated.space.extern(t) for t in types]
     return [(e.name, spaces[e.kind][e.index]) for e in module.exports]
 
@@ -184,13 +185,12 @@ def val_default(t: ValType) -> Any:
 
 def value_has_type(value: Any, t: ValType) -> bool:
     """Whether an internal value is one of a closed type."""
-    if not hasattr(t, "heap"):
-        return isinstance(value, int) and not isinstance(value, I31) and 0 <= value < 1 << t.bits  # type: ignore[union-attr]
+    if isinstance(t, NumType):
+        return isinstance(value, int) and not isinstance(value, I31) and 0 <= value < 1 << t.bits
     if value is None:
-        return bool(t.nullable)  # type: ignore[union-attr]
-    if isinstance(value, int) and not isinstance(value, I31):
-        return False
-    return is_of_heap(value, t.heap)  # type: ignore[union-attr]
+        return t.nullable
+    references = (FuncInst, HostFunc, I31, StructInst, ArrayInst, ExnInst, HostRef)
+    return isinstance(value, references) and is_of_heap(value, t.heap)
 
 
 __all__ = [
@@ -198,5 +198,6 @@ __all__ = [
     "Memory", "ModuleInst", "Settings", "Store", "StructInst", "TableInst", "TagInst", "Trap", "Validated",
     "extern_type", "func_alloc", "func_invoke", "func_type", "global_alloc", "instance_export", "match_extern_type",
     "mem_alloc", "module_decode", "module_exports", "module_imports", "module_instantiate", "module_load",
-    "module_parse", "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc", "val_default", "value_has_type",
+    "module_parse", "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc",
+    "val_default", "value_has_type",
 ]  # fmt: skip

@@ -105,10 +105,10 @@ class UnsupportedFeature(Invalid):
 class StackEntry(NamedTuple):
     """One active call in a backtrace: function index, its name or "", and the location of the instruction."""
 
-    index: int
+    func: int
     name: str
     location: str
 
     def __str__(self) -> str:
         name = f" ${self.name}" if self.name else ""
-        return f"func[{self.index}]{name}" + (f" {self.location}" if self.location else "")
+        return f"func[{self.func}]{name}" + (f" {self.location}" if self.location else "")

@@ -39,7 +39,9 @@ def decode_hints(content: bytes, imported: int, funcs: tuple[Func, ...], starts:
     return tuple(hints)
 
 
-def encode_hints(hints: tuple[BranchHint, ...], imported: int, funcs: tuple[Func, ...], locals_sizes: list[int]) -> bytes:
+def encode_hints(
+    hints: tuple[BranchHint, ...], imported: int, funcs: tuple[Func, ...], locals_sizes: list[int]
+) -> bytes:
     """The contents of a branch hint section; ``locals_sizes`` are the encoded sizes of the functions' locals."""
     entries: list[bytes] = []
     for index in sorted({hint.function for hint in hints}):

@@ -18,11 +18,11 @@ MEMORY_INDEX_FOLLOWS = 0x40
 
 
 class Operand(NamedTuple):
-    """How one immediate word is read and written; it yields ``count`` operands of the instruction."""
+    """How one immediate word is read and written; it stands for ``yields`` operands of the instruction."""
 
     read: Callable[[Reader], Any]
     write: Callable[..., bytes]
-    count: int = 1
+    yields: int = 1
 
 
 def _memarg(r: Reader) -> MemArg:
@@ -130,7 +130,7 @@ def _decoder(form: Form) -> Decoder:
     operands = [OPERANDS[word] for word in form.immediates]
     if not operands:
         return lambda r, plain=PLAIN[form.mnemonic]: plain  # type: ignore[misc]
-    if len(operands) == 1 and operands[0].count == 1:
+    if len(operands) == 1 and operands[0].yields == 1:
         read = operands[0].read
         return lambda r: Instr(form, (read(r),))
 
@@ -138,9 +138,9 @@ def _decoder(form: Form) -> Decoder:
         args: list[Any] = []
         for operand in operands:
             value = operand.read(r)
-            if operand.count == 1:
+            if operand.yields == 1:
                 args.append(value)
-            elif operand.count > 1:
+            elif operand.yields > 1:
                 args.extend(value)
         return Instr(form, tuple(args)) if args else PLAIN[form.mnemonic]
 
@@ -167,7 +167,6 @@ for _form in FORMS.values():
 _OPENERS = frozenset(f.opcode for f in FORMS.values() if "block" in f.immediates)
 _IF, _ELSE, _END = FORMS["if"].opcode, FORMS["else"].opcode, FORMS["end"].opcode
 _ELSE_INSTR, _END_INSTR = PLAIN["else"], PLAIN["end"]
-
 
 
 def decode_expr(r: Reader, memo: dict[Any, Instr], positions: list[int] | None = None) -> tuple[Instr, ...]:
@@ -237,8 +236,8 @@ class _Encoders(dict[Form, Callable[[tuple[Any, ...]], bytes]]):
         def encode(args: tuple[Any, ...]) -> bytes:
             out, index = [code], 0
             for operand in operands:
-                out.append(operand.write(*args[index : index + operand.count]))
-                index += operand.count
+                out.append(operand.write(*args[index : index + operand.yields]))
+                index += operand.yields
             return b"".join(out)
 
         self[form] = encode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from refwasm.binary import types as t
@@ -258,14 +259,14 @@ class _Decoder:
 
 def _merged(runs: tuple[tuple[int, ValType], ...]) -> tuple[tuple[int, ValType], ...]:
     """Runs of locals without empty ones, neighbours of one type joined: the shortest form, which encoding gives."""
-    if all(count for count, _ in runs) and all(a[1] != b[1] for a, b in zip(runs, runs[1:])):
+    if all(count for count, _ in runs) and all(a[1] != b[1] for a, b in pairwise(runs)):
         return runs
     merged: list[tuple[int, ValType]] = []
-    for count, t in runs:
-        if merged and merged[-1][1] == t:
-            merged[-1] = (merged[-1][0] + count, t)
+    for count, valtype in runs:
+        if merged and merged[-1][1] == valtype:
+            merged[-1] = (merged[-1][0] + count, valtype)
         elif count:
-            merged.append((count, t))
+            merged.append((count, valtype))
     return tuple(merged)
 
 

@@ -7,6 +7,7 @@ Exit codes: 0 success; 1 the module or script is bad; 2 wrong usage; 124 a limit
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -87,10 +88,8 @@ def exit_code(error: WasmError) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    try:
+    with contextlib.suppress(OSError):
         sys.stdout.flush()
-    except OSError:
-        pass
     print(f"refwasm: {message}", file=sys.stderr)
     return code
 

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--invoke", metavar="NAME", help="call this exported function and print its results")
     parser.add_argument("--env", action="append", default=[], metavar="KEY[=VALUE]", help="VALUE defaults to yours")
     devices = [kind.name.lower().replace("_", "-") for kind in DeviceKind]
-    parser.add_argument("--device", choices=devices, help="what every get_device gives; default: what is asked for")
+    parser.add_argument("--device", choices=devices, help="what programs get that ask for a CPU or GPU")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="of the CPU device")
     parser.add_argument("--policy", default="", metavar="NAME=VALUE,…", help="memory=, instance=, order=")
     parser.add_argument("--fuel", type=int, metavar="N", help="stop after N instructions")

@@ -32,9 +32,7 @@ def run(options: argparse.Namespace) -> int:
     files, left_out = find_scripts(options.paths)
     if not files:
         raise UsageError(f"no .wast files in {', '.join(options.paths)}")
-    run_options = Options(
-        seed=options.seed, features=parse_features(options.features), round_trip=options.round_trip
-    )
+    run_options = Options(seed=options.seed, features=parse_features(options.features), round_trip=options.round_trip)
     started = time.monotonic()
     reports = []
     progress = _Progress(len(files))

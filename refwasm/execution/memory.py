@@ -11,8 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from refwasm.errors import ResourceLimit, Trap
 from refwasm.syntax.types import Limits, MemType
@@ -24,7 +23,7 @@ MAX_PAGES = 65536
 Views = tuple["memoryview", ...]
 
 
-def _views(data: memoryview, width: int, code: str) -> Views:
+def _views(data: memoryview, width: int, code: Literal["H", "I", "Q"]) -> Views:
     """Casts of ``data`` that start at each alignment."""
     size = len(data)
     return tuple(data[k : k + max(size - k, 0) // width * width].cast(code) for k in range(width))
@@ -187,15 +186,13 @@ def shared_file(size: int) -> int:
     """
     if sys.platform == "linux":
         fd = os.memfd_create("refwasm", os.MFD_CLOEXEC)
-        make: Callable[[int, int], None] = os.ftruncate
     else:
         import tempfile
 
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
-        make = getattr(os, "posix_fallocate_whole", os.ftruncate)
     try:
-        make(fd, size)
+        os.ftruncate(fd, size)
     except OSError as error:
         os.close(fd)
         raise ResourceLimit(f"shared memory of {size} bytes can't be had: {error}") from None

@@ -144,9 +144,7 @@ class TableInst:
 
     def current_type(self) -> TableType:
         """The type with the present size as its minimum, for import matching."""
-        return TableType(
-            self.type.address, Limits(len(self.elements), self.type.limits.maximum), self.type.element
-        )
+        return TableType(self.type.address, Limits(len(self.elements), self.type.limits.maximum), self.type.element)
 
     def grow(self, count: int, init: Any) -> int:
         """Append elements; the old size, or -1 if that is not possible (4.6.9 "Growing tables")."""

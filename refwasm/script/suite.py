@@ -13,8 +13,7 @@ from refwasm.validation.features import VERSION_1
 
 #: Folders whose scripts were written against an earlier edition, and assert that later features are refused.
 EDITIONS: dict[str, frozenset[str]] = {
-    "proposals/threads": VERSION_1
-    | {"sign-extension", "nontrapping-fptoint", "multi-value", "bulk-memory", "threads"},
+    "proposals/threads": VERSION_1 | {"sign-extension", "nontrapping-fptoint", "multi-value", "bulk-memory", "threads"},
 }
 #: Folders that are left out when a whole tree is run, and why.
 LEFT_OUT: dict[str, str] = {"legacy": "the exception-handling instructions that 3.0 replaced"}

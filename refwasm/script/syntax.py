@@ -112,6 +112,4 @@ class Wait:
     thread: str
 
 
-Command = Union[
-    ModuleCommand, InstanceCommand, Register, Invoke, Get, AssertReturn, AssertFailure, Thread, Wait
-]
+Command = Union[ModuleCommand, InstanceCommand, Register, Invoke, Get, AssertReturn, AssertFailure, Thread, Wait]

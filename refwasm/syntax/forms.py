@@ -9,6 +9,7 @@ the mnemonic: ``select t``, ``ref.test null`` and ``ref.cast null``.
 Sources: specification 3.0, appendix "Index of Instructions"; threads proposal, section "Atomic memory instructions".
 """
 
+# fmt: off
 Row = tuple[str, int, int, str, str]
 
 #: Rows by the proposal that brought them ("mvp": WebAssembly 1.0).

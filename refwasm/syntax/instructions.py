@@ -94,9 +94,7 @@ class Catch(NamedTuple):
 CATCH_KINDS: tuple[str, ...] = ("catch", "catch_ref", "catch_all", "catch_all_ref")
 
 #: Forms by mnemonic, in the order of the table.
-FORMS: dict[str, Form] = {
-    row[0]: Form(*row, feature) for feature, rows in FORMS_BY_FEATURE.items() for row in rows
-}
+FORMS: dict[str, Form] = {row[0]: Form(*row, feature) for feature, rows in FORMS_BY_FEATURE.items() for row in rows}
 
 #: Instructions without operands.
 PLAIN: dict[str, Instr] = {name: Instr(f) for name, f in FORMS.items() if f.immediates in ((), ("zero",))}

@@ -221,10 +221,9 @@ def _memarg(width: int) -> Operand:
     def parse(c: Cursor, b: Body) -> tuple[Any, ...]:
         memory = 0
         token = c.tokens[c.i]
-        if token[:1] == "$" or token[:1].isdigit():
-            if token[:1] == "$" or c.at_index() and not _is_lone_lane(c):
-                memory = b.spaces["memory"].index(c)
-                token = c.tokens[c.i]
+        if token[:1] == "$" or (is_nat(token) and not _is_lone_lane(c)):
+            memory = b.spaces["memory"].index(c)
+            token = c.tokens[c.i]
         offset, align = 0, natural
         if token.startswith("offset="):
             offset = _attribute(c, token[7:], 64)
@@ -349,9 +348,7 @@ class _InstrParsers(dict[str, InstrParser]):
         return parser
 
 
-_PARSERS = _InstrParsers(
-    {"select": _select, "ref.test": _ref_test("ref.test"), "ref.cast": _ref_test("ref.cast")}
-)
+_PARSERS = _InstrParsers({"select": _select, "ref.test": _ref_test("ref.test"), "ref.cast": _ref_test("ref.cast")})
 
 # States of a folded ``if``, and the other things that a closing parenthesis or an ``end`` can close.
 _FOLDED, _FOLDED_BLOCK, _BLOCK, _IF, _CONDITION, _THEN, _AFTER_THEN, _ELSE, _ELSE_PART = range(9)

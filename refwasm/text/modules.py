@@ -25,10 +25,7 @@ from refwasm.syntax.modules import (
     Table,
 )
 from refwasm.syntax.types import (
-    EXTERN_KINDS,
-    FUNCREF,
     ExternType,
-    FuncType,
     FuncUse,
     Limits,
     MemType,
@@ -37,7 +34,7 @@ from refwasm.syntax.types import (
     TagType,
     ValType,
 )
-from refwasm.text import annotations
+from refwasm.text.annotations import Annotations, branch_hints
 from refwasm.text.cursor import Cursor, Space, unexpected
 from refwasm.text.instructions import Body, Spaces, parse_expr, parse_folded, positions_of
 from refwasm.text.lexer import END_OF_INPUT, Source
@@ -71,7 +68,7 @@ class ModuleParser:
         self.label_names: dict[int, dict[int, str]] = {}
         self.next = dict.fromkeys((*_DEFINITIONS, "elem", "data"), 0)
         self.starts: list[int] = []  # token index of each top-level field
-        self.notes = annotations.Annotations(c)
+        self.notes = Annotations(c)
         self._defined: str | None = None  # the first kind defined: imports may not follow
 
     def parse(self, name: str | None = None) -> Module:
@@ -166,8 +163,6 @@ class ModuleParser:
             self.spaces.types.address(c)
             if c.at_open("data"):
                 self.spaces["data"].add(c, None)
-
-
 
     def _skip_ref(self) -> None:
         if self.c.peek() == "(":
@@ -271,7 +266,7 @@ class ModuleParser:
             self.local_names[index] = space.names()
         if body.label_names:
             self.label_names[index] = body.label_names
-        self.branch_hints += annotations.branch_hints(c, index, body)
+        self.branch_hints += branch_hints(c, index, body)
 
     def table(self) -> None:
         c, types = self.c, self.spaces.types

@@ -150,4 +150,4 @@ def print_float(pattern: int, bits: int) -> str:
     decimal = repr(number)
     if len(decimal) <= 10 or bits == 64:
         return decimal.removesuffix(".0") if "e" not in decimal and len(decimal) < 15 else decimal
-    return number.hex()
+    return str(number.hex())

@@ -17,7 +17,6 @@ from refwasm.syntax.types import (
     ExternType,
     FieldType,
     FuncType,
-    FuncUse,
     GlobalType,
     HeapType,
     Limits,

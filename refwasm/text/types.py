@@ -172,7 +172,7 @@ class TypeSection:
         index, params = self.use(c)
         if any(name is not None for name, _ in params):
             c.fail("unexpected token: block parameters have no names", start)
-        if not c.tokens[start + 1] == "type":
+        if c.tokens[start + 1] != "type":
             t = self.subtypes[index].composite
             if t == FuncType((), ()):
                 return EMPTY_BLOCK
@@ -196,7 +196,7 @@ class TypeSection:
         """Parse a ``(type …)`` or ``(rec …)`` field."""
         first = len(self.subtypes)
         if c.take_open("rec"):
-            subtypes = []
+            subtypes: list[SubType] = []
             while c.at_open("type"):
                 subtypes.append(self._type_field(c, first + len(subtypes)))
             c.close()
@@ -258,7 +258,10 @@ class TypeSection:
 
     def address(self, c: Cursor) -> NumType:
         """An optional address type."""
-        return I64 if c.take("i64") else I32 if c.take("i32") else I32
+        if c.take("i64"):
+            return I64
+        c.take("i32")
+        return I32
 
     def limits(self, c: Cursor) -> Limits:
         """Limits (6.4.9)."""

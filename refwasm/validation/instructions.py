@@ -6,7 +6,6 @@ Those with a fixed type have it in the table of forms. The names of SpecTec rule
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from refwasm.errors import Invalid
 from refwasm.syntax.instructions import FORMS, Catch, Form, Instr, MemArg
@@ -784,7 +783,7 @@ def _data_drop(v: Stacks, i: Instr) -> None:
     v.context.data(i.args[0])
 
 
-# ---- vectors (3.4.13): fixed types, but lane numbers to check ---------------------------------------------------------
+# ---- vectors (3.4.13): fixed types, but lane numbers to check -------------------------------------------------------
 
 
 def _lane(i: Instr, lanes: int) -> None:

@@ -11,6 +11,7 @@ from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Data, Elem, Export, Expr, Func, Global, Module, Table
 from refwasm.syntax.types import (
     I32,
+    V128,
     ArrayType,
     CompositeType,
     DefType,
@@ -25,7 +26,6 @@ from refwasm.syntax.types import (
     TableType,
     TagType,
     ValType,
-    V128,
 )
 from refwasm.validation.context import Context
 from refwasm.validation.features import ALL
@@ -63,7 +63,7 @@ def validate(module: Module, features: frozenset[str] = ALL) -> Validated:
 
 def _validate(module: Module, features: frozenset[str]) -> Validated:
     context = Context(features)
-    for index, rec in enumerate(module.types):
+    for rec in module.types:
         with _about(f"type {len(context.space.types)}"):
             context.space.define(rec)
             for deftype in context.space.types[-len(rec.subtypes) :] if rec.subtypes else ():

@@ -25,9 +25,7 @@ from refwasm.syntax.modules import Expr
 
 
 class Interpreter:
-    """Executes functions of one store, each call from the host on an agent of its own.
-
-    """
+    """Executes functions of one store, each call from the host on an agent of its own."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

@@ -58,7 +58,19 @@ class Agent:
     ``fuel`` is what is left: every executed instruction but those that only give structure takes one.
     """
 
-    __slots__ = ("store", "stack", "locals", "frames", "handlers", "pc", "fuel", "deadline", "pending", "wake_at", "woken")
+    __slots__ = (
+        "store",
+        "stack",
+        "locals",
+        "frames",
+        "handlers",
+        "pc",
+        "fuel",
+        "deadline",
+        "pending",
+        "wake_at",
+        "woken",
+    )
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -86,7 +98,8 @@ class Agent:
         """
         try:
             if steps is not None:
-                return self._step(steps)
+                self._step(steps)
+                return None
             if self.fuel is None and self.deadline is None and self.store.settings.interrupted is None:
                 self._run_freely()
             while True:

@@ -153,7 +153,7 @@ def _array_new_fixed(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 def _data_reader(t: StorageType) -> Callable[[bytes, int, int], list[int]]:
     """Reads ``count`` elements of a numeric type from a data segment at an offset; traps out of bounds."""
     assert not hasattr(t, "heap")
-    width = t.bits // 8  # type: ignore[union-attr]
+    width = t.bits // 8
 
     def read(content: bytes, offset: int, count: int) -> list[int]:
         if offset + count * width > len(content):

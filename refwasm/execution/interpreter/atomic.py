@@ -200,7 +200,7 @@ def _sleep(
         left = max(t.deadline - time.monotonic(), 0.0)
         limit = left if seconds is None else min(left, seconds)
     interrupted = t.store.settings.interrupted
-    unchanged = lambda: memory.load(width, address) == expected  # noqa: E731
+    unchanged = lambda: memory.load(width, address) == expected
     outcome = memory.domain.wait(memory.identity, address, unchanged, limit, interrupted)
     if outcome == INTERRUPTED:
         raise ResourceLimit("interrupted")
@@ -222,5 +222,3 @@ def _sleep_interleaved(
     t.wake_at = None if seconds is None else time.monotonic() + seconds
     t.pc = following
     raise Blocked
-
-

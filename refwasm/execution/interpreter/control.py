@@ -56,7 +56,8 @@ def _if(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
 @meaning("else")
 def _else(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    return code.ops[code.side[pc].pc]
+    target: int = code.side[pc].pc
+    return code.ops[target]
 
 
 # ---- branches -------------------------------------------------------------------------------------------------------
@@ -203,7 +204,7 @@ def call_wasm(code: Code, callee: Code, following: Op) -> Op:
 
     def op(t: Any, s: list[Any]) -> Any:
         frames = t.frames
-        if len(frames) >= limit or heavy and too_many_locals(frames):
+        if len(frames) >= limit or (heavy and too_many_locals(frames)):
             raise Exhaustion(EXHAUSTED)
         frames.append((following, t.locals, callee))
         if arity:
@@ -362,5 +363,3 @@ def _return_call_ref(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     branch = code.side[pc]
     find, callers = _from_stack(code, instr), _Callers(lambda func: _tail(code, branch, func))
     return lambda t, s: callers[find(t, s)](t, s)
-
-

@@ -1,7 +1,8 @@
 """Exceptions (specification 4.6.4).
 
 Entering a ``try_table`` pushes a handler on the agent: ``(frames, height, clauses)``, the number of frames and the
-height of the stack at its entry (parameters not counted). A clause is ``(tag, passes reference, drop, tries, code, pc)``.
+height of the stack at its entry (parameters not counted). A clause is ``(tag, passes reference, drop, tries, code,
+pc)``.
 """
 
 from __future__ import annotations

@@ -17,13 +17,17 @@ from refwasm.syntax.instructions import FORMS
 Operation = Callable[..., int]
 
 _SCALAR = re.compile(r"([if])(32|64)\.(\w+)")
-_CONVERSION = re.compile(r"[if](\d+)\.(wrap|extend|trunc|trunc_sat|convert|demote|promote|reinterpret)_[if](\d+)(_[su])?")
+_CONVERSION = re.compile(
+    r"[if](\d+)\.(wrap|extend|trunc|trunc_sat|convert|demote|promote|reinterpret)_[if](\d+)(_[su])?"
+)
 _EXTEND = re.compile(r"i(32|64)\.extend(8|16|32)_s")
 _SHAPE = re.compile(r"([if])(\d+)x(\d+)\.(\w+)")
 _WIDENING = re.compile(r"(extend|extmul)_(low|high)_i(\d+)x\d+_([su])")
 _PAIRWISE = re.compile(r"extadd_pairwise_i(\d+)x\d+_([su])")
 _NARROW = re.compile(r"narrow_i(\d+)x\d+_([su])")
-_VECTOR_CONVERSION = re.compile(r"(?:relaxed_)?(trunc|trunc_sat|convert|demote|promote)(?:_low)?_[if](\d+)x\d+(_[su])?(_zero)?")
+_VECTOR_CONVERSION = re.compile(
+    r"(?:relaxed_)?(trunc|trunc_sat|convert|demote|promote)(?:_low)?_[if](\d+)x\d+(_[su])?(_zero)?"
+)
 
 #: Relaxed operations in the deterministic profile are the ordinary ones.
 _RELAXED = {
@@ -73,7 +77,7 @@ def _between_shapes(n: int, name: str) -> Operation | None:
     """Operations whose operands have lanes of another width."""
     if match := _WIDENING.fullmatch(name):
         kind, half, source, sign = match.groups()
-        return (v.extend if kind == "extend" else v.extmul)(int(source), n, half, sign)  # type: ignore[no-any-return]
+        return (v.extend if kind == "extend" else v.extmul)(int(source), n, half, sign)
     if match := _PAIRWISE.fullmatch(name):
         return v.extadd_pairwise(int(match[1]), n, match[2])
     if match := _NARROW.fullmatch(name):

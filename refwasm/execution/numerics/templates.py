@@ -45,9 +45,7 @@ TEMPLATES: dict[str, str] = {
     "i32.wrap_i64": "a & 0xFFFFFFFF",
     "i64.extend_i32_u": "a",
     "i64.extend_i32_s": "a if a < 0x80000000 else a | 0xFFFFFFFF00000000",
-    **dict.fromkeys(
-        ("i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64"), "a"
-    ),
+    **dict.fromkeys(("i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64"), "a"),
     "f32.neg": "a ^ 0x80000000",
     "f64.neg": "a ^ 0x8000000000000000",
     "f32.abs": "a & 0x7FFFFFFF",

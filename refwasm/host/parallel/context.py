@@ -39,7 +39,8 @@ class Buffer:
 class Context:
     """All that wasi-parallel keeps for one guest. Memory is passed in, since the guest may export it late.
 
-    ``force_device`` overrides every hint. ``runs`` and ``failures`` tell afterwards what happened.
+    ``force_device`` is given for every hint but SEQUENTIAL, which asks for a way to debug. ``runs`` and ``failures``
+    tell afterwards what happened.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Context:
 
     def get_device(self, hint: DeviceKind) -> int:
         """The handle for a hint. Kinds that this host lacks give the CPU."""
-        kind = hint if self.force_device is None else self.force_device
+        kind = hint
+        if self.force_device is not None and hint is not DeviceKind.SEQUENTIAL:
+            kind = self.force_device
         if kind not in (DeviceKind.SEQUENTIAL, DeviceKind.CPU):
             kind = DeviceKind.CPU
         handle = FIRST_DEVICE + kind
@@ -137,9 +140,7 @@ class Context:
         if kernel is None:
             kernel = self.kernels[data] = Kernel(data)
         if kernel.buffers != buffers:
-            raise ParallelError(
-                Errno.INVALID_KERNEL, f"'kernel' takes {kernel.buffers} buffers, {buffers} were passed"
-            )
+            raise ParallelError(Errno.INVALID_KERNEL, f"'kernel' takes {kernel.buffers} buffers, {buffers} were passed")
         return kernel
 
     def parallel_exec(

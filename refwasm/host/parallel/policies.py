@@ -25,8 +25,8 @@ class Policies:
     the region of the last ``write_buffer``; ``auto``: alias where the caller's memory is shared and the kernel's import
     fits it, else copy-back.
 
-    ``instance``: which iterations share module state (globals, tables, segments). ``fresh``: none; ``per-worker``: those
-    of one worker in one call; ``single``: all, on one worker.
+    ``instance``: which iterations share module state (globals, tables, segments). ``fresh``: none; ``per-worker``:
+    those of one worker in one call; ``single``: all, on one worker.
 
     ``order``: in which order SEQUENTIAL runs iterations; ``seed`` belongs to ``shuffle``.
     """

@@ -72,7 +72,7 @@ class Pool:
     def _start(self, index: int) -> None:
         context = self.domain.context
         ours, theirs = context.Pipe()
-        process = context.Process(
+        process = context.Process(  # type: ignore[attr-defined]
             target=worker_main,
             args=(index, theirs, self.domain, [*self.pipes, ours] if context.get_start_method() == "fork" else []),
             name=f"refwasm-worker-{index}",

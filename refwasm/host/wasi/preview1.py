@@ -9,12 +9,13 @@ reported when the module is linked.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from refwasm import embedding as e
 from refwasm.errors import Exit
@@ -324,7 +325,7 @@ class Preview1:
         raise Exit(code)
 
 
-_CLOCK_NAMES = {
+_CLOCK_NAMES: dict[Clock, Literal["time", "monotonic", "process_time", "thread_time"]] = {
     Clock.REALTIME: "time", Clock.MONOTONIC: "monotonic", Clock.PROCESS_CPUTIME: "process_time",
     Clock.THREAD_CPUTIME: "thread_time",
 }  # fmt: skip
@@ -350,10 +351,8 @@ def flush_python_streams(fd: int) -> None:
     """What Python has buffered for a standard stream comes before what the guest writes to it."""
     stream: Any = {1: sys.stdout, 2: sys.stderr}.get(fd)
     if stream is not None:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads: the guest's own write will tell
             stream.flush()
-        except (OSError, ValueError):
-            pass  # closed, or nobody reads: the guest's own write will tell
 
 
 def write_all(fd: int, data: bytes) -> None:
