@@ -43,17 +43,11 @@ class Pending(NamedTuple):
     address: int
 
 
-class Frame(tuple[Op, list[Any], Code]):
-    """What a call saved: where its caller goes on, the caller's locals, and the code that was called.
-
-    Plain tuples are used, since they are made 30 ns faster; this class documents them.
-    """
-
-
 class Agent:
     """One thread of execution.
 
-    ``stack`` holds the operands of all frames, ``locals`` the innermost frame's locals, ``handlers`` the active
+    A frame is a tuple: the closure where its caller goes on, the caller's locals, the code that was called. ``stack``
+    holds the operands of all frames, ``locals`` the innermost frame's locals, ``handlers`` the active
     ``try_table`` blocks (see :mod:`refwasm.execution.interpreter.exceptions`). ``pc`` is the closure to go on with.
     ``fuel`` is what is left: every executed instruction but those that only give structure takes one.
     """
@@ -102,9 +96,10 @@ class Agent:
                 return None
             if self.fuel is None and self.deadline is None and self.store.settings.interrupted is None:
                 self._run_freely()
-            while True:
+            while self.pc is not _finish:
                 self._step(self._quantum())
                 self._check_limits()
+            return self.stack
         except Finished:
             return self.stack
         except Trap as trap:
@@ -132,6 +127,9 @@ class Agent:
             for _ in countdown:
                 op = op(self, stack)
             self.pc = op
+        except Finished:
+            countdown = repeat(None, countdown.__length_hint__() + 1)  # finishing is no instruction
+            raise
         except (Paused, Blocked):
             raise
         except BaseException:
@@ -169,7 +167,8 @@ def _finish(agent: Agent, stack: list[Any]) -> Any:
 
 
 def _last_index(ops: list[Op], op: Op) -> int:
-    return max((i for i, candidate in enumerate(ops) if candidate is op), default=-1)
+    """The instruction of a closure; 0 if it is the one that builds the code and then does what the first one does."""
+    return max((i for i, candidate in enumerate(ops) if candidate is op), default=0)
 
 
 def _first_index(ops: list[Op], op: Op) -> int:

@@ -238,6 +238,8 @@ def call_host(store: Store, func: HostFunc, following: Op) -> Op:
             if error.exception is None:
                 raise
             return throw(t, s, error.exception)
+        except RecursionError:  # the embedder was deep in Python already
+            raise Exhaustion(EXHAUSTED) from None
         finally:
             store.host_depth -= 1
         return following

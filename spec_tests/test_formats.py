@@ -1,0 +1,122 @@
+"""Both formats: garbage gives documented errors only, deep input does no harm, real programs survive round trips."""
+
+from __future__ import annotations
+
+import random
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from refwasm.binary import decode, encode
+from refwasm.errors import Malformed, ResourceLimit, WasmError
+from refwasm.text import parse_module, print_module
+from refwasm.validation import validate
+from spec_tests.fuzz import mutate_bytes, mutate_text, pieces
+from spec_tests.support import guest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+MUTANTS = 3000
+
+
+def test_mutated_binaries_give_documented_errors_only() -> None:
+    generator = random.Random(1)
+    seeds = [path.read_bytes() for path in EXAMPLES.glob("*.wasm")] + pieces(guest("micropython"))
+    accepted = 0
+    for _ in range(MUTANTS):
+        data = mutate_bytes(generator, generator.choice(seeds))
+        try:
+            module = decode(data)
+            assert decode(encode(module)) == module
+            validate(module)
+            accepted += 1
+        except WasmError:
+            pass
+    assert accepted, "every mutant was refused: the mutations are too coarse to test anything"
+
+
+def test_mutated_texts_give_documented_errors_only() -> None:
+    generator = random.Random(2)
+    seeds = [path.read_text() for path in [*EXAMPLES.glob("*.wat"), *Path(__file__).parent.rglob("*.wast")]]
+    accepted = 0
+    for _ in range(MUTANTS // 2):
+        try:
+            module = parse_module(mutate_text(generator, generator.choice(seeds)))
+            validate(module)
+            accepted += 1
+        except WasmError:
+            pass
+    assert accepted
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0asm\1\0\0\0\x0a\x0a\x01\x08\x01\xff\xff\xff\xff\x0f\x7f\x0b",
+        b"\0asm\1\0\0\0\x01\x05\xff\xff\xff\xff\x0f",
+        b"\0asm\1\0\0\0\x09\x06\x01\x01\x00\xff\xff\xff\xff\x0f",
+        b"\0asm\1\0\0\0\x0b\x07\x01\x01\xff\xff\xff\xff\x0f",
+        b"\0asm\1\0\0\0\x00\x06\xff\xff\xff\xff\x0fa",
+    ],
+)
+def test_absurd_claims_are_refused_at_once(data: bytes) -> None:
+    tracemalloc.start()
+    start = time.perf_counter()
+    with pytest.raises((Malformed, ResourceLimit)):
+        decode(data)
+    assert time.perf_counter() - start < 1
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_too_many_locals_are_a_limit() -> None:
+    body = b"\x01\xd1\x86\x03\x7f\x0b"  # 50,001 locals
+    data = b"\0asm\1\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a" + bytes([len(body) + 2, 1, len(body)]) + body
+    with pytest.raises(ResourceLimit, match="50001"):
+        decode(data)
+
+
+@pytest.mark.parametrize("text", ["(" * 100_000, "(module " * 100_000, "(;" * 100_000, "(func " + "(block " * 100_000])
+def test_deeply_nested_text_is_refused_without_harm(text: str) -> None:
+    with pytest.raises(Malformed):
+        parse_module(text)
+
+
+def test_a_hundred_thousand_nested_expressions() -> None:
+    depth = 100_000
+    text = "(module (func (result i32) " + "(i32.eqz " * depth + "(i32.const 0)" + ")" * depth + "))"
+    module = parse_module(text)
+    validate(module)
+    assert len(module.funcs[0].body) == depth + 2
+    assert decode(encode(module)) == module
+    assert parse_module(print_module(module)) == module
+
+
+@pytest.mark.parametrize("name", ["micropython", "quickjs", "mquickjs"])
+def test_real_programs_survive_both_formats(name: str) -> None:
+    module = decode(guest(name))
+    validate(module)
+    again = decode(encode(module))
+    assert again == module and again.names == module.names
+    assert parse_module(print_module(module)) == module
+
+
+def test_errors_have_places() -> None:
+    with pytest.raises(Malformed) as caught:
+        parse_module("(module\n  (func\n    i32.cnst 1))")
+    assert caught.value.location == "3:5"
+    with pytest.raises(Malformed) as caught:
+        decode(b"\0asm\1\0\0\0\x01\x02\x01\x61")
+    assert caught.value.location == "at 0xb"
+
+
+def test_names_and_custom_sections_are_kept() -> None:
+    text = """(module $m (@custom "producer" (after type) "data")
+      (type $t (func (param i32))) (func $f (param $x i32) (local $y i32) (block $b)) (global $g i32 (i32.const 1)))"""
+    module = parse_module(text)
+    again = decode(encode(module))
+    assert again == module and again.names == module.names
+    assert again.names.module == "m" and again.names.of("func", 0) == "f" and again.names.of("global", 0) == "g"
+    assert again.names.indirect["local"] == {0: {0: "x", 1: "y"}} and again.names.indirect["label"] == {0: {0: "b"}}
+    assert [(c.name, c.content, c.after) for c in again.customs] == [("producer", b"data", 1)]
