@@ -1,7 +1,7 @@
 """One exception class per outcome that the specification distinguishes.
 
 Every error that bad input can cause is a :class:`WasmError`; its text is the official suite's wording first, then
-details. ``location`` says where: a byte offset (``"at 0x1f"``), ``"3:14"`` (line:column) or empty.
+details. ``location`` says where: a byte offset (``"0x1f"``), ``"3:14"`` (line:column) or empty.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from refwasm import Instance, Module
-from refwasm.syntax.types import FuncType
 from spec_tests.support import guest
 
 

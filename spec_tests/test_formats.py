@@ -108,7 +108,7 @@ def test_errors_have_places() -> None:
     assert caught.value.location == "3:5"
     with pytest.raises(Malformed) as caught:
         decode(b"\0asm\1\0\0\0\x01\x02\x01\x61")
-    assert caught.value.location == "at 0xb"
+    assert caught.value.location == "0xb"
 
 
 def test_names_and_custom_sections_are_kept() -> None:

@@ -86,8 +86,7 @@ def test_schedules_differ_and_are_reproducible(tmp_path: Path) -> None:
             "expected f32 nan:canonical",
         ),
         (
-            '(module (func (export "f") (result f64) (f64.const -0)))'
-            '(assert_return (invoke "f") (f64.const 0))',
+            '(module (func (export "f") (result f64) (f64.const -0)))(assert_return (invoke "f") (f64.const 0))',
             "expected f64 0",
         ),
         ('(assert_invalid (module (func)) "type mismatch")', "got a valid module"),
@@ -109,9 +108,7 @@ def test_the_runner_can_fail(tmp_path: Path, text: str, message: str) -> None:
 def test_either_accepts_each_of_its_patterns_and_nothing_else(tmp_path: Path) -> None:
     script = tmp_path / "either.wast"
     module = '(module (func (export "f") (param i32) (result i32) (local.get 0)))'
-    lines = [
-        f'(assert_return (invoke "f" (i32.const {n})) (either (i32.const 1) (i32.const 2)))' for n in (1, 2, 3)
-    ]
+    lines = [f'(assert_return (invoke "f" (i32.const {n})) (either (i32.const 1) (i32.const 2)))' for n in (1, 2, 3)]
     script.write_text("\n".join([module, *lines]))
     report = run_script(script, replace(Options(), seed=1))
     assert [failure.location for failure in report.failures] == ["4:1"]

@@ -116,7 +116,7 @@ class _Decoder:
             hints = decode_hints(self.hints_content, imported, funcs, self.code_starts)
         return Module(
             **self.fields, funcs=funcs, customs=tuple(self.customs), names=self.names or Names(),
-            branch_hints=hints, locate=lambda position: f"at 0x{position:x}",
+            branch_hints=hints, locate=lambda position: f"0x{position:x}",
         )  # fmt: skip
 
     def custom(self, end: int, after: int) -> None:
@@ -293,7 +293,7 @@ def decode(data: bytes) -> Module:
         return _Decoder(bytes(data)).module()
     except (Malformed, ResourceLimit) as error:
         if error.position is not None:
-            error.location = f"at 0x{error.position:x}"
+            error.location = f"0x{error.position:x}"
         raise
 
 

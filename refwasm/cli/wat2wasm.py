@@ -38,6 +38,9 @@ def write_output(output: str | None, source: str, suffix: str, data: bytes) -> N
         sys.stdout.buffer.write(data)
         return
     path = Path(output) if output else Path(source).with_suffix(suffix)
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)  # a device or a pipe is written to, not replaced
+        return
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(data)

@@ -11,10 +11,10 @@ from refwasm.script import syntax as s
 from refwasm.script.patterns import ARITHMETIC, CANONICAL, KINDS, Either, Number, Pattern, Reference, Vector
 from refwasm.syntax.modules import Module
 from refwasm.text.cursor import Cursor
-from refwasm.text.instructions import vector
 from refwasm.text.lexer import END_OF_INPUT, Source
 from refwasm.text.modules import ModuleParser, locate_errors, parse_module
 from refwasm.text.numbers import parse_float, parse_int
+from refwasm.text.operands import vector
 
 _FAILURES = {
     "assert_trap": "trap", "assert_exhaustion": "exhaustion", "assert_exception": "exception",

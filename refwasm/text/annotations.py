@@ -8,8 +8,8 @@ from __future__ import annotations
 from refwasm.errors import Malformed
 from refwasm.syntax.modules import BranchHint, Custom
 from refwasm.text.cursor import Cursor
-from refwasm.text.instructions import Body
 from refwasm.text.lexer import string_bytes
+from refwasm.text.operands import Body
 
 CUSTOM, NAME = "(@custom", "(@name"
 #: Section ids by the words that placements use.

@@ -36,8 +36,9 @@ from refwasm.syntax.types import (
 )
 from refwasm.text.annotations import Annotations, branch_hints
 from refwasm.text.cursor import Cursor, Space, unexpected
-from refwasm.text.instructions import Body, Spaces, parse_expr, parse_folded, positions_of
+from refwasm.text.instructions import parse_expr, parse_folded, positions_of
 from refwasm.text.lexer import END_OF_INPUT, Source
+from refwasm.text.operands import Body, Spaces
 from refwasm.text.types import Named
 
 PAGE = 65536

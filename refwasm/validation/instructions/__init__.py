@@ -1,0 +1,12 @@
+"""Typing rules of instructions (specification 3.4), a module per section."""
+
+from refwasm.validation.instructions import (  # noqa: F401  (each registers its rules)
+    aggregates,
+    control,
+    memory,
+    references,
+    variables,
+)
+from refwasm.validation.instructions.rule import RULES
+
+__all__ = ["RULES"]

@@ -1,0 +1,207 @@
+"""Typing rules of structures and arrays (specification 3.4.7, 3.4.8)."""
+
+from __future__ import annotations
+
+from refwasm.errors import Invalid
+from refwasm.syntax.instructions import Instr
+from refwasm.syntax.types import (
+    I32,
+    ArrayType,
+    DefType,
+    FieldType,
+    PackedType,
+    RefType,
+    StorageType,
+    StructType,
+    ValType,
+)
+from refwasm.validation.instructions.rule import rule
+from refwasm.validation.matching import (
+    is_defaultable,
+    match_ref_type,
+    match_storage_type,
+)
+from refwasm.validation.stacks import Stacks
+
+
+def _unpacked(t: StorageType) -> ValType:
+    return I32 if isinstance(t, PackedType) else t
+
+
+def _struct(v: Stacks, index: int) -> tuple[DefType, StructType]:
+    deftype = v.context.space.use(index)
+    if not isinstance(deftype.composite, StructType):
+        raise Invalid(f"type mismatch: type {index} is not a structure type")
+    return deftype, deftype.composite
+
+
+def _array(v: Stacks, index: int) -> tuple[DefType, FieldType]:
+    deftype = v.context.space.use(index)
+    if not isinstance(deftype.composite, ArrayType):
+        raise Invalid(f"type mismatch: type {index} is not an array type")
+    return deftype, deftype.composite.field
+
+
+def _struct_field(v: Stacks, i: Instr) -> tuple[DefType, FieldType]:
+    deftype, struct = _struct(v, i.args[0])
+    if i.args[1] >= len(struct.fields):
+        raise Invalid(f"unknown field {i.args[1]}")
+    return deftype, struct.fields[i.args[1]]
+
+
+def _check_extension(i: Instr, storage: StorageType) -> None:
+    extends = i.form.mnemonic.endswith(("_s", "_u"))
+    if extends != isinstance(storage, PackedType):
+        raise Invalid(f"type mismatch: {i.form.mnemonic} on {'an unpacked' if extends else 'a packed'} type")
+
+
+def _mutable(field: FieldType, what: str) -> None:
+    if not field.mutable:
+        raise Invalid(f"immutable {what}")
+
+
+def _defaultable(storage: StorageType) -> None:
+    if not is_defaultable(storage):
+        raise Invalid(f"type mismatch: {storage!r} is not defaultable")
+
+
+@rule("struct.new")
+def _struct_new(v: Stacks, i: Instr) -> None:
+    deftype, struct = _struct(v, i.args[0])
+    v.pop_all([_unpacked(field.storage) for field in struct.fields])
+    v.push(RefType(False, deftype))
+
+
+@rule("struct.new_default")
+def _struct_new_default(v: Stacks, i: Instr) -> None:
+    deftype, struct = _struct(v, i.args[0])
+    for field in struct.fields:
+        _defaultable(field.storage)
+    v.push(RefType(False, deftype))
+
+
+@rule("struct.get", "struct.get_s", "struct.get_u")
+def _struct_get(v: Stacks, i: Instr) -> None:
+    deftype, field = _struct_field(v, i)
+    _check_extension(i, field.storage)
+    v.pop(RefType(True, deftype))
+    v.push(_unpacked(field.storage))
+
+
+@rule("struct.set")
+def _struct_set(v: Stacks, i: Instr) -> None:
+    deftype, field = _struct_field(v, i)
+    _mutable(field, "field")
+    v.pop_all([RefType(True, deftype), _unpacked(field.storage)])
+
+
+@rule("array.new")
+def _array_new(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    v.pop_all([_unpacked(field.storage), I32])
+    v.push(RefType(False, deftype))
+
+
+@rule("array.new_default")
+def _array_new_default(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _defaultable(field.storage)
+    v.pop(I32)
+    v.push(RefType(False, deftype))
+
+
+@rule("array.new_fixed")
+def _array_new_fixed(v: Stacks, i: Instr) -> None:
+    """The operands are popped one by one, so that a huge count costs nothing in reachable code."""
+    deftype, field = _array(v, i.args[0])
+    count = i.args[1]
+    t = _unpacked(field.storage)
+    available = len(v.operands) - v.control.height
+    if count > available and not v.control.unreachable:
+        v.mismatch([t] * min(count, available + 1))
+    for _ in range(min(count, available)):
+        v.pop(t)
+    v.push(RefType(False, deftype))
+
+
+@rule("array.new_data")
+def _array_new_data(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _numeric_elements(field)
+    v.context.data(i.args[1])
+    v.pop_all([I32, I32])
+    v.push(RefType(False, deftype))
+
+
+def _numeric_elements(field: FieldType) -> None:
+    if isinstance(field.storage, RefType):
+        raise Invalid("array type is not numeric or vector")
+
+
+def _elements_match(v: Stacks, field: FieldType, index: int) -> None:
+    source = v.context.elem(index)
+    if not isinstance(field.storage, RefType) or not match_ref_type(source, field.storage):
+        raise Invalid(f"type mismatch: elements of type {source!r} in an array of {field.storage!r}")
+
+
+@rule("array.new_elem")
+def _array_new_elem(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _elements_match(v, field, i.args[1])
+    v.pop_all([I32, I32])
+    v.push(RefType(False, deftype))
+
+
+@rule("array.get", "array.get_s", "array.get_u")
+def _array_get(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _check_extension(i, field.storage)
+    v.pop_all([RefType(True, deftype), I32])
+    v.push(_unpacked(field.storage))
+
+
+@rule("array.set")
+def _array_set(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _mutable(field, "array")
+    v.pop_all([RefType(True, deftype), I32, _unpacked(field.storage)])
+
+
+@rule("array.len")
+def _array_len(v: Stacks, i: Instr) -> None:
+    v.pop(RefType(True, "array"))
+    v.push(I32)
+
+
+@rule("array.fill")
+def _array_fill(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _mutable(field, "array")
+    v.pop_all([RefType(True, deftype), I32, _unpacked(field.storage), I32])
+
+
+@rule("array.copy")
+def _array_copy(v: Stacks, i: Instr) -> None:
+    target, target_field = _array(v, i.args[0])
+    source, source_field = _array(v, i.args[1])
+    _mutable(target_field, "array")
+    if not match_storage_type(source_field.storage, target_field.storage):
+        raise Invalid("array types do not match")
+    v.pop_all([RefType(True, target), I32, RefType(True, source), I32, I32])
+
+
+@rule("array.init_data")
+def _array_init_data(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _mutable(field, "array")
+    _numeric_elements(field)
+    v.context.data(i.args[1])
+    v.pop_all([RefType(True, deftype), I32, I32, I32])
+
+
+@rule("array.init_elem")
+def _array_init_elem(v: Stacks, i: Instr) -> None:
+    deftype, field = _array(v, i.args[0])
+    _mutable(field, "array")
+    _elements_match(v, field, i.args[1])
+    v.pop_all([RefType(True, deftype), I32, I32, I32])

@@ -1,0 +1,277 @@
+"""Typing rules of control instructions and exceptions (specification 3.4.3, 3.4.4)."""
+
+from __future__ import annotations
+
+from refwasm.errors import Invalid
+from refwasm.syntax.instructions import Catch, Instr
+from refwasm.syntax.types import (
+    I32,
+    BlockType,
+    DefType,
+    FuncType,
+    RefType,
+)
+from refwasm.validation.instructions.rule import rule
+from refwasm.validation.matching import (
+    match_ref_type,
+    match_result_type,
+    match_val_type,
+)
+from refwasm.validation.stacks import END_OF_TRY, LOOP, Label, Stacks, Types
+
+
+def _block_type(v: Stacks, t: BlockType) -> tuple[Types, Types]:
+    if t.index is None:
+        return (), () if t.result is None else (v.context.space.value(t.result),)
+    composite = v.context.space.func(t.index).composite
+    assert isinstance(composite, FuncType)
+    if composite.params or len(composite.results) > 1:
+        v.context.need("multi-value")
+    return composite.params, composite.results
+
+
+@rule("block")
+def _block(v: Stacks, i: Instr) -> None:
+    params, results = _block_type(v, i.args[0])
+    v.pop_all(params)
+    v.open("block", params, results)
+
+
+@rule("loop")
+def _loop(v: Stacks, i: Instr) -> None:
+    params, results = _block_type(v, i.args[0])
+    v.pop_all(params)
+    v.open("loop", params, results).label.pc = v.pc
+    v.side[v.pc] = LOOP
+
+
+@rule("if")
+def _if(v: Stacks, i: Instr) -> None:
+    params, results = _block_type(v, i.args[0])
+    v.pop(I32)
+    v.pop_all(params)
+    control = v.open("if", params, results)
+    v.side[v.pc] = control.else_label = Label()
+
+
+@rule("else")
+def _else(v: Stacks, i: Instr) -> None:
+    control = v.close()
+    assert control.opener == "if" and control.else_label is not None, "the formats check the nesting"
+    control.else_label.pc = v.pc + 1
+    reopened = v.open("else", control.params, control.results)
+    reopened.label = control.label
+    v.side[v.pc] = control.label
+
+
+@rule("end")
+def _end(v: Stacks, i: Instr) -> None:
+    control = v.close()
+    if control.opener != "loop":
+        control.label.pc = v.pc
+    if control.opener == "if":
+        if not match_result_type(control.params, control.results):
+            raise Invalid("type mismatch: an if without else must leave what it takes")
+        assert control.else_label is not None
+        control.else_label.pc = v.pc
+    elif control.opener == "try_table":
+        v.side[v.pc] = END_OF_TRY
+        v.tries -= 1
+    if v.controls:
+        v.control = v.controls[-1]
+    v.operands += control.results
+
+
+@rule("br")
+def _br(v: Stacks, i: Instr) -> None:
+    target = v.target(i.args[0])
+    v.side[v.pc] = v.branch(target)
+    v.pop_all(target.label_types)
+    v.unreachable()
+
+
+@rule("br_if")
+def _br_if(v: Stacks, i: Instr) -> None:
+    v.pop(I32)
+    target = v.target(i.args[0])
+    v.side[v.pc] = v.branch(target)
+    types = target.label_types
+    v.pop_all(types)
+    v.operands += types
+
+
+@rule("br_table")
+def _br_table(v: Stacks, i: Instr) -> None:
+    """Every label takes the same number of values; each must accept what is on the stack."""
+    labels, default = i.args
+    v.pop(I32)
+    arity = len(v.target(default).label_types)
+    branches = {}
+    for depth in dict.fromkeys((*labels, default)):
+        target = v.target(depth)
+        types = target.label_types
+        if len(types) != arity:
+            raise Invalid(f"type mismatch: the labels of br_table take {arity} and {len(types)} values")
+        branches[depth] = v.branch(target)
+        saved = list(v.operands)
+        v.pop_all(types)
+        v.operands[:] = saved
+    v.side[v.pc] = tuple(branches[depth] for depth in (*labels, default))
+    v.pop_all(v.target(default).label_types)
+    v.unreachable()
+
+
+@rule("return")
+def _return(v: Stacks, i: Instr) -> None:
+    if not v.controls:
+        raise Invalid("unknown label")
+    v.side[v.pc] = v.branch(v.controls[0])
+    v.pop_all(v.results)
+    v.unreachable()
+
+
+def _func_type(deftype: DefType) -> FuncType:
+    assert isinstance(deftype.composite, FuncType)
+    return deftype.composite
+
+
+def _apply(v: Stacks, t: FuncType) -> None:
+    v.pop_all(t.params)
+    v.operands += t.results
+
+
+def _tail_call(v: Stacks, t: FuncType) -> None:
+    if not match_result_type(t.results, v.results):
+        raise Invalid(
+            f"type mismatch: the tail call returns [{' '.join(map(repr, t.results))}], "
+            f"the function [{' '.join(map(repr, v.results))}]"
+        )
+    v.side[v.pc] = v.branch(v.controls[0], len(t.params))
+    v.pop_all(t.params)
+    v.unreachable()
+
+
+@rule("call")
+def _call(v: Stacks, i: Instr) -> None:
+    _apply(v, _func_type(v.context.func(i.args[0])))
+
+
+@rule("return_call")
+def _return_call(v: Stacks, i: Instr) -> None:
+    _tail_call(v, _func_type(v.context.func(i.args[0])))
+
+
+def _indirect(v: Stacks, i: Instr) -> FuncType:
+    type_index, table_index = i.args
+    table = v.context.table(table_index)
+    if not match_ref_type(table.element, RefType(True, "func")):
+        raise Invalid(f"type mismatch: call_indirect requires a table of functions, not of {table.element!r}")
+    deftype = v.context.space.func(type_index)
+    v.pop(table.address)
+    return _func_type(deftype)
+
+
+@rule("call_indirect")
+def _call_indirect(v: Stacks, i: Instr) -> None:
+    _apply(v, _indirect(v, i))
+
+
+@rule("return_call_indirect")
+def _return_call_indirect(v: Stacks, i: Instr) -> None:
+    _tail_call(v, _indirect(v, i))
+
+
+@rule("call_ref")
+def _call_ref(v: Stacks, i: Instr) -> None:
+    deftype = v.context.space.func(i.args[0])
+    v.pop(RefType(True, deftype))
+    _apply(v, _func_type(deftype))
+
+
+@rule("return_call_ref")
+def _return_call_ref(v: Stacks, i: Instr) -> None:
+    deftype = v.context.space.func(i.args[0])
+    v.pop(RefType(True, deftype))
+    _tail_call(v, _func_type(deftype))
+
+
+@rule("br_on_null")
+def _br_on_null(v: Stacks, i: Instr) -> None:
+    ref = v.pop_ref()
+    target = v.target(i.args[0])
+    v.side[v.pc] = v.branch(target)
+    types = target.label_types
+    v.pop_all(types)
+    v.operands += types
+    v.push(RefType(False, ref.heap))
+
+
+@rule("br_on_non_null")
+def _br_on_non_null(v: Stacks, i: Instr) -> None:
+    target = v.target(i.args[0])
+    types = target.label_types
+    if not types or not isinstance(types[-1], RefType):
+        raise Invalid("type mismatch: the label of br_on_non_null must take a reference last")
+    v.side[v.pc] = v.branch(target)
+    v.pop(RefType(True, types[-1].heap))
+    v.pop_all(types[:-1])
+    v.operands += types[:-1]
+
+
+@rule("br_on_cast", "br_on_cast_fail")
+def _br_on_cast(v: Stacks, i: Instr) -> None:
+    depth, source, target_type = i.args
+    source, cast = v.context.space.ref(source), v.context.space.ref(target_type)
+    if not match_ref_type(cast, source):
+        raise Invalid(f"type mismatch: {i.form.mnemonic} casts to {cast!r}, which is no subtype of {source!r}")
+    # What is left after a successful cast: null has moved to the target if that admits it.
+    rest = RefType(source.nullable and not cast.nullable, source.heap)
+    carried, stays = (cast, rest) if i.form.mnemonic == "br_on_cast" else (rest, cast)
+    target = v.target(depth)
+    types = target.label_types
+    if not types or not match_val_type(carried, types[-1]):
+        raise Invalid(f"type mismatch: the label of {i.form.mnemonic} must take {carried!r} last")
+    v.side[v.pc] = v.branch(target)
+    v.pop(source)
+    v.pop_all(types[:-1])
+    v.operands += types[:-1]
+    v.push(stays)
+
+
+@rule("throw")
+def _throw(v: Stacks, i: Instr) -> None:
+    v.pop_all(v.context.tag(i.args[0]).params)
+    v.unreachable()
+
+
+@rule("throw_ref")
+def _throw_ref(v: Stacks, i: Instr) -> None:
+    v.pop(RefType(True, "exn"))
+    v.unreachable()
+
+
+def _catch_types(v: Stacks, clause: Catch) -> Types:
+    payload = () if clause.tag is None else v.context.tag(clause.tag).params
+    return (*payload, RefType(False, "exn")) if clause.kind.endswith("_ref") else payload
+
+
+@rule("try_table")
+def _try_table(v: Stacks, i: Instr) -> None:
+    block, clauses = i.args
+    params, results = _block_type(v, block)
+    v.pop_all(params)
+    branches = []
+    for clause in clauses:
+        target = v.target(clause.label)
+        types = _catch_types(v, clause)
+        if not match_result_type(types, target.label_types):
+            raise Invalid(
+                f"type mismatch: {clause.kind} passes [{' '.join(map(repr, types))}] "
+                f"to a label that takes [{' '.join(map(repr, target.label_types))}]"
+            )
+        branch = v.branch(target, 0)  # from the height at entry; the payload comes on top
+        branches.append(branch._replace(arity=len(types)))
+    v.side[v.pc] = tuple(branches)
+    control = v.open("try_table", params, results)
+    v.tries += 1
+    control.tries = v.tries  # a branch to its own end meets END_OF_TRY there

@@ -1,0 +1,246 @@
+"""The command line as a user runs it: outputs, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import EXAMPLES, refwasm
+
+FIB = """(module (func $fib (export "fib") (param i32) (result i32)
+  (if (result i32) (i32.lt_s (local.get 0) (i32.const 2)) (then (local.get 0))
+    (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1))) (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+  (func (export "mixed") (param i64 f32 f64) (result f64 i64 f32) (local.get 2) (local.get 0) (local.get 1))
+  (func (export "trap") (unreachable))
+  (func (export "loop") (loop (br 0)))
+  (func (export "none")))"""
+
+
+@pytest.fixture
+def fib(tmp_path: Path) -> str:
+    path = tmp_path / "fib.wat"
+    path.write_text(FIB)
+    return str(path)
+
+
+def test_usage() -> None:
+    assert refwasm().returncode == 2
+    assert b"wat2wasm" in refwasm("--help").stdout
+    assert refwasm("--version").stdout.startswith(b"refwasm 0")
+    assert b"unknown command 'frob'" in refwasm("frob").stderr
+    for command in ("run", "validate", "wat2wasm", "wasm2wat", "dump", "wast"):
+        assert refwasm(command, "--help").returncode == 0
+
+
+def test_invoke_with_typed_arguments(fib: str) -> None:
+    assert refwasm("run", "--invoke", "fib", fib, "12").stdout == b"144\n"
+    done = refwasm("run", "--invoke", "mixed", fib, "-0x10", "0x1p-1", "nan:0x123")
+    assert done.stdout == b"nan:0x123\n-16\n0.5\n"
+    assert refwasm("run", "--invoke", "none", fib).stdout == b""
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["--invoke", "trap"], 134, rb"refwasm: trap: unreachable\n    at func\[2\] 5:26\n"),
+        (["--invoke", "loop", "--fuel", "1000"], 124, rb"refwasm: all fuel consumed\n"),
+        (["--invoke", "loop", "--timeout", "0.2"], 124, rb"refwasm: time limit exceeded\n"),
+        (["--invoke", "nope"], 2, rb".*exports no function 'nope'; --invoke one of: fib, mixed, trap, loop, none\n"),
+        ([], 2, rb".*exports no function '_start'.*\n"),
+        (["--invoke", "fib"], 2, rb"refwasm: the function takes 1 arguments \(i32\), got 0\n"),
+        (["--max-memory", "much"], 2, rb"refwasm: --max-memory much: .*\n"),
+        (["--policy", "memory=gone"], 2, rb"refwasm: policy memory=gone: choose from .*\n"),
+        (["--features", "nothing"], 2, rb"refwasm: unknown feature 'nothing'.*\n"),
+        (["--workers", "0"], 2, rb"refwasm: --workers must be at least 1\n"),
+    ],
+)
+def test_errors_of_run_are_short_and_have_their_exit_codes(
+    fib: str, args: list[str], code: int, message: bytes
+) -> None:
+    done = refwasm("run", *args, fib)
+    assert done.returncode == code
+    assert re.fullmatch(message, done.stderr), done.stderr
+
+
+def test_wrong_argument(fib: str) -> None:
+    done = refwasm("run", "--invoke", "fib", fib, "twelve")
+    assert (done.returncode, done.stderr) == (2, b"refwasm: 'twelve' is no i32\n")
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wat"
+    bad.write_text("(module\n  (func (result i32)\n    i64.const 1))\n")
+    for command in ("run", "validate", "wat2wasm", "dump"):
+        done = refwasm(command, str(bad))
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"refwasm: {bad}:3:16: type mismatch".encode())
+        assert b"Traceback" not in done.stderr
+    assert b"\n        i64.const 1))\n                   ^" in refwasm("validate", str(bad)).stderr
+    missing = refwasm("run", str(tmp_path / "none.wasm"))
+    assert missing.returncode == 1 and b"No such file" in missing.stderr
+    garbage = tmp_path / "garbage.wasm"
+    garbage.write_bytes(b"\0asm\1\0\0\0\1\1\1")
+    done = refwasm("validate", str(garbage))
+    assert done.returncode == 1
+    assert f"{garbage}:0xb: unexpected end of section or function (in the type section)".encode() in done.stderr
+
+
+def test_unknown_import(tmp_path: Path) -> None:
+    path = tmp_path / "m.wat"
+    path.write_text('(module (import "env" "f" (func)) (func (export "_start")))')
+    done = refwasm("run", str(path))
+    assert done.returncode == 1 and b"unknown import 'env' 'f'" in done.stderr
+
+
+def test_both_formats_and_back(tmp_path: Path, fib: str) -> None:
+    wasm = tmp_path / "out.wasm"
+    assert refwasm("wat2wasm", fib, "-o", str(wasm)).returncode == 0
+    assert wasm.read_bytes()[:4] == b"\0asm" and list(tmp_path.glob("*.part")) == []
+    text = refwasm("wasm2wat", str(wasm)).stdout
+    again = refwasm("wat2wasm", "-", stdin=text).stdout
+    assert again == wasm.read_bytes()
+    assert b"$fib" in text
+    stripped = refwasm("wat2wasm", "--strip", fib, "-o", "-").stdout
+    assert len(stripped) < len(again) and refwasm("validate", "-", stdin=stripped).returncode == 0
+
+
+def test_output_that_can_not_be_written_leaves_no_file(tmp_path: Path, fib: str) -> None:
+    done = refwasm("wat2wasm", fib, "-o", str(tmp_path / "no" / "such" / "folder.wasm"))
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    done = refwasm("wat2wasm", fib, "-o", "/dev/full")
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+
+
+def test_dump(fib: str) -> None:
+    text = refwasm("dump", fib).stdout.decode()
+    assert "sections:" in text and "'fib': func [i32] -> [i32] (index 0)" in text
+    assert re.search(r"0x[0-9a-f]{6}    local.get 0", text)
+    assert "func[0] $fib" in text
+
+
+def test_wast(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.wast", tmp_path / "sub" / "bad.wast"
+    bad.parent.mkdir()
+    good.write_text(
+        '(module (func (export "f") (result i32) (i32.const 1))) (assert_return (invoke "f") (i32.const 1))'
+    )
+    bad.write_text('(module (func (export "f")))\n(assert_trap (invoke "f") "unreachable")')
+    report = tmp_path / "report.json"
+    done = refwasm("wast", "--jobs", "2", "--json", str(report), str(tmp_path))
+    assert done.returncode == 1
+    assert f"{bad}:2:1: expected trap 'unreachable', got the results nothing" in done.stdout.decode()
+    assert "2 files, 4 commands, 2 of them assertions: 1 failures in 1 files" in done.stdout.decode()
+    assert [entry["ok"] for entry in json.loads(report.read_text())] == [True, False]
+    assert refwasm("wast", str(good)).returncode == 0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert refwasm("wast", str(empty)).returncode == 2
+
+
+def test_a_reader_that_leaves_early(fib: str) -> None:
+    """``refwasm dump | head -1`` is quiet."""
+    command = f"{os.sys.executable} -m refwasm dump {EXAMPLES}/sum.wasm | head -1"  # type: ignore[attr-defined]
+    import subprocess
+
+    done = subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False)
+    assert done.stderr == b"" and b"bytes" in done.stdout
+
+
+# ---- programs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nstream", "sum", "matmul", "histogram"])
+@pytest.mark.parametrize("device", ["sequential", "cpu"])
+def test_examples_in_c(name: str, device: str) -> None:
+    size = {"nstream": "2000", "sum": "5000", "matmul": "12", "histogram": "2000"}[name]
+    done = refwasm("run", "--device", device, "--stats", str(EXAMPLES / f"{name}.wasm"), size)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"{name}: correct in \d+\.\d+ s on {device.upper()}\n$", done.stdout.decode())
+    assert f"parallel_exec 0: {device.upper()}".encode() in done.stderr
+
+
+def test_mandelbrot_as_an_image_and_as_a_picture() -> None:
+    images = set()
+    for device in ("sequential", "cpu"):
+        done = refwasm("run", "--device", device, str(EXAMPLES / "mandelbrot.wasm"), "36", "24", "ppm")
+        assert done.returncode == 0 and b"correct" in done.stderr
+        assert done.stdout.startswith(b"P6\n36 24\n255\n") and len(done.stdout) == 13 + 36 * 24 * 3
+        images.add(done.stdout)
+    assert len(images) == 1
+    picture = refwasm("run", str(EXAMPLES / "mandelbrot.wasm"), "36", "24").stdout.decode()
+    assert picture.count("▀") == 36 * 12
+
+
+def test_examples_fail_when_the_kernel_does_not_run() -> None:
+    """With a fuel limit no iteration finishes; the program must notice."""
+    done = refwasm("run", "--policy", "memory=copy", str(EXAMPLES / "squares.wat"))
+    assert done.returncode == 0
+    done = refwasm("run", "--policy", "memory=alias", str(EXAMPLES / "sum.wasm"), "100")
+    assert done.returncode == 1 and b"unsupported" in done.stderr
+
+
+def test_the_example_in_text() -> None:
+    done = refwasm("run", str(EXAMPLES / "squares.wat"))
+    assert (done.returncode, done.stdout) == (0, b"squares: correct\n")
+
+
+ENVIRONMENT = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    char line[64], random[16];
+    for (int i = 1; i < argc; i++) printf("argument %d: %s\n", i, argv[i]);
+    printf("GREETING=%s\n", getenv("GREETING"));
+    printf("%.3f %5d|%-5s|%x\n", 3.14159, 42, "ab", 255);
+    while (fgets(line, sizeof line, stdin)) printf("line: %s", line);
+    struct timespec t; clock_gettime(CLOCK_REALTIME, &t);
+    if (t.tv_sec < 1700000000) return 1;
+    getentropy(random, sizeof random);
+    if (!memchr(random, random[0] ^ 1, 16) && !memcmp(random, random + 8, 8)) return 2;
+    struct timespec nap = {0, 1000000}; nanosleep(&nap, NULL);
+    fprintf(stderr, "to stderr\n");
+    return 42;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def c_program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A C program compiled by ziglang."""
+    pytest.importorskip("ziglang")
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("c")
+    (folder / "env.c").write_text(ENVIRONMENT)
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-O1", "-o", "env.wasm", "env.c"]
+    subprocess.run(command, cwd=folder, check=True, timeout=300)
+    return str(folder / "env.wasm")
+
+
+def test_a_c_program_sees_its_environment(c_program: str) -> None:
+    done = refwasm("run", "--env", "GREETING=hello", c_program, "one", "--two", stdin=b"first\nsecond\n")
+    assert done.returncode == 42, done.stderr
+    assert done.stdout.decode().splitlines() == [
+        "argument 1: one", "argument 2: --two", "GREETING=hello", "3.142    42|ab   |ff", "line: first", "line: second",
+    ]  # fmt: skip
+    assert done.stderr == b"to stderr\n"
+
+
+def test_the_examples_can_be_rebuilt(tmp_path: Path) -> None:
+    pytest.importorskip("ziglang")
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, str(EXAMPLES / "build.py"), str(tmp_path)], check=True, timeout=600)
+    for built in sorted(tmp_path.iterdir()):
+        assert built.read_bytes() == (EXAMPLES / built.name).read_bytes(), (
+            f"{built.name} differs from what is committed"
+        )

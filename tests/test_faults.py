@@ -1,0 +1,203 @@
+"""What dies, and what must not be left behind: workers killed, lock holders killed, Ctrl-C, a killed parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from refwasm import Crash
+from refwasm.binary import encode
+from refwasm.host.parallel import pool as pool_module
+from refwasm.host.parallel.worker import Worker
+from refwasm.text import parse_module
+from refwasm.text.printer import quote
+from tests.support import CPU, IMPORTS, KERNEL_AT, kernel_wat, program
+
+ENDLESS = kernel_wat("(loop (br 0))", 0)
+ENDLESS_ATOMICS = kernel_wat("(loop (drop (i32.atomic.rmw.add (i32.const 4096) (i32.const 1))) (br 0))", 0)
+METHODS = pytest.mark.parametrize("method", ["fork", "spawn"])
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def shared_memory_names() -> set[str]:
+    return set(os.listdir("/dev/shm"))
+
+
+def children(pid: int) -> list[int]:
+    """Processes whose parent is ``pid``."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_text() if entry.isdigit() else ""
+        except OSError:
+            continue
+        if stat and int(stat.rpartition(")")[2].split()[1]) == pid:
+            found.append(int(entry))
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.fixture(autouse=True)
+def own_pools() -> object:
+    pool_module.close_pools()
+    yield
+    pool_module.close_pools()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("kernel", [ENDLESS, ENDLESS_ATOMICS], ids=["computing", "atomics"])
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_killed_worker_is_reported_within_a_second(kernel: str, attempt: int) -> None:
+    before = shared_memory_names()
+    p = program(kernel)
+    device = p.device(CPU)
+    killed_at: list[float] = []
+
+    def kill() -> None:
+        wait_until(lambda: len(multiprocessing.active_children()) == 2)
+        time.sleep(0.2 + 0.013 * attempt)
+        killed_at.append(time.monotonic())
+        os.kill(multiprocessing.active_children()[attempt % 2].pid or 0, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(Crash, match=r"worker process \d \(pid \d+\) died of signal 9 \(SIGKILL\)"):
+        p.exec(device, 2)
+    assert time.monotonic() - killed_at[0] < 1
+    killer.join()
+    assert not multiprocessing.active_children()
+    assert shared_memory_names() == before
+
+
+def test_a_worker_that_dies_with_the_lock_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFWASM_START_METHOD", "fork")
+
+    def die_holding_the_lock(self: Worker, task: object) -> range:
+        self.domain.acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return range(0)
+
+    p = program(ENDLESS_ATOMICS)
+    device = p.device(CPU)
+    monkeypatch.setattr(Worker, "_next_block", die_holding_the_lock)
+    start = time.monotonic()
+    with pytest.raises(Crash):
+        p.exec(device, 2)
+    assert time.monotonic() - start < 2
+    monkeypatch.undo()
+    with pytest.raises(Crash, match="died"):  # the guest's memory still has the broken lock: an error, not a hang
+        p.memory.domain.acquire()  # type: ignore[attr-defined]
+    fresh = program(kernel_wat("", 0))
+    assert fresh.exec(fresh.device(CPU), 5) == 0
+
+
+def endless_program(folder: Path) -> Path:
+    """A program whose kernel never ends."""
+    kernel = encode(parse_module(ENDLESS_ATOMICS))
+    start = f"""(func (export "_start")
+      (drop (call $gd (i32.const 1) (i32.const 0)))
+      (drop (call $pe (i32.load (i32.const 0)) (i32.const {KERNEL_AT}) (i32.const {len(kernel)}) (i32.const 4)
+        (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))"""
+    data = f"(data (i32.const {KERNEL_AT}) {quote(kernel)})"
+    path = folder / "endless.wat"
+    path.write_text(f'(module {IMPORTS} (memory (export "memory") 1 8 shared) {data} {start})')
+    return path
+
+
+def start_endless(folder: Path, method: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "refwasm", "run", "--workers", "2", str(endless_program(folder))]
+    env = {**os.environ, "REFWASM_START_METHOD": method}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, start_new_session=True)
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """Its worker processes, once they compute (the resource tracker does not count)."""
+
+    def found() -> list[int]:
+        return [
+            pid for pid in children(process.pid) if "resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_text()
+        ]
+
+    assert wait_until(lambda: len(found()) == 2, 20)
+    time.sleep(0.5)
+    return found()
+
+
+@METHODS
+def test_interrupting_leaves_nothing(tmp_path: Path, method: str) -> None:
+    before = shared_memory_names()
+    process = start_endless(tmp_path, method)
+    workers = workers_of(process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130 and errors == b"refwasm: interrupted\n"
+    assert wait_until(lambda: not any(map(alive, workers)), 2)
+    assert wait_until(lambda: shared_memory_names() == before)
+
+
+@METHODS
+def test_a_killed_parent_leaves_nothing(tmp_path: Path, method: str) -> None:
+    before = shared_memory_names()
+    process = start_endless(tmp_path, method)
+    workers = workers_of(process)
+    process.kill()
+    process.wait()
+    assert process.stdout and process.stderr
+    process.stdout.close(), process.stderr.close()
+    assert wait_until(lambda: not any(map(alive, workers)), 3)
+    assert wait_until(lambda: shared_memory_names() == before)
+
+
+@METHODS
+def test_a_killed_worker_ends_the_program_with_a_message(tmp_path: Path, method: str) -> None:
+    process = start_endless(tmp_path, method)
+    victim, other = workers_of(process)
+    os.kill(victim, signal.SIGKILL)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 70
+    assert errors.startswith(b"refwasm: worker process") and b"SIGKILL" in errors and b"Traceback" not in errors
+    assert not alive(other)
+
+
+@METHODS
+def test_the_timeout_of_the_command_reaches_kernels(tmp_path: Path, method: str) -> None:
+    command = [sys.executable, "-m", "refwasm", "run", "--timeout", "1.5", str(endless_program(tmp_path))]
+    env = {**os.environ, "REFWASM_START_METHOD": method}
+    done = subprocess.run(command, capture_output=True, timeout=20, env=env, check=False)
+    assert b"resource_limit" in done.stderr and b"time limit exceeded" in done.stderr
+
+
+def test_programs_with_both_start_methods_give_the_same(tmp_path: Path) -> None:
+    outputs = set()
+    for method in ("fork", "spawn"):
+        env = {**os.environ, "REFWASM_START_METHOD": method}
+        example = str(Path(__file__).parent.parent / "examples" / "histogram.wasm")
+        command = [sys.executable, "-m", "refwasm", "run", example, "3000"]
+        done = subprocess.run(command, capture_output=True, timeout=60, env=env, check=True)
+        outputs.add(done.stdout.rpartition(b" in ")[0])
+    assert len(outputs) == 1 and b"correct" in outputs.pop()

@@ -1,0 +1,82 @@
+"""The import rules: arrows point one way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "refwasm"
+
+#: What each part may import of refwasm, besides itself; the longest matching prefix counts.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "syntax": ("errors",),
+    "binary": ("syntax", "errors"),
+    "text": ("syntax", "errors"),
+    "validation": ("syntax", "errors"),
+    "execution": ("syntax", "errors", "validation"),
+    "execution.numerics": ("errors", "syntax.instructions"),
+    "execution.interpreter": ("syntax", "errors", "validation", "execution"),
+    "embedding": ("syntax", "errors", "binary", "text", "validation", "execution"),
+    "api": ("syntax", "errors", "validation", "execution", "embedding"),
+    "host": ("syntax", "errors", "embedding", "execution.domain", "execution.memory"),
+    "script": ("syntax", "errors", "embedding", "host", "binary", "text", "validation.features"),
+    "cli": ("syntax", "errors", "embedding", "host", "script", "binary", "text", "validation.features",
+            "execution.instantiation", "execution.memory"),
+    "__init__": ("api", "errors"),
+    "__main__": ("cli",),
+}  # fmt: skip
+#: Inside execution, the tiers do not know each other and nothing below knows a tier.
+FORBIDDEN = {"execution.store", "execution.memory", "execution.domain", "execution.bulk", "execution.values",
+             "execution.instantiation", "execution.numerics"}  # fmt: skip
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of refwasm that a file imports, wherever in the file; "" for refwasm itself."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "refwasm":
+            module = (node.module or "").partition(".")[2]
+            for alias in node.names:
+                nested = ROOT / module.replace(".", "/") / alias.name
+                is_module = nested.is_dir() or nested.with_suffix(".py").exists()
+                found.add(f"{module}.{alias.name}".strip(".") if is_module else module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "refwasm"}
+    return found
+
+
+def under(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_follow_the_rules(path: Path) -> None:
+    name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    part = max((p for p in ALLOWED if under(name, p)), key=len)
+    for module in imports_of(path):
+        if under(module, part) or (module == "" and name.startswith("cli")):
+            continue
+        assert any(under(module, allowed) for allowed in ALLOWED[part]), f"{name} imports {module}"
+        if any(under(name, below) for below in FORBIDDEN):
+            assert not under(module, "execution.interpreter"), f"{name} knows a tier"
+
+
+def test_the_rules_cover_every_file() -> None:
+    assert len(FILES) > 80
+
+
+def test_no_file_is_long() -> None:
+    """Tables apart, a file is read in one sitting."""
+    tables = {"syntax/forms.py"}
+    long = {
+        path.relative_to(ROOT).as_posix(): n
+        for path in FILES
+        if (n := len(path.read_text(encoding="utf-8").splitlines())) > 500
+    }
+    assert set(long) <= tables, long

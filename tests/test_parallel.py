@@ -1,0 +1,382 @@
+"""wasi-parallel on both devices: SEQUENTIAL is the oracle of CPU."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from refwasm import Trap
+from refwasm.host.parallel import Limits, Policies
+from refwasm.host.parallel.types import DeviceKind, Errno
+from tests.support import CPU, KERNEL_AT, SEQUENTIAL, Program, kernel_wat, program
+
+DEVICES = pytest.mark.parametrize("hint", [SEQUENTIAL, CPU], ids=["sequential", "cpu"])
+MEMORIES = pytest.mark.parametrize("memory", ["2 8 shared", "2 8"], ids=["shared", "private"])
+
+COUNT = kernel_wat(
+    "(drop (i32.atomic.rmw.add (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (i32.const 1)))"
+)
+PLACE = 65536  # where tests keep buffers in the caller's memory
+
+
+def words(raw: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(raw) // 4}I", raw)
+
+
+def read(p: Program, handle: int, size: int) -> bytes:
+    assert p.call("read_buffer", handle, PLACE, size) == 0
+    return p.memory.read(PLACE, size)
+
+
+@DEVICES
+@MEMORIES
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 1000])
+@pytest.mark.parametrize("block", [0, 1, 3, 0xFFFFFFFF])
+def test_every_id_runs_exactly_once(hint: int, memory: str, n: int, block: int) -> None:
+    p = program(COUNT, memory)
+    device = p.device(hint)
+    handle = p.buffer(device, 4 * n)
+    assert p.call("write_buffer", PLACE, 4 * n, handle) == 0
+    assert p.exec(device, n, handle, block=block) == 0
+    assert words(read(p, handle, 4 * n)) == (1,) * n
+    run = p.context.runs[-1]
+    assert run.device == hint and sum(run.by_worker.values()) == n
+
+
+@DEVICES
+@MEMORIES
+def test_nothing_runs_for_zero_iterations_but_everything_is_checked(hint: int, memory: str) -> None:
+    p = program(COUNT, memory)
+    device = p.device(hint)
+    handle = p.buffer(device, 8)
+    assert p.exec(device, 0, handle) == 0
+    assert read(p, handle, 8) == bytes(8)
+    assert p.exec(device, 0) == Errno.INVALID_KERNEL
+    assert p.exec(device, 0, 99) == Errno.INVALID_BUFFER
+
+
+@DEVICES
+@MEMORIES
+def test_arguments_of_the_kernel(hint: int, memory: str) -> None:
+    """Inputs come before outputs; a buffer passed twice has one place; sizes are exact."""
+    body = """(i32.store (local.get $p2) (i32.add (i32.load (local.get $p0)) (i32.load (local.get $p1))))
+      (i32.store offset=4 (local.get $p2) (local.get $n)) (i32.store offset=8 (local.get $p2) (local.get $block))
+      (i32.store offset=12 (local.get $p2) (local.get $s0))
+      (i32.store offset=16 (local.get $p2) (i32.eq (local.get $p0) (local.get $p1)))"""
+    p = program(kernel_wat(body, 3), memory)
+    device = p.device(hint)
+    a, out = p.buffer(device, 12), p.buffer(device, 20)
+    p.memory.store(4, PLACE, 20)
+    assert p.call("write_buffer", PLACE, 12, a) == 0
+    for index, handle in enumerate((a, a, out)):
+        p.memory.store(4, 16 + 4 * index, handle)
+    assert p.call("parallel_exec", device, *p.kernel, 1, 9, 16, 2, 24, 1) == 0
+    assert words(read(p, out, 20)) == (40, 1, 9, 12, 1)
+
+
+@DEVICES
+def test_a_buffer_never_written_reads_as_zeros(hint: int) -> None:
+    p = program(COUNT)
+    device = p.device(hint)
+    handle = p.buffer(device, 16)
+    p.memory.write(PLACE, b"x" * 16)
+    assert read(p, handle, 16) == bytes(16)
+    assert p.exec(device, 4, handle) == 0
+    assert words(read(p, handle, 16)) == (1, 1, 1, 1)
+
+
+def test_alias_lets_both_sides_see_stores_and_copy_does_not() -> None:
+    for policy, seen in (("memory=alias", 5 + 1), ("memory=copy", 3 + 1), ("memory=copy-back", 3 + 1)):
+        p = program(COUNT, policies=policy)
+        device = p.device(SEQUENTIAL)
+        handle = p.buffer(device, 4)
+        p.memory.store(4, PLACE, 3)
+        assert p.call("write_buffer", PLACE, 4, handle) == 0
+        p.memory.store(4, PLACE, 5)
+        assert p.exec(device, 1, handle) == 0
+        assert p.memory.load(4, PLACE) == (5 if policy == "memory=copy" else seen)
+        assert p.call("read_buffer", handle, PLACE + 64, 4) == 0
+        assert p.memory.load(4, PLACE + 64) == seen
+
+
+@DEVICES
+def test_a_kernel_reaches_nothing_but_its_buffers_under_copy(hint: int) -> None:
+    body = "(memory.fill (i32.const 0) (i32.const 255) (i32.const 65536)) (i32.store (local.get $p0) (memory.size))"
+    p = program(kernel_wat(body), policies="memory=copy")
+    device = p.device(hint)
+    handle = p.buffer(device, 4)
+    before = p.memory.read(0, 65536)
+    p.memory.store(4, 16, handle)
+    assert p.call("parallel_exec", device, *p.kernel, 1, 1, 0, 0, 16, 1) == 0
+    assert p.memory.read(32, 60000) == before[32:60032]
+    assert words(read(p, handle, 4)) == (2,)
+
+
+@DEVICES
+@pytest.mark.parametrize("memory", ["2 8 shared", "2 8"])
+def test_module_state_is_fresh_for_every_iteration(hint: int, memory: str) -> None:
+    body = """(global.set $g (i32.add (global.get $g) (i32.const 1)))
+      (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (global.get $g))"""
+    p = program(kernel_wat(body, extra="(global $g (mut i32) (i32.const 10))"), memory)
+    device = p.device(hint)
+    handle = p.buffer(device, 400)
+    for _ in range(2):
+        assert p.exec(device, 100, handle) == 0
+        assert set(words(read(p, handle, 400))) == {11}
+
+
+def test_state_can_be_shared_by_policy() -> None:
+    body = """(global.set $g (i32.add (global.get $g) (i32.const 1)))
+      (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (global.get $g))"""
+    kernel = kernel_wat(body, extra="(global $g (mut i32) (i32.const 0))")
+    for hint, policy in (
+        (SEQUENTIAL, "instance=single"),
+        (CPU, "instance=single"),
+        (SEQUENTIAL, "instance=per-worker"),
+    ):
+        p = program(kernel, policies=policy)
+        device = p.device(hint)
+        handle = p.buffer(device, 40)
+        for _ in range(2):
+            assert p.exec(device, 10, handle) == 0
+            assert sorted(words(read(p, handle, 40))) == list(range(1, 11))
+
+
+@DEVICES
+def test_start_function_and_segments_act_once_per_execution(hint: int) -> None:
+    extra = """(data (i32.const 512) "\\07") (start $init)
+      (func $init (drop (i32.atomic.rmw.add (i32.const 516) (i32.const 1))))"""
+    body = "(i32.store (local.get $p0) (i32.load8_u (i32.const 512)))"
+    p = program(kernel_wat(body, extra=extra), limits=Limits(workers=1))
+    device = p.device(hint)
+    handle = p.buffer(device, 4)
+    p.call("write_buffer", PLACE, 4, handle)
+    for times in (1, 2, 3):
+        assert p.exec(device, 5, handle) == 0
+        assert p.memory.load(4, 516) == times
+    assert words(read(p, handle, 4)) == (7,)
+
+
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffle:3"])
+def test_order_of_the_sequential_device(order: str) -> None:
+    body = """(i32.store (i32.add (local.get $p0) (i32.shl (i32.load (local.get $p0)) (i32.const 2))) (local.get $id))
+      (i32.store (local.get $p0) (i32.add (i32.load (local.get $p0)) (i32.const 1)))"""
+    p = program(kernel_wat(body), policies=f"order={order}")
+    device = p.device(SEQUENTIAL)
+    handle = p.buffer(device, 40)
+    p.memory.store(4, PLACE, 1)
+    p.call("write_buffer", PLACE, 40, handle)
+    assert p.exec(device, 9, handle) == 0
+    ids = list(words(read(p, handle, 40))[1:])
+    expected = list(Policies.parse(f"order={order}").ids(9))
+    assert ids == expected and sorted(ids) == list(range(9))
+
+
+# ---- error numbers --------------------------------------------------------------------------------------------------
+
+
+def test_every_misuse_has_its_error_number() -> None:
+    p = program(COUNT, limits=Limits(buffers=3, buffer_bytes=1000, workers=1))
+    sequential, cpu = p.device(SEQUENTIAL), p.device(CPU)
+    handle = p.buffer(sequential, 8)
+    other = p.buffer(cpu, 8)
+    assert p.call("create_buffer", 77, 8, 0, 0) == Errno.INVALID_DEVICE
+    assert p.call("create_buffer", handle, 8, 0, 0) == Errno.INVALID_DEVICE
+    assert p.call("create_buffer", sequential, 5000, 0, 0) == Errno.RESOURCE_LIMIT
+    p.buffer(sequential, 0)
+    assert p.call("create_buffer", sequential, 1, 0, 0) == Errno.RESOURCE_LIMIT
+    for name in ("write_buffer", "read_buffer"):
+
+        def call(buffer: int, size: int, name: str = name) -> int:
+            return p.call(name, *((0, size, buffer) if name == "write_buffer" else (buffer, 0, size)))
+
+        assert call(sequential, 8) == Errno.INVALID_BUFFER
+        assert call(0, 8) == Errno.INVALID_BUFFER
+        assert call(handle, 7) == call(handle, 9) == Errno.SIZE_MISMATCH
+    assert p.exec(0, 1, handle) == Errno.INVALID_DEVICE
+    assert p.exec(sequential, 1, 12345) == Errno.INVALID_BUFFER
+    assert p.exec(sequential, 1, other) == Errno.WRONG_DEVICE
+    assert p.exec(sequential, 1, handle) == 0
+    assert len(p.failures) == 15 and all(str(f) for f in p.failures)
+
+
+def test_bad_pointers_and_enumerations_trap_before_any_effect() -> None:
+    p = program(COUNT)
+    device = p.device(SEQUENTIAL)
+    handle = p.buffer(device, 8)
+    end = len(p.memory.u8)
+    for call in (
+        ("get_device", 4, 0), ("get_device", 0, end), ("get_device", 0, 2), ("create_buffer", device, 8, 3, 0),
+        ("create_buffer", device, 8, 0, end - 2), ("create_buffer", device, 8, 0, 1),
+        ("write_buffer", end - 4, 8, handle), ("read_buffer", handle, end - 4, 8), ("write_buffer", end, 8, 999),
+        ("parallel_exec", device, end - 1, 8, 1, 1, 0, 0, 0, 0), ("parallel_exec", device, *p.kernel, 1, 1, 2, 1, 0, 0),
+        ("parallel_exec", device, *p.kernel, 1, 1, end, 1, 0, 0),
+        ("parallel_exec", device, *p.kernel, 1, 1, 0, 0, 16, 0x40000000),
+    ):  # fmt: skip
+        with pytest.raises(Trap):
+            p.call(*call)  # type: ignore[arg-type]
+    assert len(p.context.buffers) == 1 and not p.context.runs
+
+
+@DEVICES
+@pytest.mark.parametrize(
+    ("kernel", "reason"),
+    [
+        (b"not wasm", "not a valid module"),
+        ('(module (func (export "kernel") (param i32 i32 i32 i32 i32)))', "imports nothing"),
+        ('(module (import "env" "memory" (memory 1)) (func (export "kernel") (param i32 i32 i32 i32 i32)))', "shared"),
+        (kernel_wat("", extra='(import "env" "f" (func))'), "imports 'env' 'memory', 'env' 'f'"),
+        ('(module (import "env" "memory" (memory 1 1 shared)))', "no function named 'kernel'"),
+        ('(module (import "" "m" (memory 1 1 shared)) (global (export "kernel") i32 (i32.const 0)))', "no function"),
+        (kernel_wat("", 0), "takes 0 buffers, 1 were passed"),
+        (kernel_wat("(unreachable)", 1).replace("$s0 i32", "$s0 i64"), "all i32"),
+        (
+            '(module (import "" "m" (memory 1 1 shared)) (func (export "kernel") (param i32 i32 i32 i32 i32) '
+            "(result i32) (i32.const 0)))",
+            "return nothing",
+        ),
+        (b"\0asm\1\0\0\0\1", "not a valid module"),
+    ],
+)
+def test_what_is_no_kernel(hint: int, kernel: str | bytes, reason: str) -> None:
+    p = program(kernel)
+    device = p.device(hint)
+    handle = p.buffer(device, 4)
+    for n in (0, 3):
+        assert p.exec(device, n, handle) == Errno.INVALID_KERNEL
+        assert reason in p.failures[-1].message
+    assert not p.context.runs
+
+
+@DEVICES
+@MEMORIES
+def test_a_trap_tells_which_iteration_and_where_and_keeps_stores(hint: int, memory: str) -> None:
+    body = """(if (i32.eq (local.get $id) (i32.const 5)) (then (unreachable)))
+      (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (i32.const 1))"""
+    p = program(kernel_wat(body), memory)
+    device = p.device(hint)
+    handle = p.buffer(device, 40)
+    p.call("write_buffer", PLACE, 40, handle)
+    assert p.exec(device, 10, handle) == Errno.KERNEL_TRAP
+    failure = p.failures[-1]
+    assert failure.iteration == 5 and failure.message == "unreachable"
+    assert [(entry.func, entry.name) for entry in failure.backtrace] == [(0, "kernel")]
+    assert failure.backtrace[0].location.startswith("0x")
+    stored = words(read(p, handle, 40))
+    assert stored[5] == 0 and sum(stored) <= 9
+    if hint == SEQUENTIAL:
+        assert stored[:5] == (1,) * 5 and not any(stored[5:])
+    assert p.exec(device, 5, handle) == 0, "the device still works"
+
+
+@DEVICES
+def test_a_trap_while_others_spin_ends_the_execution(hint: int) -> None:
+    if hint == SEQUENTIAL:
+        pytest.skip("iterations do not overlap")
+    body = "(if (i32.eqz (local.get $id)) (then (unreachable))) (loop (br 0))"
+    p = program(kernel_wat(body, 0))
+    assert p.exec(p.device(hint), 2) == Errno.KERNEL_TRAP
+    assert p.failures[-1].iteration == 0
+
+
+@DEVICES
+def test_limits_of_time_and_fuel(hint: int) -> None:
+    for limits, message in ((Limits(seconds=0.3, workers=2), "time limit"), (Limits(fuel=1000, workers=2), "fuel")):
+        p = program(kernel_wat("(loop (br 0))", 0), limits=limits)
+        assert p.exec(p.device(hint), 4) == Errno.RESOURCE_LIMIT
+        assert message in p.failures[-1].message
+
+
+def test_exhaustion_in_a_kernel_is_a_trap() -> None:
+    kernel = kernel_wat("(call $f)", 0, extra="(func $f (call $f))")
+    p = program(kernel)
+    assert p.exec(p.device(CPU), 2) == Errno.KERNEL_TRAP
+    assert p.failures[-1].message == "call stack exhausted"
+
+
+@DEVICES
+def test_buffers_too_large_for_the_kernels_memory(hint: int) -> None:
+    p = program(kernel_wat("", memory="1 2 shared"), memory="4 4")
+    device = p.device(hint)
+    assert p.exec(device, 1, p.buffer(device, 3 * 65536)) == Errno.RESOURCE_LIMIT
+
+
+# ---- sharing --------------------------------------------------------------------------------------------------------
+
+
+@DEVICES
+def test_atomic_counters_lose_nothing(hint: int) -> None:
+    body = """(local $i i32)
+      (loop $again
+        (drop (i32.atomic.rmw.add (local.get $p0) (i32.const 1)))
+        (drop (i64.atomic.rmw16.add_u offset=8 (local.get $p0) (i64.const 3)))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $i) (i32.const 500))))"""
+    p = program(kernel_wat(body))
+    device = p.device(hint)
+    handle = p.buffer(device, 16)
+    p.call("write_buffer", PLACE, 16, handle)
+    assert p.exec(device, 40, handle) == 0
+    assert words(read(p, handle, 16)) == (20_000, 0, 60_000, 0)
+
+
+def test_iterations_can_wait_for_each_other() -> None:
+    """Two workers hand a token to and fro with wait and notify."""
+    body = """(local $turn i32)
+      (loop $again
+        (if (i32.lt_u (i32.atomic.load (local.get $p0)) (i32.const 40))
+          (then
+            (local.set $turn (i32.atomic.load (local.get $p0)))
+            (if (i32.eq (i32.and (local.get $turn) (i32.const 1)) (local.get $id))
+              (then
+                (i32.atomic.store (local.get $p0) (i32.add (local.get $turn) (i32.const 1)))
+                (drop (memory.atomic.notify (local.get $p0) (i32.const 1))))
+              (else
+                (drop (memory.atomic.wait32 (local.get $p0) (local.get $turn) (i64.const 1000000000)))))
+            (br $again))))"""
+    p = program(kernel_wat(body), limits=Limits(workers=2, seconds=20))
+    device = p.device(CPU)
+    handle = p.buffer(device, 4)
+    p.call("write_buffer", PLACE, 4, handle)
+    assert p.exec(device, 2, handle) == 0
+    assert words(read(p, handle, 4)) == (40,)
+
+
+@DEVICES
+def test_growth_in_a_kernel_is_seen_by_the_caller_under_alias(hint: int) -> None:
+    body = """(drop (memory.grow (i32.const 1)))
+      (i32.store (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 4)) (i32.const 77))"""
+    p = program(kernel_wat(body, 0))
+    assert p.exec(p.device(hint), 3) == 0
+    assert p.memory.size() == 5
+    assert p.memory.load(4, 5 * 65536 - 4) == 77
+
+
+def test_uneven_work_is_balanced() -> None:
+    """All the work sits in the first ids: with fixed halves one worker would do nearly all."""
+    body = """(local $i i32)
+      (local.set $i (select (i32.const 20000) (i32.const 1) (i32.lt_u (local.get $id) (i32.const 32))))
+      (loop $again (br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"""
+    p = program(kernel_wat(body, 0))
+    device = p.device(CPU)
+    assert p.exec(device, 64) == 0
+    assert len(p.context.runs[-1].by_worker) == 2
+    assert min(p.context.runs[-1].by_worker.values()) >= 8
+
+
+def test_hints_and_handles() -> None:
+    p = program(COUNT)
+    handles = [p.device(kind) for kind in DeviceKind]
+    assert handles[0] != handles[1] == handles[2] == handles[3]
+    assert handles == [p.device(kind) for kind in DeviceKind] and 0 not in handles
+    forced = program(COUNT, force_device=DeviceKind.SEQUENTIAL)
+    assert len({forced.device(kind) for kind in DeviceKind}) == 1
+
+
+def test_the_kernel_bytes_may_be_anything_after_the_call_started() -> None:
+    """They are copied once: a kernel that overwrites them (policy alias) still runs to its end."""
+    body = f"(memory.fill (i32.const {KERNEL_AT}) (i32.const 0) (i32.const 64))"
+    p = program(kernel_wat(body, 0))
+    assert p.exec(p.device(CPU), 8) == 0
+    assert p.exec(p.device(CPU), 8) == Errno.INVALID_KERNEL
