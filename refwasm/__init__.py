@@ -1,6 +1,7 @@
 """refwasm: the executable reference for wasi-parallel, on a WebAssembly implementation in pure Python."""
 
-from refwasm.api import Exports, ExportType, Func, Global, ImportType, Instance, Memory, Module, Table, Tag
+from typing import TYPE_CHECKING, Any
+
 from refwasm.errors import (
     Crash,
     Deadlock,
@@ -16,6 +17,9 @@ from refwasm.errors import (
     WasmError,
 )
 
+if TYPE_CHECKING:
+    from refwasm.api import Exports, ExportType, Func, Global, ImportType, Instance, Memory, Module, Table, Tag
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -23,3 +27,12 @@ __all__ = [
     "Invalid", "Malformed", "Memory", "Module", "ResourceLimit", "Table", "Tag", "Trap", "UncaughtException",
     "Unlinkable", "UnsupportedFeature", "WasmError", "__version__",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The classes of the API, imported when first used: the command line does without them."""
+    if name not in __all__:
+        raise AttributeError(f"module 'refwasm' has no attribute {name!r}")
+    from refwasm import api
+
+    return getattr(api, name)

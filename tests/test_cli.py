@@ -13,7 +13,8 @@ from tests.support import EXAMPLES, refwasm
 
 FIB = """(module (func $fib (export "fib") (param i32) (result i32)
   (if (result i32) (i32.lt_s (local.get 0) (i32.const 2)) (then (local.get 0))
-    (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1))) (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+    (else (i32.add
+      (call $fib (i32.sub (local.get 0) (i32.const 1))) (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
   (func (export "mixed") (param i64 f32 f64) (result f64 i64 f32) (local.get 2) (local.get 0) (local.get 1))
   (func (export "trap") (unreachable))
   (func (export "loop") (loop (br 0)))
@@ -46,7 +47,7 @@ def test_invoke_with_typed_arguments(fib: str) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["--invoke", "trap"], 134, rb"refwasm: trap: unreachable\n    at func\[2\] 5:26\n"),
+        (["--invoke", "trap"], 134, rb"refwasm: trap: unreachable\n    at func\[2\] 6:26\n"),
         (["--invoke", "loop", "--fuel", "1000"], 124, rb"refwasm: all fuel consumed\n"),
         (["--invoke", "loop", "--timeout", "0.2"], 124, rb"refwasm: time limit exceeded\n"),
         (["--invoke", "nope"], 2, rb".*exports no function 'nope'; --invoke one of: fib, mixed, trap, loop, none\n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,10 @@ ENDLESS = kernel_wat("(loop (br 0))", 0)
 ENDLESS_ATOMICS = kernel_wat("(loop (drop (i32.atomic.rmw.add (i32.const 4096) (i32.const 1))) (br 0))", 0)
 METHODS = pytest.mark.parametrize("method", ["fork", "spawn"])
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+    pytest.mark.xdist_group("faults"),  # one after the other: they look at what is left on the machine
+]
 
 
 def shared_memory_names() -> set[str]:
@@ -91,7 +95,7 @@ def test_a_killed_worker_is_reported_within_a_second(kernel: str, attempt: int) 
     assert time.monotonic() - killed_at[0] < 1
     killer.join()
     assert not multiprocessing.active_children()
-    assert shared_memory_names() == before
+    assert wait_until(lambda: shared_memory_names() <= before)  # others' semaphores may come and go meanwhile
 
 
 def test_a_worker_that_dies_with_the_lock_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,10 +133,26 @@ def endless_program(folder: Path) -> Path:
     return path
 
 
-def start_endless(folder: Path, method: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "refwasm", "run", "--workers", "2", str(endless_program(folder))]
-    env = {**os.environ, "REFWASM_START_METHOD": method}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, start_new_session=True)
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start_endless(tmp_path: Path) -> Iterator[Start]:
+    """Starts the endless program with a start method; nothing of it survives the test, whatever happens."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(method: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "refwasm", "run", "--workers", "2", str(endless_program(tmp_path))]
+        env = {**os.environ, "REFWASM_START_METHOD": method}
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, env=env, start_new_session=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
@@ -149,33 +169,31 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 @METHODS
-def test_interrupting_leaves_nothing(tmp_path: Path, method: str) -> None:
+def test_interrupting_leaves_nothing(start_endless: Start, method: str) -> None:
     before = shared_memory_names()
-    process = start_endless(tmp_path, method)
+    process = start_endless(method)
     workers = workers_of(process)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 130 and errors == b"refwasm: interrupted\n"
     assert wait_until(lambda: not any(map(alive, workers)), 2)
-    assert wait_until(lambda: shared_memory_names() == before)
+    assert wait_until(lambda: shared_memory_names() <= before)
 
 
 @METHODS
-def test_a_killed_parent_leaves_nothing(tmp_path: Path, method: str) -> None:
+def test_a_killed_parent_leaves_nothing(start_endless: Start, method: str) -> None:
     before = shared_memory_names()
-    process = start_endless(tmp_path, method)
+    process = start_endless(method)
     workers = workers_of(process)
     process.kill()
     process.wait()
-    assert process.stdout and process.stderr
-    process.stdout.close(), process.stderr.close()
     assert wait_until(lambda: not any(map(alive, workers)), 3)
-    assert wait_until(lambda: shared_memory_names() == before)
+    assert wait_until(lambda: shared_memory_names() <= before)
 
 
 @METHODS
-def test_a_killed_worker_ends_the_program_with_a_message(tmp_path: Path, method: str) -> None:
-    process = start_endless(tmp_path, method)
+def test_a_killed_worker_ends_the_program_with_a_message(start_endless: Start, method: str) -> None:
+    process = start_endless(method)
     victim, other = workers_of(process)
     os.kill(victim, signal.SIGKILL)
     _, errors = process.communicate(timeout=10)

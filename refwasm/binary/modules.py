@@ -126,9 +126,9 @@ class _Decoder:
             self.r.fail("unexpected end")
         content = self.r.data[self.r.pos : end]
         self.r.pos = end
-        if name == NAME_SECTION and self.names is None and (names := decode_names(content)) is not None:
-            self.names = names
-        elif name == HINT_SECTION and self.hints_content is None and after < CODE:
+        if name == NAME_SECTION and (names := decode_names(content)) is not None:
+            self.names = self.names or names  # a second one, or an empty one, says nothing
+        elif name == HINT_SECTION and self.hints_content is None and _RANK.get(after, -1) < _RANK[CODE]:
             self.hints_content = content
         else:
             self.customs.append(Custom(name, content, after))
@@ -379,6 +379,11 @@ def _sections(module: Module) -> dict[int, bytes]:
     return sections
 
 
+def _last_before_code(sections: dict[int, bytes]) -> int:
+    """The section after which the branch hints stand."""
+    return max((s for s in sections if _RANK[s] < _RANK[CODE]), key=lambda s: _RANK[s], default=CUSTOM)
+
+
 def encode(module: Module) -> bytes:
     """Encode a module. Decoding the result gives an equal module; the name section comes last."""
     out = [MAGIC, VERSION]
@@ -388,7 +393,7 @@ def encode(module: Module) -> bytes:
         imported = sum(isinstance(i.type, FuncUse) for i in module.imports)
         sizes = [len(_encode_locals(f)) for f in module.funcs]
         hints = encode_hints(module.branch_hints, imported, module.funcs, sizes)
-        customs.append(Custom(HINT_SECTION, hints, DATA_COUNT if DATA_COUNT in sections else FUNCTION))
+        customs.append(Custom(HINT_SECTION, hints, _last_before_code(sections)))
     for section in (CUSTOM, *ORDER):
         if section in sections:
             out.append(_section(section, sections[section]))

@@ -23,7 +23,6 @@ from refwasm.host.parallel import Context, Limits, Parallel, Policies
 from refwasm.host.parallel.types import DeviceKind, Failure
 from refwasm.host.wasi import preview1
 from refwasm.syntax.types import NumType, ValType
-from refwasm.text.numbers import parse_float, parse_int, print_float, print_int
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -128,6 +127,8 @@ def _arguments(texts: list[str], types: tuple[ValType, ...]) -> list[Any]:
 def _argument(text: str, t: ValType) -> int:
     if not isinstance(t, NumType) or t.bits > 64:
         raise UsageError(f"an argument of type {t!r} can't be written on the command line")
+    from refwasm.text.numbers import parse_float, parse_int  # not at start-up: programs don't need the text format
+
     try:
         return parse_int(text, t.bits) if t.name[0] == "i" else parse_float(text, t.bits)
     except ValueError:
@@ -135,6 +136,8 @@ def _argument(text: str, t: ValType) -> int:
 
 
 def _show(value: Any, t: ValType) -> str:
+    from refwasm.text.numbers import print_float, print_int
+
     if isinstance(t, NumType):
         if t.name[0] == "f":
             return print_float(value, t.bits)

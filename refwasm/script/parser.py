@@ -32,7 +32,8 @@ def parse_script(source: Source) -> list[s.Command]:
         return _commands(c, END_OF_INPUT)
 
 
-def _commands(c: Cursor, end: str) -> list[s.Command]:
+def _commands(c: Cursor, end: str, depth: int = 0) -> list[s.Command]:
+    _check_nesting(c, depth)
     commands: list[s.Command] = []
     while c.peek() != end:
         position = c.i
@@ -41,7 +42,10 @@ def _commands(c: Cursor, end: str) -> list[s.Command]:
         parse = _COMMANDS.get(keyword)
         if parse is None:
             c.fail(f"unknown command {keyword}", position + 1)
-        commands.append(parse(c, position))
+        if parse is _thread:
+            commands.append(_thread(c, position, depth + 1))
+        else:
+            commands.append(parse(c, position))
         c.close()
     return commands
 
@@ -150,7 +154,17 @@ def _float_pattern(token: str, bits: int) -> int | str:
     return token if token in (CANONICAL, ARITHMETIC) else parse_float(token, bits)
 
 
-def _pattern(c: Cursor) -> Pattern:
+#: Threads in threads, and alternatives in alternatives, nest no deeper than this.
+MAX_NESTING = 50
+
+
+def _check_nesting(c: Cursor, depth: int) -> None:
+    if depth > MAX_NESTING:
+        c.fail("nested too deeply")
+
+
+def _pattern(c: Cursor, depth: int = 0) -> Pattern:
+    _check_nesting(c, depth)
     c.expect("(")
     word = c.next()
     pattern: Pattern
@@ -163,7 +177,7 @@ def _pattern(c: Cursor) -> Pattern:
     elif word == "either":
         options = []
         while c.peek() == "(":
-            options.append(_pattern(c))
+            options.append(_pattern(c, depth + 1))
         pattern = Either(tuple(options))
     elif word in KINDS:
         number = None
@@ -228,7 +242,7 @@ def _required_identifier(c: Cursor) -> str:
     return name
 
 
-def _thread(c: Cursor, position: int) -> s.Command:
+def _thread(c: Cursor, position: int, depth: int = 0) -> s.Command:
     name = _required_identifier(c)
     shared = []
     while c.take_open("shared"):
@@ -236,7 +250,7 @@ def _thread(c: Cursor, position: int) -> s.Command:
         shared.append(_required_identifier(c))
         c.close()
         c.close()
-    return s.Thread(position, name, tuple(shared), tuple(_commands(c, ")")))
+    return s.Thread(position, name, tuple(shared), tuple(_commands(c, ")", depth)))
 
 
 def _wait(c: Cursor, position: int) -> s.Command:

@@ -116,6 +116,9 @@ class Names:
     maps: dict[str, NameMap] = field(default_factory=dict)
     indirect: dict[str, dict[int, NameMap]] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return self.module is not None or any(self.maps.values()) or any(self.indirect.values())
+
     def of(self, kind: str, index: int) -> str:
         """Name of an index of that kind ("func", "global", …), or ""."""
         return self.maps.get(kind, {}).get(index, "")

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from refwasm.errors import Malformed
 from refwasm.syntax.modules import BranchHint, Custom
 from refwasm.text.cursor import Cursor
+from refwasm.text.keywords import is_string
 from refwasm.text.lexer import string_bytes
 from refwasm.text.operands import Body
 
@@ -33,8 +36,8 @@ class Annotations:
         """Take the ``(@name …)`` that may follow the keyword and identifier of a definition."""
         place = self.c.i
         for tokens in self.c.source.annotations.get(place, ()):
-            if tokens[0] == NAME and len(tokens) > 1:
-                self.definition_names[kind, index] = self._text(tokens[1], place, "@name")
+            if tokens[0] == NAME:
+                self.definition_names[kind, index] = self._name(tokens, place)
                 self._used.add(place)
 
     def module_annotations(
@@ -63,13 +66,19 @@ class Annotations:
                     names += 1
                     if names > 1:
                         self._fail("@name annotation: multiple module names", place)
-                    name = self._text(tokens[1], place, "@name")
+                    name = self._name(tokens, place)
                 elif tokens[0] == "(@metadata.code.branch_hint" and place in between:
                     self._fail("@metadata.code.branch_hint annotation: not in a function", place)
         return sorted(customs, key=lambda custom: _RANKS[custom.after]), name
 
-    def _fail(self, message: str, place: int) -> None:
+    def _fail(self, message: str, place: int) -> NoReturn:
         raise Malformed(message, place)
+
+    def _name(self, tokens: list[str], place: int) -> str:
+        """``(@name "…")``."""
+        if len(tokens) != 3 or not is_string(tokens[1]):
+            self._fail("@name annotation: one string expected", place)
+        return self._text(tokens[1], place, "@name")
 
     def _text(self, token: str, place: int, what: str) -> str:
         try:
@@ -80,15 +89,19 @@ class Annotations:
     def _custom(self, tokens: list[str], place: int) -> Custom:
         """``(@custom "name" (before first|before|after section|after last)? "bytes"*)``."""
         body = tokens[1:-1]
-        if not body or not body[0].startswith('"'):
+        if not body or not is_string(body[0]):
             self._fail("@custom annotation: missing section name", place)
         name = self._text(body[0], place, "@custom")
         rest, after = body[1:], 11
         if rest[:1] == ["("]:
             after, rest = self._placement(rest, place)
-        if not all(token.startswith('"') for token in rest):
+        if not all(map(is_string, rest)):
             self._fail("@custom annotation: unexpected token", place)
-        return Custom(name, b"".join(map(string_bytes, rest)), after)
+        try:
+            content = b"".join(map(string_bytes, rest))
+        except ValueError as error:
+            raise Malformed(f"@custom annotation: {error}", place) from None
+        return Custom(name, content, after)
 
     def _placement(self, rest: list[str], place: int) -> tuple[int, list[str]]:
         if rest[1] not in ("before", "after"):

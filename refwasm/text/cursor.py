@@ -190,10 +190,10 @@ class Space:
         token = cursor.tokens[cursor.i]
         if token[:1] != "$":
             return cursor.nat()
-        index = self.ids.get(token[1:])
+        index = self.ids.get(token[1:]) if token[1:2] != '"' else None
         if index is None:
             cursor.i += 1
-            index = self.ids.get(identifier_name(cursor, token))  # written as $"…"
+            index = self.ids.get(identifier_name(cursor, token))
             if index is None:
                 cursor.fail(f"unknown {SPACE_NAMES.get(self.kind, self.kind)} {token}", cursor.i - 1)
             return index

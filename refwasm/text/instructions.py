@@ -125,13 +125,13 @@ def parse_instrs(c: Cursor, b: Body, single: bool = False) -> None:
             elif state in (_FOLDED_BLOCK, _AFTER_THEN):
                 instrs.append(PLAIN["end"])
                 positions.append(i)
-                b.labels.pop()
+                b.close()
             elif state == _THEN:
                 opened.append((_AFTER_THEN, None, place))
             elif state == _ELSE_PART:
                 instrs.append(PLAIN["end"])
                 positions.append(i)
-                b.labels.pop()
+                b.close()
                 i += 1
                 if tokens[i] != ")":
                     c.fail(unexpected(tokens[i]), i)
@@ -178,7 +178,7 @@ def _block(c: Cursor, b: Body, keyword: str) -> Instr:
     block_type = b.spaces.types.block(c)
     if keyword != "try_table":
         return Instr(_BLOCKS[keyword], (block_type,))
-    own = b.labels.pop()
+    own = b.close()
     catches = []
     while c.tokens[c.i] == "(" and c.tokens[c.i + 1] in CATCH_KINDS:
         kind = c.tokens[c.i + 1]
@@ -186,14 +186,14 @@ def _block(c: Cursor, b: Body, keyword: str) -> Instr:
         tag = b.spaces["tag"].index(c) if kind in ("catch", "catch_ref") else None
         catches.append(Catch(kind, tag, b.label(c)))
         c.close()
-    b.labels.append(own)
+    b.open(own)
     return Instr(_BLOCKS[keyword], (block_type, tuple(catches)))
 
 
 def _folded_block(c: Cursor, b: Body, keyword: str, place: int) -> tuple[int, Instr | None, int]:
     instr = _block(c, b, keyword)
     if keyword == "if":
-        b.pending_labels.append(b.labels.pop())  # the condition is outside of the block
+        b.pending_labels.append(b.close())  # the condition is outside of the block
         return (_CONDITION, instr, place)
     b.instrs.append(instr)
     b.positions.append(place)
@@ -205,7 +205,7 @@ def _part_of_if(c: Cursor, b: Body, i: int, keyword: str, opened: list[tuple[int
     state, instr, place = opened.pop()
     if state == _CONDITION and keyword == "then":
         assert instr is not None
-        b.labels.append(b.pending_labels.pop())
+        b.open(b.pending_labels.pop())
         b.instrs.append(instr)
         b.positions.append(place)
         opened.append((_THEN, None, place))
@@ -234,7 +234,7 @@ def _structure(c: Cursor, b: Body, token: str, i: int, opened: list[tuple[int, I
         c.fail(unexpected(token), i)
     b.check_label(c)
     if token == "end":
-        b.labels.pop()
+        b.close()
     b.instrs.append(PLAIN[token])
     b.positions.append(i)
 

@@ -13,7 +13,7 @@ _NUMBER = re.compile(
     rf"|0x{_HEX}(?:\.(?:{_HEX})?)?(?:[pP][+-]?{_NUM})?|{_NUM}(?:\.(?:{_NUM})?)?(?:[eE][+-]?{_NUM})?)"
 )
 _ATTRIBUTE = re.compile(rf"(?:offset|align)=(?:{_NUM}|0x{_HEX})")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _IDENTIFIER = re.compile(r"""\$(?:[0-9A-Za-z!#$%&'*+\-./:<=>?@\\^_`|~]+|"(?:[^"\\]|\\.)*")""")
 
 KEYWORDS = frozenset(

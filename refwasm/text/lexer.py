@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from itertools import islice
 
 from refwasm.errors import Malformed
 
-_STRING = r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\n\r])*"'
+_STRING = r'"(?:[^"\\\x00-\x1f\x7f]++|\\[^\n\r])*+"'
 _IDCHAR = r"[0-9A-Za-z!#$%&'*+\-./:<=>?@\\^_`|~]"
 # White space and comments that don't nest; then one token. A "(;" left over starts a comment that nests (or does not
 # end), and any other single character is no token at all.
@@ -20,6 +19,7 @@ _TOKEN = re.compile(
     r"(?:[ \t\n\r]++|;;[^\n\r]*+|\(;(?:[^;(]|;(?!\))|\((?!;))*+;\))*+"
     rf"(\(@(?:{_IDCHAR}++|{_STRING})?|\(;|[()]|(?:{_IDCHAR}++|{_STRING}|[,\[\]{{}}])++|[^\x00-\x20]|[\x00-\x1f]|\Z)"
 )
+_NEWLINE = re.compile(r"\r\n|\r|\n")
 _NESTED = re.compile(r"\(;|;\)")
 
 #: The last token of every source.
@@ -38,6 +38,8 @@ class Source:
         self._lexed = self.text
         self._kept: list[int] | None = None  # original indices, where annotations were taken out
         self.annotations: dict[int, list[list[str]]] = {}
+        self._offsets: list[int] = []  # of the tokens, and of the lines: filled by the first error
+        self._lines: list[int] = []
         self.tokens: list[str] = _TOKEN.findall(self._lexed)
         vocabulary = set(self.tokens)
         if "(;" in vocabulary:
@@ -62,8 +64,9 @@ class Source:
         """Line and column (both from 1) of the token at an index."""
         if self._kept is not None:
             position = self._kept[min(position, len(self._kept) - 1)]
-        match = next(islice(_TOKEN.finditer(self._lexed), position, None), None)
-        offset = match.start(1) if match else len(self._lexed)
+        if not self._offsets:
+            self._offsets = [match.start(1) for match in _TOKEN.finditer(self._lexed)]
+        offset = self._offsets[position] if position < len(self._offsets) else len(self._lexed)
         return self._line_and_column(offset)
 
     def locate(self, position: int) -> str:
@@ -74,13 +77,14 @@ class Source:
     def excerpt(self, position: int) -> str:
         """The source line of a token with a caret below it."""
         line, column = self.place(position)
-        text = self.text.splitlines()[line - 1] if self.text else ""
+        text = _NEWLINE.split(self.text)[line - 1]
         return f"{text}\n{' ' * (column - 1)}^"
 
     def _line_and_column(self, offset: int) -> tuple[int, int]:
-        starts = [0, *(m.end() for m in re.finditer(r"\r\n|\r|\n", self.text))]
-        line = bisect_right(starts, offset)
-        return line, offset - starts[line - 1] + 1
+        if not self._lines:
+            self._lines = [0, *(match.end() for match in _NEWLINE.finditer(self.text))]
+        line = bisect_right(self._lines, offset)
+        return line, offset - self._lines[line - 1] + 1
 
     def _fail(self, message: str, offset: int) -> None:
         error = Malformed(message)
@@ -144,6 +148,8 @@ class Source:
                 _name_of(name)
             except UnicodeDecodeError:
                 self._annotation_error("malformed UTF-8 encoding", start)
+            except ValueError as error:
+                self._annotation_error(str(error), start)
         depth, index = 1, start + 1
         while depth:
             token = tokens[index]
@@ -162,6 +168,10 @@ class Source:
 
 def _decode(text: str | bytes) -> str:
     if isinstance(text, str):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise Malformed("malformed UTF-8 encoding: a lone surrogate") from None
         return text
     try:
         return text.decode("utf-8")
@@ -173,7 +183,7 @@ def _decode(text: str | bytes) -> str:
         raise failure from None
 
 
-_PIECES = re.compile(rf"\(;|;\)|;;[^\n\r]*|{_STRING}|.|[\n\r]")
+_PIECES = re.compile(rf"\(;|;;[^\n\r]*|{_STRING}")
 
 
 def _pieces(text: str) -> list[str]:

@@ -13,7 +13,7 @@ _NUM = r"[0-9](?:_?[0-9])*"
 _HEX = r"[0-9A-Fa-f](?:_?[0-9A-Fa-f])*"
 _NAT = re.compile(rf"{_NUM}|0x{_HEX}")
 _INTEGER = re.compile(rf"[+-]?(?:{_NUM}|0x{_HEX})")
-_DECIMAL = re.compile(rf"[+-]?{_NUM}(?:\.(?:{_NUM})?)?(?:[eE][+-]?{_NUM})?")
+_DECIMAL = re.compile(rf"([+-]?)({_NUM})(?:\.({_NUM})?)?(?:[eE]([+-]?{_NUM}))?")
 _HEXFLOAT = re.compile(rf"([+-]?)0x({_HEX})(?:\.({_HEX})?)?(?:[pP]([+-]?{_NUM}))?")
 _NAN = re.compile(rf"([+-]?)nan(?::0x({_HEX}))?")
 
@@ -22,12 +22,20 @@ FLOAT_LAYOUT = {32: (23, 8), 64: (52, 11)}
 
 
 def _magnitude(digits: str) -> int:
+    """The value of digits; beyond every range for absurdly many (Python limits how many it converts)."""
     digits = digits.replace("_", "")
     if digits.startswith("0x"):
         return int(digits, 16)
-    if len(digits.lstrip("0")) > 40:  # out of every range; and Python limits how much it converts
-        return 1 << 130
-    return int(digits)
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 40 else 1 << 130
+
+
+def _exponent(text: str | None) -> int:
+    """An exponent, clamped to what no mantissa of a reasonable length makes up for."""
+    if not text:
+        return 0
+    value = min(_magnitude(text.lstrip("+-")), 1 << 40)
+    return -value if text[0] == "-" else value
 
 
 def parse_nat(token: str, bits: int = 32) -> int:
@@ -74,39 +82,44 @@ def round_to_float(value: Fraction, bits: int) -> int:
     return pattern
 
 
-def _decimal(token: str, bits: int) -> int:
+#: More significant digits than this decide nothing but on which side of a tie a number lies.
+MAX_DIGITS = 1200
+
+
+def _decimal(match: re.Match[str], bits: int) -> int:
     """A decimal float; the rounding of Python's float() is right for f64 and for most f32."""
-    text = token.replace("_", "")
-    number = float(text)
+    sign, whole, fraction, exponent = match.groups()
+    number = float(match[0].replace("_", ""))
+    sign_bit = (sign == "-") << (bits - 1)
+    if number in (float("inf"), float("-inf")) or (abs(number) > 1e39 and bits == 32):
+        raise ValueError("constant out of range")
     if bits == 64:
-        if number in (float("inf"), float("-inf")):
-            raise ValueError("constant out of range")
-        return int(struct.unpack("<Q", struct.pack("<d", number))[0])
-    sign = text.startswith("-")
+        return int(struct.unpack("<Q", struct.pack("<d", abs(number)))[0]) | sign_bit
     try:
         pattern = int(struct.unpack("<I", struct.pack("<f", abs(number)))[0])
         exact = struct.unpack("<f", struct.pack("<I", pattern))[0] == abs(number)
     except OverflowError:
         exact = False
-    if not exact:
-        _, _, exponent = text.lower().partition("e")
-        if abs(int(exponent or 0)) > 10_000 and not abs(number):
-            return sign << 31
-        if abs(number) > 1e39:
-            raise ValueError("constant out of range")
-        pattern = round_to_float(abs(Fraction(text)) if abs(number) > 1e-60 else Fraction(0), 32)
-    return pattern | sign << 31
+    if not exact:  # the double may lie on the other side of a tie than the number itself
+        fraction = (fraction or "").replace("_", "")
+        digits = (whole.replace("_", "") + fraction).lstrip("0")
+        power = _exponent(exponent) - len(fraction)
+        if len(digits) > MAX_DIGITS:
+            power += len(digits) - MAX_DIGITS - 1
+            digits = digits[:MAX_DIGITS] + ("1" if digits[MAX_DIGITS:].strip("0") else "0")
+        pattern = round_to_float(int(digits) * Fraction(10) ** power, 32)
+    return pattern | sign_bit
 
 
 def _hexadecimal(match: re.Match[str], bits: int) -> int:
     sign, whole, fraction, exponent = match.groups()
     fraction = (fraction or "").replace("_", "")
     mantissa = int(whole.replace("_", "") + fraction, 16)
-    power = int((exponent or "0").replace("_", "")) - 4 * len(fraction)
+    power = _exponent(exponent) - 4 * len(fraction)
     size = mantissa.bit_length() + power
     if mantissa and size > 2000:
         raise ValueError("constant out of range")
-    if size < -2000:
+    if not mantissa or size < -2000:
         mantissa = power = 0
     return round_to_float(mantissa * Fraction(2) ** power, bits) | (sign == "-") << (bits - 1)
 
@@ -115,8 +128,8 @@ def parse_float(token: str, bits: int) -> int:
     """A float constant as its bit pattern: decimal, hexadecimal, ``inf``, ``nan`` and ``nan:0x…``."""
     fraction_bits, exponent_bits = FLOAT_LAYOUT[bits]
     infinity = ((1 << exponent_bits) - 1) << fraction_bits
-    if _DECIMAL.fullmatch(token):
-        return _decimal(token, bits)
+    if match := _DECIMAL.fullmatch(token):
+        return _decimal(match, bits)
     if match := _HEXFLOAT.fullmatch(token):
         return _hexadecimal(match, bits)
     if token in ("inf", "+inf", "-inf"):

@@ -35,6 +35,7 @@ class Body:
         self.spaces = spaces
         self.locals = local_space or Space("local")
         self.labels: list[str | None] = []
+        self.depths: dict[str, list[int]] = {}  # by name: how many labels were open when each of that name was opened
         self.pending_labels: list[str | None] = []  # of folded ifs whose condition is being read
         self.label_names: dict[int, str] = {}
         self.blocks = 0
@@ -50,7 +51,20 @@ class Body:
         if name is not None:
             self.label_names[self.blocks] = name
         self.blocks += 1
+        self.open(name)
+
+    def open(self, name: str | None) -> None:
+        """Open a label."""
+        if name is not None:
+            self.depths.setdefault(name, []).append(len(self.labels))
         self.labels.append(name)
+
+    def close(self) -> str | None:
+        """Close the innermost label; returns its name."""
+        name = self.labels.pop()
+        if name is not None:
+            self.depths[name].pop()
+        return name
 
     def label(self, c: Cursor) -> int:
         """A label index; names count from the innermost block."""
@@ -58,10 +72,10 @@ class Body:
             return c.nat()
         start = c.i
         name = c.identifier()
-        for depth, candidate in enumerate(reversed(self.labels)):
-            if candidate == name:
-                return depth
-        c.fail(f"unknown label ${name}", start)
+        depths = self.depths.get(name or "")
+        if not depths:
+            c.fail(f"unknown label ${name}", start)
+        return len(self.labels) - 1 - depths[-1]
 
     def check_label(self, c: Cursor) -> None:
         """The optional identifier after ``else`` and ``end`` must repeat the block's."""
@@ -165,9 +179,12 @@ def _lane(c: Cursor, b: Body) -> tuple[Any, ...]:
 
 def _byte(c: Cursor) -> int:
     token = c.tokens[c.i]
-    if not is_nat(token) or parse_nat(token, 64) > 255:
+    try:
+        value = parse_nat(token, 8)
+    except ValueError:
         c.fail("i8 constant out of range" if is_known(token) else unexpected(token))
-    return c.nat()
+    c.i += 1
+    return value
 
 
 def _lanes(c: Cursor, b: Body) -> tuple[Any, ...]:

@@ -202,6 +202,9 @@ class _Printer:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.used: dict[str, set[str]] = {}
+        self.hints: dict[int, dict[int, bool]] = {}  # by function and instruction
+        for hint in module.branch_hints:
+            self.hints.setdefault(hint.function, {})[hint.instruction] = hint.likely
 
     def name(self, kind: str, index: int) -> str:
         """`` $name`` where the index has one that is unique, and the index as a comment."""
@@ -260,8 +263,7 @@ class _Printer:
         types = [t for count, t in func.locals for _ in range(count)]
         if types:
             head += f" (local {' '.join(map(val_type, types))})"
-        hints = {h.instruction: h.likely for h in self.module.branch_hints if h.function == index}
-        body = list(_lines(func.body, "    ", hints))
+        body = list(_lines(func.body, "    ", self.hints.get(index, {})))
         yield "\n".join([head, *body]) + ")"
 
     def _elem(self, elem: Elem, index: int) -> str:

@@ -22,6 +22,8 @@ class Context:
         self.datas = 0
         #: Functions that may be referenced by ``ref.func`` in bodies: those mentioned outside of bodies.
         self.refs: set[int] = set()
+        #: Structure types found to be defaultable, so that large ones are looked through once.
+        self.defaultable: set[DefType] = set()
 
     def need(self, feature: str, message: str = "") -> None:
         """Refuse what the chosen feature set leaves out; ``message`` is the wording of suites that predate it."""

@@ -10,7 +10,6 @@ from refwasm.syntax.modules import Expr
 from refwasm.syntax.types import FuncType, ValType
 from refwasm.validation.context import Context
 from refwasm.validation.instructions import RULES
-from refwasm.validation.matching import is_defaultable
 from refwasm.validation.stacks import Stacks, Types
 
 SideTable = dict[int, Any]
@@ -32,15 +31,17 @@ CONSTANT = {
 }  # fmt: skip
 
 
-def validate_body(context: Context, func_type: FuncType, local_types: list[ValType], body: Expr) -> SideTable:
-    """Check a body; ``local_types`` include the parameters. Returns its side table.
+def validate_body(
+    context: Context, func_type: FuncType, local_types: list[ValType], body: Expr, all_defaultable: bool
+) -> SideTable:
+    """Check a body; ``local_types`` include the parameters, ``all_defaultable`` is about the others. Returns its side
+    table.
 
     Raises Invalid, with the index of the instruction.
     """
     stacks = Stacks(context, local_types, func_type.results)
-    first_local = len(func_type.params)
-    if not all(map(is_defaultable, set(local_types[first_local:]))):
-        stacks.unset = {i for i in range(first_local, len(local_types)) if not is_defaultable(local_types[i])}
+    if not all_defaultable:
+        stacks.first_local = len(func_type.params)
     return _run(stacks, func_type.results, body)
 
 

@@ -292,11 +292,13 @@ def _check_func(context: Context, func: Func, index: int) -> SideTable:
     composite = context.funcs[index].composite
     assert isinstance(composite, FuncType)
     local_types: list[ValType] = list(composite.params)
+    all_defaultable = True
     for count, t in func.locals:
         closed = context.space.value(t)
         _check_value_features(context, closed)
         local_types += [closed] * count
-    return validate_body(context, composite, local_types, func.body)
+        all_defaultable = all_defaultable and is_defaultable(closed)
+    return validate_body(context, composite, local_types, func.body, all_defaultable)
 
 
 def _check_exports(context: Context, exports: tuple[Export, ...]) -> None:

@@ -76,8 +76,9 @@ class Stacks:
         self.locals = local_types
         self.operands: list[ValType] = []
         self.controls: list[Control] = []
-        self.unset: set[int] = set()  # non-defaultable locals not yet set
-        self.inits: list[int] = []  # those set since, innermost last
+        self.first_local = len(local_types)  # those before it are parameters, or need no value before they are read
+        self.set_locals: set[int] = set()  # non-defaultable locals that have been set …
+        self.inits: list[int] = []  # … innermost last
         self.side: dict[int, Any] = {}
         self.pc = 0
         self.tries = 0
@@ -115,19 +116,22 @@ class Stacks:
             return BOT
         self.mismatch([wanted])
 
-    def pop_all(self, wanted: Types | list[ValType]) -> None:
-        """Pop operands that must match, the last one first."""
-        count = len(wanted)
-        if not count:
-            return
+    def check_all(self, wanted: Types | list[ValType]) -> int:
+        """Check that the topmost operands match; how many of them are there (fewer only in unreachable code)."""
         operands, control = self.operands, self.control
-        available = len(operands) - control.height
-        if available < count and not control.unreachable:
+        available = min(len(operands) - control.height, len(wanted))
+        if available < len(wanted) and not control.unreachable:
             self.mismatch(wanted)
-        for index in range(1, min(count, available) + 1):
+        for index in range(1, available + 1):
             if not match_val_type(operands[-index], wanted[-index]):
                 self.mismatch(wanted)
-        del operands[len(operands) - min(count, available) :]
+        return available
+
+    def pop_all(self, wanted: Types | list[ValType]) -> None:
+        """Pop operands that must match, the last one first."""
+        if wanted:
+            count = self.check_all(wanted)
+            del self.operands[len(self.operands) - count :]
 
     def push(self, t: ValType) -> None:
         """Push one operand."""
@@ -168,7 +172,7 @@ class Stacks:
     def forget_inits(self, control: Control) -> None:
         """Locals set in a block count as unset after it."""
         while len(self.inits) > control.inits:
-            self.unset.add(self.inits.pop())
+            self.set_locals.discard(self.inits.pop())
 
     def unreachable(self) -> None:
         """The rest of the block can't be reached: its operand stack becomes polymorphic."""

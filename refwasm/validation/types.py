@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from refwasm.errors import Invalid
+from refwasm.errors import Invalid, ResourceLimit
 from refwasm.syntax.types import (
     ArrayType,
     CompositeType,
@@ -36,6 +36,8 @@ from refwasm.validation.matching import match_composite_type
 
 #: Longest chain of declared supertypes (the JavaScript API's limit).
 MAX_SUBTYPING_DEPTH = 63
+#: Most parameters or results of a function, and most fields of a structure (the JavaScript API's limits).
+MAX_PARAMS, MAX_FIELDS = 1_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,21 @@ def roll(rec: RecType, types: list[DefType]) -> tuple[DefType, ...]:
         for parent in sub.supertypes:
             if isinstance(parent, int) and parent >= start + offset:
                 raise Invalid(f"unknown type {parent}")
+    for sub in rec.subtypes:
+        _check_size(sub.composite)
     rolled = tuple(_substitute_sub(sub, close) for sub in rec.subtypes)
     group = _groups.get(rolled)
     if group is None:
         group = _unroll(rolled)
         _groups[rolled] = group
     return group.types
+
+
+def _check_size(t: CompositeType) -> None:
+    if isinstance(t, FuncType) and max(len(t.params), len(t.results)) > MAX_PARAMS:
+        raise ResourceLimit(f"function type with more than {MAX_PARAMS} parameters or results")
+    if isinstance(t, StructType) and len(t.fields) > MAX_FIELDS:
+        raise ResourceLimit(f"structure type with more than {MAX_FIELDS} fields")
 
 
 def _unroll(rolled: tuple[SubType, ...]) -> RecGroup:
@@ -119,6 +130,8 @@ def _unroll(rolled: tuple[SubType, ...]) -> RecGroup:
         if deftype.sub.supertypes:
             parent = deftype.sub.supertypes[0]
             assert isinstance(parent, DefType)
+            if len(parent.supers) >= MAX_SUBTYPING_DEPTH:
+                raise Invalid(f"sub type: more than {MAX_SUBTYPING_DEPTH} levels of supertypes")
             deftype.supers = (parent, *parent.supers)
     for deftype in group.types:
         _check_supertypes(deftype)
@@ -130,8 +143,6 @@ def _check_supertypes(deftype: DefType) -> None:
     sub = deftype.sub
     if len(sub.supertypes) > 1:
         raise Invalid("sub type: more than one supertype")
-    if len(deftype.supers) > MAX_SUBTYPING_DEPTH:
-        raise Invalid(f"sub type: more than {MAX_SUBTYPING_DEPTH} levels of supertypes")
     for parent in sub.supertypes:
         assert isinstance(parent, DefType)
         if parent.sub.final:

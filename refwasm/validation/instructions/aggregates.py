@@ -75,8 +75,10 @@ def _struct_new(v: Stacks, i: Instr) -> None:
 @rule("struct.new_default")
 def _struct_new_default(v: Stacks, i: Instr) -> None:
     deftype, struct = _struct(v, i.args[0])
-    for field in struct.fields:
-        _defaultable(field.storage)
+    if deftype not in v.context.defaultable:
+        for field in struct.fields:
+            _defaultable(field.storage)
+        v.context.defaultable.add(deftype)
     v.push(RefType(False, deftype))
 
 

@@ -113,9 +113,7 @@ def _br_table(v: Stacks, i: Instr) -> None:
         if len(types) != arity:
             raise Invalid(f"type mismatch: the labels of br_table take {arity} and {len(types)} values")
         branches[depth] = v.branch(target)
-        saved = list(v.operands)
-        v.pop_all(types)
-        v.operands[:] = saved
+        v.check_all(types)
     v.side[v.pc] = tuple(branches[depth] for depth in (*labels, default))
     v.pop_all(v.target(default).label_types)
     v.unreachable()

@@ -11,6 +11,7 @@ from refwasm.syntax.types import (
     ValType,
 )
 from refwasm.validation.instructions.rule import rule
+from refwasm.validation.matching import is_defaultable
 from refwasm.validation.stacks import Stacks
 
 
@@ -56,14 +57,14 @@ def _local(v: Stacks, index: int) -> ValType:
 def _local_get(v: Stacks, i: Instr) -> None:
     index = i.args[0]
     t = _local(v, index)
-    if index in v.unset:
+    if index >= v.first_local and index not in v.set_locals and not is_defaultable(t):
         raise Invalid(f"uninitialized local {index}")
     v.operands.append(t)
 
 
 def _set_local(v: Stacks, index: int) -> None:
-    if index in v.unset:
-        v.unset.discard(index)
+    if index >= v.first_local and index not in v.set_locals:
+        v.set_locals.add(index)
         v.inits.append(index)
 
 

@@ -1,0 +1,201 @@
+"""All measurements in one table: ``python benchmarks/run.py [NAME…]``. Needs ``pip install -e '.[test,dev]'``.
+
+Ratios compare with a peer or a baseline in the same run, interleaved, by medians; a row says what it should reach.
+Parallel rows mean something on an idle machine only: the load during the run is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from refwasm import Instance, Module
+from refwasm.binary import decode, encode
+from refwasm.text import parse_module, print_module
+from refwasm.validation import validate
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from spec_tests.support import guest
+from tests.support import CPU, SEQUENTIAL, Program, kernel_wat, program
+
+FIB = """(module (func $fib (export "f") (param i32) (result i32)
+  (if (result i32) (i32.lt_s (local.get 0) (i32.const 2)) (then (local.get 0))
+    (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
+                   (call $fib (i32.sub (local.get 0) (i32.const 2))))))))"""
+SUM = """(module (func (export "f") (param i32) (result i32) (local i32 i32)
+  (loop $again
+    (local.set 2 (i32.add (local.get 2) (local.get 1)))
+    (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+    (br_if $again (i32.lt_u (local.get 1) (local.get 0))))
+  (local.get 2)))"""
+
+Row = tuple[str, str, str]
+Timed = Callable[[], object]
+
+
+def seconds(function: Timed) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def medians(functions: dict[str, Timed], repeats: int = 5) -> dict[str, float]:
+    """Median times, the candidates taking turns."""
+    samples: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            samples[name].append(seconds(function))
+    return {name: statistics.median(times) for name, times in samples.items()}
+
+
+# ---- the interpreter against other pure-Python ones -----------------------------------------------------------------
+
+
+def _ours(data: bytes, argument: int) -> Timed:
+    function = Instance(Module(data)).exports.f
+    return lambda: function(argument)
+
+
+def _pwasm(data: bytes, argument: int) -> Timed:
+    import pwasm
+
+    instance = pwasm.instantiate(pwasm.decode_module(data), mode="interpret")
+    return lambda: instance.exports.f(argument)
+
+
+def _pywasm(data: bytes, argument: int) -> Timed:
+    import pywasm
+
+    with tempfile.NamedTemporaryFile(suffix=".wasm") as file:
+        file.write(data)
+        file.flush()
+        runtime = pywasm.core.Runtime()
+        module = runtime.instance_from_file(file.name)
+    return lambda: runtime.invocate(module, "f", [argument])
+
+
+def interpreters() -> list[Row]:
+    """fib and sum; pywasm gets a tenth of the work, since it is so slow."""
+    rows = []
+    for name, text, argument, small in (("fib", FIB, 19, 13), ("sum", SUM, 100_000, 4_000)):
+        data = encode(parse_module(text))
+        times = medians({"ours": _ours(data, argument), "pwasm": _pwasm(data, argument)})
+        few = medians({"ours": _ours(data, small), "pywasm": _pywasm(data, small)})
+        rows.append((f"{name}: pwasm interpret / refwasm", f"{times['pwasm'] / times['ours']:.2f}", "at least 1"))
+        rows.append((f"{name}: pywasm / refwasm", f"{few['pywasm'] / few['ours']:.1f}", "at least 10"))
+    return rows
+
+
+# ---- modules --------------------------------------------------------------------------------------------------------
+
+
+def modules() -> list[Row]:
+    """Decoding, validating, printing and parsing QuickJS."""
+    data = guest("quickjs")
+    module = decode(data)
+    text = print_module(module)
+    times = medians(
+        {
+            "load": lambda: validate(decode(data)),
+            "encode": lambda: encode(module),
+            "parse": lambda: parse_module(text),
+        },
+        3,
+    )
+    tracemalloc.start()
+    validate(decode(data))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size, text_size = len(data) / 1e6, len(text) / 1e6
+    return [
+        ("QuickJS decoded and validated, s", f"{times['load']:.2f}", "under 3"),
+        ("decode and validate, MB/s", f"{size / times['load']:.2f}", "at least 0.5"),
+        ("peak memory / module size", f"{peak / len(data):.0f}", "under 150"),
+        ("encode, MB/s", f"{size / times['encode']:.1f}", ""),
+        ("parse text, MB/s", f"{text_size / times['parse']:.2f}", "at least 1"),
+    ]
+
+
+def start_up() -> list[Row]:
+    """``refwasm run`` of a tiny module beside ``python -c pass``."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tiny.wasm"
+        path.write_bytes(encode(parse_module('(module (func (export "_start")))')))
+
+        def command(*args: str) -> Timed:
+            return lambda: subprocess.run([sys.executable, *args], check=True)
+
+        run = command("-m", "refwasm", "run", str(path))
+        times = medians({"refwasm": run, "python": command("-c", "pass")}, 15)
+    return [("start-up beyond python, s", f"{times['refwasm'] - times['python']:.3f}", "under 0.15")]
+
+
+# ---- the CPU device -------------------------------------------------------------------------------------------------
+
+KERNEL = kernel_wat(
+    """(local $i i32) (local $sum i32)
+    (loop $again
+      (local.set $sum (i32.add (local.get $sum) (local.get $i)))
+      (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 60000))))
+    (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (local.get $sum))"""
+)
+
+
+def _exec(p: Program, hint: int, iterations: int) -> Timed:
+    device = p.device(hint)
+    handle = p.buffer(device, 4 * max(iterations, 1))
+    p.call("write_buffer", 65536, 4 * max(iterations, 1), handle)
+
+    def run() -> None:
+        assert p.exec(device, iterations, handle) == 0
+
+    return run
+
+
+def device() -> list[Row]:
+    """2 workers against SEQUENTIAL on tasks over 25 ms; dispatch of next to nothing to warm workers."""
+    busy, empty = program(KERNEL), program(kernel_wat(""))
+    sequential, cpu = _exec(busy, SEQUENTIAL, 8), _exec(busy, CPU, 8)
+    nothing = _exec(empty, CPU, 2)
+    cpu(), nothing()
+    times = medians({"sequential": sequential, "cpu": cpu}, 9)
+    dispatch = medians({"nothing": nothing}, 300)["nothing"]
+    task = times["sequential"] / 8
+    return [
+        (f"SEQUENTIAL / CPU with 2 workers (tasks of {task * 1e3:.0f} ms)",
+         f"{times['sequential'] / times['cpu']:.2f}", "at least 1.8"),
+        ("dispatch of an empty parallel_exec, ms", f"{dispatch * 1e3:.3f}", "under 0.5"),
+    ]  # fmt: skip
+
+
+MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
+    "interpreters": interpreters,
+    "modules": modules,
+    "start_up": start_up,
+    "device": device,
+}
+
+
+def main(names: list[str]) -> None:
+    """Print the table."""
+    unknown = set(names) - set(MEASUREMENTS)
+    if unknown:
+        raise SystemExit(f"unknown: {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    for name in names or MEASUREMENTS:
+        rows: list[Any] = MEASUREMENTS[name]()
+        for what, measured, wanted in rows:
+            print(f"{what:<62}{measured:>10}   {wanted}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
