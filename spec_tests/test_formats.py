@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refwasm.binary import decode, encode
-from refwasm.errors import Malformed, ResourceLimit, WasmError
+from refwasm.errors import Invalid, Malformed, ResourceLimit, WasmError
 from refwasm.text import parse_module, print_module
 from refwasm.validation import validate
 from spec_tests.fuzz import mutate_bytes, mutate_text, pieces
@@ -102,13 +102,60 @@ def test_real_programs_survive_both_formats(name: str) -> None:
     assert parse_module(print_module(module)) == module
 
 
-def test_errors_have_places() -> None:
+HEADER = b"\0asm\1\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (b"\0bsm", "0x0: magic header not detected"),
+        (b"\0asm\2\0\0\0", "0x4: unknown binary version"),
+        (HEADER + b"\x0e\0", "0x8: malformed section id"),
+        (HEADER + b"\x01\x02\x01\x61", "0xb: malformed definition type (in the type section)"),
+        (HEADER + b"\x01\x04\x01\x60\0\0\x01\x01\0", "0xe: unexpected content after last section"),
+        (HEADER + b"\x05\x03\x01\x09\0", "0xb: malformed limits flags (in the memory section)"),
+        (HEADER + b"\x07\x06\x01\x02\xc3\x28\0\0", "0xc: malformed UTF-8 encoding (in the export section)"),
+        (
+            HEADER + b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x05\x01\x03\0\xff\x0b",
+            "0x17: illegal opcode ff (in the code section)",
+        ),
+        ("(module\n  (func\n    i32.cnst 1))", "3:5: unknown operator i32.cnst"),
+        ("(module (func (local.get $x)))", "1:26: unknown local $x"),
+        ('(module\r\n\t(export "a" (func 0)', "2:22: unexpected end of input"),
+        ("(module (; no end", "1:9: unclosed comment"),
+        ('(module (data "abc\n"))', "1:15: unclosed string"),
+        ("(module (func $f) (func $f))", "1:25: duplicate func f"),
+        ('(module (memory 1) (import "a" "b" (func)))', "1:20: import after memory"),
+    ],
+)
+def test_errors_of_form_have_places(source: bytes | str, expected: str) -> None:
     with pytest.raises(Malformed) as caught:
-        parse_module("(module\n  (func\n    i32.cnst 1))")
-    assert caught.value.location == "3:5"
-    with pytest.raises(Malformed) as caught:
-        decode(b"\0asm\1\0\0\0\x01\x02\x01\x61")
-    assert caught.value.location == "0xb"
+        decode(source) if isinstance(source, bytes) else parse_module(source)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(func i32.add drop)", "1:7: type mismatch: instruction requires [i32 i32] but stack has [] "
+                                "(in func[0], instruction 0: i32.add)"),
+        ("(func $f (param f32) (i64.eqz (local.get 0)) drop)",
+         "1:24: type mismatch: instruction requires [i64] but stack has [f32] (in func[0] $f, instruction 1: i64.eqz)"),
+        ("(func (br 1))", "1:8: unknown label 1 (in func[0], instruction 0: br)"),
+        ("(global i32 (i64.const 0))", "type mismatch: instruction requires [i32] but stack has [i64] (in global 0)"),
+        ('(export "x" (func 3))', "unknown function 3 (in export 'x')"),
+        ("(data (i32.const 0) \"\")", "unknown memory 0 (in data segment 0)"),
+        ("(type (sub 4 (func)))", "unknown type 4 (in type 0)"),
+        ("(func (drop (ref.func 0)))", "1:14: undeclared function reference 0 (in func[0], instruction 0: ref.func)"),
+    ],
+)  # fmt: skip
+def test_errors_of_validity_have_places(text: str, expected: str) -> None:
+    for source in (parse_module(text), decode(encode(parse_module(text)))):
+        with pytest.raises(Invalid) as caught:
+            validate(source)
+        place, _, rest = str(caught.value).partition(": ") if ": " in expected[:8] else ("", "", str(caught.value))
+        assert rest == (expected.partition(": ")[2] if place else expected)
+        assert (place == "") == (expected[:1] not in "123456789")
 
 
 def test_names_and_custom_sections_are_kept() -> None:

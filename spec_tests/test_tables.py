@@ -96,11 +96,76 @@ def test_lanes_handled_together_equal_lanes_handled_singly() -> None:
             together, singly = make(n), vectors.lift_relation(n, getattr(integers, name))
             for row in operands("i8x16.eq", 300):
                 assert together(*row) == singly(*row), (name, n, row)
-    for name, make in (("ishl", vectors.shl), ("ishr_u", vectors.shr_u)):
+    for name, make in (("ishl", vectors.shl), ("ishr_u", vectors.shr_u), ("ishr_s", vectors.shr_s)):
         for n in (8, 16, 32, 64):
             together, singly = make(n), vectors.lift_shift(n, getattr(integers, name))
             for a, count in operands("i8x16.shl", 100):
                 assert together(a, count) == singly(a, count), (name, n, a, count)
+
+
+@pytest.mark.parametrize("n", [8, 16])
+def test_saturating_lanes_equal_lanes_handled_singly(n: int) -> None:
+    from refwasm.execution.numerics import conversions, integers, vectors
+
+    for sx in ("s", "u"):
+        for name in ("add_sat", "sub_sat"):
+            together, singly = getattr(vectors, name)(n, sx), vectors.lift2(n, getattr(integers, f"i{name}_{sx}"))
+            for row in operands("i8x16.add", 200):
+                assert together(*row) == singly(*row), (name, sx, row)
+        narrow, one = vectors.narrow(2 * n, n, sx), getattr(conversions, f"narrow_{sx}")
+        for a, b in operands("i8x16.add", 200):
+            lanes = [one(2 * n, n, i) for i in vectors.lanes(2 * n, a) + vectors.lanes(2 * n, b)]
+            assert narrow(a, b) == vectors.vector(n, lanes)
+    singly = vectors.lift2(16, integers.iq15mulr_sat_s)
+    for row in operands("i8x16.add", 200):
+        assert vectors.q15mulr_sat_s(*row) == singly(*row)
+
+
+_FLOAT_EDGES = (0, 1, 5, 0x3F800000, 0x3FC00000, 0x40490FDB, 0x4EFFFFFF, 0x4F000000, 0x4F800000, 0x7F7FFFFF)
+SHARED_BY_LANES = [
+    name
+    for name in FORMS
+    if re.fullmatch(
+        r"[if]\d+x\d+\.((relaxed_)?(min|max)(_[su])?|(eq|ne|lt|gt|le|ge)(_[su])?|add|sub|mul|div|sqrt|ceil|floor|trunc"
+        r"|nearest|relaxed_n?madd)|i32x4\.(relaxed_)?trunc\w+",
+        name,
+    )
+]
+
+
+def lifted(mnemonic: str) -> object:
+    """The plain definition of a vector operation: the scalar function on each lane."""
+    from refwasm.execution.numerics import conversions, floats, integers, vectors
+
+    shape, _, name = mnemonic.partition(".")
+    kind, n, params = shape[0], int(shape[1:].split("x")[0]), FORMS[mnemonic].params or []
+    name = name.removeprefix("relaxed_")
+    if conversion := re.fullmatch(r"trunc_(?:sat_)?f(\d+)x\d_([su])(_zero)?", name):
+        function = getattr(conversions, f"trunc_sat_{conversion[2]}")
+        return vectors.convert(int(conversion[1]), 32, function, "zero" if conversion[3] else "")
+    function = getattr(integers if kind == "i" else floats, kind + name)
+    if re.fullmatch(r"(eq|ne|lt|gt|le|ge)(_[su])?", name):
+        return vectors.lift_relation(n, function)
+    return (vectors.lift1, vectors.lift2, vectors.lift3)[len(params) - 1](n, function)
+
+
+@pytest.mark.parametrize("mnemonic", SHARED_BY_LANES)
+def test_operations_on_whole_vectors_equal_their_lifted_definitions(mnemonic: str) -> None:
+    n = int((re.search(r"f(32|64)", mnemonic) or re.match(r"[if](\d+)", mnemonic))[1])  # type: ignore[index]
+    top, exponent = 1 << (n - 1), (n - 32) if n >= 32 else 0
+    edges = [0, 1, top, top - 1, (1 << n) - 1]
+    if n >= 32:
+        infinity = 0x7F800000 if n == 32 else 0x7FF0000000000000
+        edges += [infinity, infinity | 1, infinity | top, infinity | top >> 1 | 5, infinity - 1]
+        edges += [value << exponent | sign for value in _FLOAT_EDGES for sign in (0, top)]
+    generator = random.Random(mnemonic)
+    plain, count = lifted(mnemonic), len(FORMS[mnemonic].params or ())
+    for trial in range(400):
+        row = [
+            sum((generator.choice(edges) if trial % 3 else generator.getrandbits(n)) << i * n for i in range(128 // n))
+            for _ in range(count)
+        ]
+        assert OPERATIONS[mnemonic](*row) == plain(*row), row  # type: ignore[operator]
 
 
 def test_mnemonics_are_written_out_in_the_table() -> None:

@@ -173,7 +173,7 @@ class ModuleParser:
 
     def _check_import_order(self) -> None:
         if self._defined is not None:
-            self.c.fail(f"import after {SPACE_WORDS[self._defined]}")
+            self.c.fail(f"import after {SPACE_WORDS[self._defined]}", self.starts[-1])
 
     # -- second pass: shared pieces ----------------------------------------------------------------------------------
 

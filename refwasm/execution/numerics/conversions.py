@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from refwasm.errors import Trap
-from refwasm.execution.numerics.floats import CANONICAL_NAN, SIGN, is_nan, to_bits, to_float
+from refwasm.execution.numerics.floats import to_bits, to_float
 from refwasm.execution.numerics.integers import iextend_s, isat_s, isat_u, signed, unsigned
 
 
@@ -105,8 +105,3 @@ def narrow_s(m: int, n: int, i: int) -> int:
 def narrow_u(m: int, n: int, i: int) -> int:
     """Signed m-bit integer to n bits, saturating unsigned."""
     return isat_u(n, signed(m, i))
-
-
-def quiet(n: int, z: int) -> int:
-    """A NaN with its quiet bit set; anything else unchanged."""
-    return z | CANONICAL_NAN[n] & ~SIGN[n] if is_nan(n, z) else z

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections.abc import Callable
 from functools import partial
@@ -48,10 +50,19 @@ _BITWISE: dict[str, Operation] = {
     "i32x4.relaxed_dot_i8x16_i7x16_add_s": v.dot_i8_add_s,
 }
 _TOGETHER: dict[str, Callable[[int], Operation]] = {
-    "add": v.add, "sub": v.sub, "eq": v.eq, "ne": v.ne, "shl": v.shl, "shr_u": v.shr_u,
+    "add": v.add, "sub": v.sub, "eq": v.eq, "ne": v.ne, "shl": v.shl, "shr_u": v.shr_u, "shr_s": v.shr_s,
     "all_true": v.all_true, "bitmask": v.bitmask,
 }  # fmt: skip
-_RELATIONS = {"eq", "ne", "lt", "gt", "le", "ge", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"}
+#: Arithmetic of float lanes in Python's floats. Those of f32 are exact in double precision before the one rounding;
+#: the fused-looking madd rounds its product first, so it stays with the functions.
+_FLOAT_ARITHMETIC: dict[str, Callable[..., float]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "sqrt": math.sqrt,
+    "ceil": lambda x: math.copysign(math.ceil(x), x), "floor": lambda x: math.copysign(math.floor(x), x),
+    "trunc": lambda x: math.copysign(math.trunc(x), x), "nearest": lambda x: math.copysign(round(x), x),
+}  # fmt: skip
+_SATURATING = re.compile(r"(add|sub)_sat_([su])")
+_RELATION = re.compile(r"(eq|ne|lt|gt|le|ge)(?:_([su]))?")
+_EXTREME = re.compile(r"(min|max)_([su])")
 
 
 def _scalar(mnemonic: str) -> Operation | None:
@@ -81,12 +92,14 @@ def _between_shapes(n: int, name: str) -> Operation | None:
     if match := _PAIRWISE.fullmatch(name):
         return v.extadd_pairwise(int(match[1]), n, match[2])
     if match := _NARROW.fullmatch(name):
-        return v.narrow(int(match[1]), n, getattr(conversions, f"narrow_{match[2]}"))
+        return v.narrow(int(match[1]), n, match[2])
     if match := _VECTOR_CONVERSION.fullmatch(name):
         kind, source, sign, zero = match.groups()
         if name.startswith("relaxed_trunc"):
             kind = "trunc_sat"
-        return v.convert(int(source), n, getattr(conversions, kind + (sign or "")), (zero or "")[1:])
+        function = getattr(conversions, kind + (sign or ""))
+        lifted = v.convert(int(source), n, function, (zero or "")[1:])
+        return v.truncate_sat(int(source), (sign or "")[1:], lifted) if kind == "trunc_sat" else lifted
     return None
 
 
@@ -102,16 +115,30 @@ def _vector(mnemonic: str) -> Operation:
         return between
     if name == "relaxed_laneselect":
         return partial(integers.ibitselect, 128)
+    if match := _SATURATING.fullmatch(name):
+        return (v.add_sat if match[1] == "add" else v.sub_sat)(n, match[2])
+    if name == "q15mulr_sat_s":
+        return v.q15mulr_sat_s
     if name in ("relaxed_madd", "relaxed_nmadd"):
-        return v.lift3(n, getattr(floats, f"f{name.removeprefix('relaxed_')}"))
+        shape = mnemonic.partition(".")[0]
+        return v.madd(n, OPERATIONS[f"{shape}.add"], OPERATIONS[f"{shape}.mul"], 1 if name == "relaxed_madd" else -1)
+    if relation := _RELATION.fullmatch(name):
+        return v.compare(n, relation[2] or kind, getattr(operator, relation[1]))
+    if kind == "i" and (extreme := _EXTREME.fullmatch(name)):
+        return v.choose(n, extreme[2], min if extreme[1] == "min" else max)
+    if kind == "f" and (python := _FLOAT_ARITHMETIC.get(name)) is not None:
+        return v.float_lanes(n, python, _lifted(mnemonic, getattr(floats, kind + name), n))
     function = getattr(integers if kind == "i" else floats, kind + name)
-    if name in _RELATIONS:
-        return v.lift_relation(n, function)
     if name.startswith("sh"):
         return v.lift_shift(n, function)
+    return _lifted(mnemonic, function, n)
+
+
+def _lifted(mnemonic: str, function: Callable[..., int], n: int) -> Operation:
+    """A function of a width, on each lane of as many vectors as the instruction takes."""
     params = FORMS[mnemonic].params
     assert params is not None
-    return v.lift1(n, function) if len(params) == 1 else v.lift2(n, function)
+    return (v.lift1, v.lift2, v.lift3)[len(params) - 1](n, function)
 
 
 def is_numeric(mnemonic: str) -> bool:

@@ -7,12 +7,13 @@ compare each of these with its lifted definition.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from struct import Struct
 
-from refwasm.execution.numerics.integers import isat_s, signed
-
 _LANES = {8: Struct("<16B"), 16: Struct("<8H"), 32: Struct("<4I"), 64: Struct("<2Q")}
+_SIGNED_LANES = {8: Struct("<16b"), 16: Struct("<8h"), 32: Struct("<4i"), 64: Struct("<2q")}
+_FLOAT_LANES = {32: Struct("<4f"), 64: Struct("<2d")}
 ALL_ONES = (1 << 128) - 1
 
 Lanes = Sequence[int]
@@ -23,10 +24,9 @@ def lanes(n: int, v: int) -> tuple[int, ...]:
     return _LANES[n].unpack(v.to_bytes(16, "little"))
 
 
-def signed_lanes(n: int, v: int) -> list[int]:
+def signed_lanes(n: int, v: int) -> tuple[int, ...]:
     """The n-bit lanes, signed."""
-    half, whole = 1 << (n - 1), 1 << n
-    return [i - whole if i >= half else i for i in lanes(n, v)]
+    return _SIGNED_LANES[n].unpack(v.to_bytes(16, "little"))
 
 
 def vector(n: int, values: Lanes) -> int:
@@ -121,6 +121,113 @@ def shr_u(n: int) -> Callable[[int, int], int]:
     return lambda a, count: a >> count % n & masks[count % n]
 
 
+def _clamped(n: int, sx: str) -> Callable[[list[int]], int]:
+    """The vector of any integers, clamped to the range of signed or unsigned n-bit lanes."""
+    pack = (_SIGNED_LANES if sx == "s" else _LANES)[n].pack
+    low, high = (-(1 << (n - 1)), (1 << (n - 1)) - 1) if sx == "s" else (0, (1 << n) - 1)
+    return lambda values: int.from_bytes(pack(*[low if i < low else high if i > high else i for i in values]), "little")
+
+
+_clamped_q15 = _clamped(16, "s")
+
+
+def add_sat(n: int, sx: str) -> Callable[[int, int], int]:
+    """Saturating addition."""
+    clamped = _clamped(n, sx)
+    return lambda a, b: clamped([i + j for i, j in zip(_read(n, sx, a), _read(n, sx, b))])
+
+
+def sub_sat(n: int, sx: str) -> Callable[[int, int], int]:
+    """Saturating subtraction."""
+    clamped = _clamped(n, sx)
+    return lambda a, b: clamped([i - j for i, j in zip(_read(n, sx, a), _read(n, sx, b))])
+
+
+def q15mulr_sat_s(a: int, b: int) -> int:
+    """Products of Q15 numbers, rounded and saturated."""
+    return _clamped_q15([(i * j + 0x4000) >> 15 for i, j in zip(_read(16, "s", a), _read(16, "s", b))])
+
+
+def narrow(m: int, n: int, sx: str) -> Callable[[int, int], int]:
+    """The signed lanes of a, then of b, saturated to n bits."""
+    clamped = _clamped(n, sx)
+    return lambda a, b: clamped([*_read(m, "s", a), *_read(m, "s", b)])
+
+
+def float_lanes(n: int, f: Callable[..., float], lifted: Callable[..., int]) -> Callable[..., int]:
+    """Arithmetic on float lanes as Python floats, where all results are finite; else, and where Python refuses, lifted.
+
+    ``f`` must round like the operation when its result is rounded once more to n bits.
+    """
+    unpack, pack = _FLOAT_LANES[n].unpack, _FLOAT_LANES[n].pack
+
+    def operate(*vectors: int) -> int:
+        try:
+            values = list(map(f, *(unpack(v.to_bytes(16, "little")) for v in vectors)))
+            total = sum(values)
+            if total - total == 0.0:  # neither NaN nor infinite
+                return int.from_bytes(pack(*values), "little")
+        except (OverflowError, ValueError, ZeroDivisionError):
+            pass
+        return lifted(*vectors)
+
+    return operate
+
+
+def shr_s(n: int) -> Callable[[int, int], int]:
+    """Signed right shift."""
+    shape = _SIGNED_LANES[n]
+
+    def operate(a: int, count: int) -> int:
+        k = count % n
+        return int.from_bytes(shape.pack(*[i >> k for i in shape.unpack(a.to_bytes(16, "little"))]), "little")
+
+    return operate
+
+
+def compare(n: int, kind: str, holds: Callable[[object, object], bool]) -> Callable[[int, int], int]:
+    """All ones where a relation holds. ``kind``: "s" and "u" for integers, "f" for floats."""
+    ones, pack = (1 << n) - 1, _LANES[n].pack
+    unpack = {"s": _SIGNED_LANES, "u": _LANES, "f": _FLOAT_LANES}[kind][n].unpack
+
+    def operate(a: int, b: int) -> int:
+        pairs = map(holds, unpack(a.to_bytes(16, "little")), unpack(b.to_bytes(16, "little")))
+        return int.from_bytes(pack(*pairs), "little") * ones  # each lane holds 0 or 1
+
+    return operate
+
+
+def choose(n: int, sx: str, f: Callable[..., int]) -> Callable[[int, int], int]:
+    """Minimum or maximum of integer lanes."""
+    lanes_of = (_SIGNED_LANES if sx == "s" else _LANES)[n]
+
+    def operate(a: int, b: int) -> int:
+        pairs = map(f, lanes_of.unpack(a.to_bytes(16, "little")), lanes_of.unpack(b.to_bytes(16, "little")))
+        return int.from_bytes(lanes_of.pack(*pairs), "little")
+
+    return operate
+
+
+def truncate_sat(m: int, sx: str, lifted: Callable[[int], int]) -> Callable[[int], int]:
+    """Float lanes to saturated 32-bit integer lanes; NaN and infinities take the lifted way."""
+    unpack, clamped = _FLOAT_LANES[m].unpack, _clamped(32, sx)
+    padding = [0] * (4 - 128 // m)
+
+    def operate(v: int) -> int:
+        try:
+            return clamped([*map(math.trunc, unpack(v.to_bytes(16, "little"))), *padding])
+        except (OverflowError, ValueError):
+            return lifted(v)
+
+    return operate
+
+
+def madd(n: int, add: Callable[[int, int], int], mul: Callable[[int, int], int], sign: int) -> Callable[..., int]:
+    """Product, negated if ``sign`` is -1, and sum, rounded separately."""
+    flip = _high_bits(n) if sign < 0 else 0
+    return lambda a, b, c: add(mul(a, b) ^ flip, c)
+
+
 # ---- whole vectors --------------------------------------------------------------------------------------------------
 
 
@@ -199,19 +306,14 @@ def dot_s(a: int, b: int) -> int:
 def dot_i8_s(a: int, b: int) -> int:
     """i16x8.relaxed_dot_i8x16_i7x16_s: both signed, the sum saturated."""
     products = [i * j for i, j in zip(signed_lanes(8, a), signed_lanes(8, b))]
-    return vector(16, [isat_s(16, i + j) for i, j in zip(products[::2], products[1::2])])
+    return _clamped_q15([i + j for i, j in zip(products[::2], products[1::2])])
 
 
 def dot_i8_add_s(a: int, b: int, c: int) -> int:
     """i32x4.relaxed_dot_i8x16_i7x16_add_s: the same, neighbours added, and c."""
-    sums = [signed(16, i) for i in lanes(16, dot_i8_s(a, b))]
+    sums = signed_lanes(16, dot_i8_s(a, b))
     pairs = zip(sums[::2], sums[1::2], lanes(32, c))
     return vector(32, [i + j + k & 0xFFFFFFFF for i, j, k in pairs])
-
-
-def narrow(m: int, n: int, f: Callable[[int, int, int], int]) -> Callable[[int, int], int]:
-    """The lanes of a, then of b, narrowed."""
-    return lambda a, b: vector(n, [f(m, n, i) for i in lanes(m, a) + lanes(m, b)])
 
 
 def convert(m: int, n: int, f: Callable[[int, int, int], int], half: str = "") -> Callable[[int], int]:
