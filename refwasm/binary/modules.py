@@ -17,6 +17,7 @@ from refwasm.binary.values import Reader, encode_name, encode_unsigned, encode_v
 from refwasm.errors import Malformed, ResourceLimit
 from refwasm.syntax.instructions import END, Instr, instr
 from refwasm.syntax.modules import (
+    MAX_LOCALS,
     BranchHint,
     Custom,
     Data,
@@ -45,9 +46,6 @@ ORDER = (TYPE, IMPORT, FUNCTION, TABLE, MEMORY, TAG, GLOBAL, EXPORT, START, ELEM
 _RANK = {section: rank for rank, section in enumerate(ORDER)}
 
 EXPORT_KINDS = ("func", "table", "memory", "global", "tag")
-
-#: More locals than this in one function is refused (the JavaScript API's limit).
-MAX_LOCALS = 50_000
 
 
 class _Decoder:

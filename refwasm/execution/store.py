@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-from refwasm.errors import ResourceLimit, Trap
+from refwasm.errors import ResourceLimit
 from refwasm.execution.memory import Memory
 from refwasm.syntax.modules import Expr, Func, Module
 from refwasm.syntax.types import (
@@ -83,10 +83,25 @@ class Store:
         return self.tier.invoke(func, args)
 
 
-class FuncInst:
+class _OfFuncType:
+    """What has a function type: functions, and tags (whose parameters are the payload of an exception)."""
+
+    __slots__ = ("type",)
+
+    type: DefType
+
+    @property
+    def signature(self) -> FuncType:
+        """Parameters and results."""
+        composite = self.type.composite
+        assert isinstance(composite, FuncType)
+        return composite
+
+
+class FuncInst(_OfFuncType):
     """A WebAssembly function of an instance. ``code`` belongs to the tiers: what they made of the body."""
 
-    __slots__ = ("type", "module", "func", "side", "index", "code", "__weakref__")
+    __slots__ = ("module", "func", "side", "index", "code", "__weakref__")
 
     def __init__(self, deftype: DefType, module: ModuleInst, func: Func, side: SideTable, index: int) -> None:
         self.type = deftype
@@ -96,33 +111,19 @@ class FuncInst:
         self.index = index
         self.code: Any = None
 
-    @property
-    def signature(self) -> FuncType:
-        """Parameters and results."""
-        composite = self.type.composite
-        assert isinstance(composite, FuncType)
-        return composite
-
     def __repr__(self) -> str:
         return f"<function {self.index} {self.signature}>"
 
 
-class HostFunc:
+class HostFunc(_OfFuncType):
     """A function of the host's: takes and returns values in internal representation."""
 
-    __slots__ = ("type", "function", "name", "__weakref__")
+    __slots__ = ("function", "name", "__weakref__")
 
     def __init__(self, deftype: DefType, function: Callable[..., Sequence[Any]], name: str = "") -> None:
         self.type = deftype
         self.function = function
         self.name = name
-
-    @property
-    def signature(self) -> FuncType:
-        """Parameters and results."""
-        composite = self.type.composite
-        assert isinstance(composite, FuncType)
-        return composite
 
     def __repr__(self) -> str:
         return f"<host function {self.name} {self.signature}>"
@@ -166,20 +167,13 @@ class GlobalInst:
         self.value = value
 
 
-class TagInst:
+class TagInst(_OfFuncType):
     """A tag (4.2.7)."""
 
-    __slots__ = ("type",)
+    __slots__ = ()
 
     def __init__(self, t: DefType) -> None:
         self.type = t
-
-    @property
-    def signature(self) -> FuncType:
-        """Its parameters are the payload of an exception."""
-        composite = self.type.composite
-        assert isinstance(composite, FuncType)
-        return composite
 
 
 class ElemInst:
@@ -239,9 +233,3 @@ def extern_type(item: Extern) -> ExternType:
     if isinstance(item, GlobalInst):
         return item.type
     return TagType(item.type)
-
-
-def trap_if(condition: bool, message: str) -> None:
-    """Trap if the condition holds."""
-    if condition:
-        raise Trap(message)

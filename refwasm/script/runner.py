@@ -17,7 +17,6 @@ from refwasm.errors import (
     Exhaustion,
     Invalid,
     Malformed,
-    ResourceLimit,
     Trap,
     UncaughtException,
     Unlinkable,
@@ -350,4 +349,4 @@ def run_script(path: str | Path, options: Options = Options()) -> Report:
     return report
 
 
-__all__ = ["Failure", "Options", "Report", "ResourceLimit", "Runner", "ScriptError", "run_script"]
+__all__ = ["Failure", "Options", "Report", "Runner", "ScriptError", "run_script"]

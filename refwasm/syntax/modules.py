@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import ExternType, GlobalType, MemType, RecType, RefType, TableType, TagType, ValType
 
+#: More locals than this in one function are refused (the JavaScript API's limit).
+MAX_LOCALS = 50_000
+
 #: An expression: instructions with their closing ``end``.
 Expr = tuple[Instr, ...]
 

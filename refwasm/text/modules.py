@@ -11,6 +11,7 @@ from typing import Any
 from refwasm.errors import Malformed, ResourceLimit
 from refwasm.syntax.instructions import END, instr
 from refwasm.syntax.modules import (
+    MAX_LOCALS,
     BranchHint,
     Custom,
     Data,
@@ -42,7 +43,6 @@ from refwasm.text.operands import Body, Spaces
 from refwasm.text.types import Named
 
 PAGE = 65536
-MAX_LOCALS = 50_000
 
 _DEFINITIONS = ("func", "table", "memory", "global", "tag")
 
