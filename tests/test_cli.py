@@ -33,7 +33,7 @@ def test_usage() -> None:
     assert b"wat2wasm" in refwasm("--help").stdout
     assert refwasm("--version").stdout.startswith(b"refwasm 0")
     assert b"unknown command 'frob'" in refwasm("frob").stderr
-    for command in ("run", "validate", "wat2wasm", "wasm2wat", "dump", "wast"):
+    for command in ("run", "check", "validate", "wat2wasm", "wasm2wat", "dump", "wast"):
         assert refwasm(command, "--help").returncode == 0
 
 
@@ -75,7 +75,7 @@ def test_wrong_argument(fib: str) -> None:
 def test_bad_files(tmp_path: Path) -> None:
     bad = tmp_path / "bad.wat"
     bad.write_text("(module\n  (func (result i32)\n    i64.const 1))\n")
-    for command in ("run", "validate", "wat2wasm", "dump"):
+    for command in ("run", "check", "validate", "wat2wasm", "dump"):
         done = refwasm(command, str(bad))
         assert done.returncode == 1
         assert done.stderr.startswith(f"refwasm: {bad}:3:16: type mismatch".encode())

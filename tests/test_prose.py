@@ -24,14 +24,14 @@ def test_the_python_example_runs() -> None:
 
 
 def test_paths_exist() -> None:
-    paths = set(re.findall(r"(?:refwasm|examples|benchmarks|spec_tests|tests)/[\w./-]*", README))
+    paths = set(re.findall(r"(?:refwasm|examples|benchmarks|spec_tests|tests|docs)/[\w./-]*", README))
     assert len(paths) > 10
     for path in paths - {"examples/mandelbrot.ppm"}:
         assert (ROOT / path).exists(), path
 
 
 def test_commands_exist_and_all_are_described() -> None:
-    named = set(re.findall(r"refwasm (run|validate|wat2wasm|wasm2wat|dump|wast)\b", README))
+    named = set(re.findall(r"refwasm (run|check|validate|wat2wasm|wasm2wat|dump|wast)\b", README))
     assert named == set(COMMANDS)
 
 

@@ -19,6 +19,7 @@ EXIT_BAD, EXIT_USAGE, EXIT_CRASH, EXIT_LIMIT, EXIT_INTERRUPTED, EXIT_TRAP = 1, 2
 
 COMMANDS: dict[str, str] = {
     "run": "run a program, or one of its functions",
+    "check": "run a program under every policy that the rules admit, and compare",
     "validate": "check modules",
     "wat2wasm": "text format to binary format",
     "wasm2wat": "binary format to text format",

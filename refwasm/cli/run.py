@@ -7,9 +7,12 @@ Exit codes: the program's own; 134 trap, 124 limit reached, 130 interrupted, 70 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from refwasm import embedding as e
@@ -40,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after that time")
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
     parser.add_argument("--features", default="all", help="what the module may use: 1.0, 2.0, 3.0, all, names, -name")
+    parser.add_argument("--deterministic", action="store_true", help="clocks that count looks, seeded random numbers")
+    parser.add_argument("--observe", metavar="FILE", help="write there, as JSON, what is left: memory, errors, buffers")
     parser.add_argument("--stats", action="store_true", help="report on parallel_exec afterwards, on stderr")
 
 
@@ -66,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
     finally:
         if options.stats:
             _print_stats(context)
+        if options.observe:
+            _observe(options.observe, guest, context)
         context.close()
 
 
@@ -96,7 +103,7 @@ def _wasi(options: argparse.Namespace, guest: Guest, deadline: float | None) -> 
         key, equals, value = text.partition("=")
         env[key] = value if equals else os.environ.get(key, "")
     args = [] if options.invoke else options.args
-    return preview1.Preview1(guest, [options.file, *args], env, deadline)
+    return preview1.Preview1(guest, [options.file, *args], env, deadline, options.deterministic)
 
 
 def _start(store: e.Store, instance: e.ModuleInst, options: argparse.Namespace) -> int:
@@ -148,6 +155,22 @@ def _show(value: Any, t: ValType) -> str:
 def _report(failure: Failure) -> None:
     sys.stdout.flush()
     print(f"refwasm: {failure}", file=sys.stderr)
+
+
+def _observe(path: str, guest: Guest, context: Context) -> None:
+    """What a run leaves behind, for comparing runs: see ``refwasm check``."""
+    memory = guest.exported_memory
+    contents = b"" if memory is None else bytes(memory.u8)
+    observed = {
+        "memory": hashlib.sha256(contents).hexdigest(),
+        "buffers": {
+            handle: hashlib.sha256(context.contents(memory, buffer)).hexdigest()
+            for handle, buffer in context.buffers.items()
+            if memory is not None
+        },
+        "failures": [f"{failure.function}: {failure.errno.name}" for failure in context.failures],
+    }
+    Path(path).write_text(json.dumps(observed), encoding="utf-8")
 
 
 def _print_stats(context: Context) -> None:

@@ -19,20 +19,20 @@ class Guest:
 
     def __init__(self) -> None:
         self.instance: e.ModuleInst | None = None
-        self._memory: e.Memory | None = None
+        self.exported_memory: e.Memory | None = None
 
     def attach(self, instance: e.ModuleInst) -> None:
         """Serve this instance."""
         self.instance = instance
         memory = instance.exports.get("memory")
-        self._memory = memory if isinstance(memory, e.Memory) else None
+        self.exported_memory = memory if isinstance(memory, e.Memory) else None
 
     @property
     def memory(self) -> e.Memory:
         """The guest's memory; Unlinkable if it exports none."""
-        if self._memory is None:
+        if self.exported_memory is None:
             raise Unlinkable("the module calls host functions but exports no memory named 'memory'")
-        return self._memory
+        return self.exported_memory
 
     def check(self, pointer: int, size: int, align: int = 1) -> None:
         """Trap unless ``size`` bytes at ``pointer`` are in bounds, and the pointer is aligned."""

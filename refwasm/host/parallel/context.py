@@ -114,13 +114,13 @@ class Context:
         """Copy a buffer to the caller's memory."""
         buffer = self.buffer(handle)
         self._check_size(buffer, size)
-        memory.write(pointer, self._contents(memory, buffer))
+        memory.write(pointer, self.contents(memory, buffer))
 
     def _check_size(self, buffer: Buffer, size: int) -> None:
         if size != buffer.size:
             raise ParallelError(Errno.SIZE_MISMATCH, f"{size} bytes for a buffer of {buffer.size}")
 
-    def _contents(self, memory: e.Memory, buffer: Buffer) -> bytes:
+    def contents(self, memory: e.Memory, buffer: Buffer) -> bytes:
         """What a buffer holds."""
         if self._aliases(memory) and buffer.region is not None:
             return memory.read(buffer.region, buffer.size)
@@ -199,7 +199,7 @@ class Context:
             )
         own = self._device_memory(kernel, pages)
         for handle, buffer in used.items():
-            own.write(places[handle], self._contents(memory, buffer))
+            own.write(places[handle], self.contents(memory, buffer))
             run.bytes_copied += buffer.size
         try:
             spans = [(places[handle], used[handle].size) for handle in handles]

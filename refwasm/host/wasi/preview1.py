@@ -10,7 +10,9 @@ reported when the module is linked.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import select
 import sys
 import time
@@ -66,10 +68,23 @@ def _standard_streams() -> dict[int, Stream]:
 
 
 class Preview1:
-    """The state behind the functions, for one guest."""
+    """The state behind the functions, for one guest.
 
-    def __init__(self, guest: Guest, args: Sequence[str], env: dict[str, str], deadline: float | None = None) -> None:
+    With ``deterministic``, clocks tick when they are looked at and random numbers come from a seed, so that two runs
+    give the same.
+    """
+
+    def __init__(
+        self, guest: Guest, args: Sequence[str], env: dict[str, str], deadline: float | None = None,
+        deterministic: bool = False,
+    ) -> None:  # fmt: skip
         self.guest = guest
+        self.clocks = _CLOCKS
+        self.random: Callable[[int], bytes] = os.urandom
+        if deterministic:
+            ticks = itertools.count(1_600_000_000 * 10**9, 10**6)  # every look at a clock finds it a millisecond later
+            self.clocks = dict.fromkeys(_CLOCKS, lambda: next(ticks))
+            self.random = random.Random(0).randbytes
         self.args = [arg.encode("utf-8", "surrogateescape") for arg in args]
         self.environ = [f"{key}={value}".encode("utf-8", "surrogateescape") for key, value in env.items()]
         self.streams = _standard_streams()
@@ -133,13 +148,13 @@ class Preview1:
         self.guest.check(time_out, 8)
         if clock not in _CLOCKS:
             return Errno.INVAL
-        self.guest.write_u64(time_out, _CLOCKS[clock]())
+        self.guest.write_u64(time_out, self.clocks[clock]())
         return Errno.SUCCESS
 
     def random_get(self, buffer: int, size: int) -> int:
         """``size`` random bytes at ``buffer``, from the system's secure source."""
         self.guest.check(buffer, size)
-        self.guest.memory.write(buffer, os.urandom(size))
+        self.guest.memory.write(buffer, self.random(size))
         return Errno.SUCCESS
 
     # ---- descriptors -------------------------------------------------------------------------------------------------
@@ -283,7 +298,7 @@ class Preview1:
         for raw in subscriptions:
             user_data, kind, number = raw[:8], raw[8], int.from_bytes(raw[16:20], "little")
             if kind == w.EVENT_CLOCK:
-                seconds = _seconds_until(raw, number)
+                seconds = self._seconds_until(raw, number)
                 clocks.append((seconds, user_data)) if seconds is not None else events.append(
                     (user_data, Errno.INVAL, kind)
                 )
@@ -315,6 +330,15 @@ class Preview1:
             events = [(user_data, Errno.SUCCESS, w.EVENT_CLOCK) for s, user_data in clocks if s <= (timeout or 0.0)]
         return events
 
+    def _seconds_until(self, subscription: bytes, clock: int) -> float | None:
+        """How long a clock subscription waits; None if there is no such clock."""
+        if clock not in _CLOCKS:
+            return None
+        nanoseconds = int.from_bytes(subscription[24:32], "little")
+        if int.from_bytes(subscription[40:42], "little") & w.SUBSCRIPTION_CLOCK_ABSTIME:
+            nanoseconds -= self.clocks[clock]()
+        return max(nanoseconds, 0) / 1e9
+
     def sched_yield(self) -> int:
         """Let others run."""
         time.sleep(0)
@@ -335,16 +359,6 @@ _CLOCKS: dict[int, Callable[[], int]] = {
     Clock.PROCESS_CPUTIME: time.process_time_ns,
     Clock.THREAD_CPUTIME: time.thread_time_ns,
 }
-
-
-def _seconds_until(subscription: bytes, clock: int) -> float | None:
-    """How long a clock subscription waits; None if there is no such clock."""
-    if clock not in _CLOCKS:
-        return None
-    nanoseconds = int.from_bytes(subscription[24:32], "little")
-    if int.from_bytes(subscription[40:42], "little") & w.SUBSCRIPTION_CLOCK_ABSTIME:
-        nanoseconds -= _CLOCKS[clock]()
-    return max(nanoseconds, 0) / 1e9
 
 
 def flush_python_streams(fd: int) -> None:

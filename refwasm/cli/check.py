@@ -1,0 +1,144 @@
+"""Run a program under every policy that the rules of docs/semantics.md admit, and compare what can be observed: exit
+code, output, error numbers, buffers, and memory afterwards. A portable program shows the same under all of them.
+
+Clocks and random numbers are made deterministic. Exit codes: 0 nothing that the program shows differs, 1 something
+does, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from refwasm.cli import EXIT_BAD, UsageError
+from refwasm.cli.files import load_valid
+
+#: What is varied, the default first, and the rule that leaves it open.
+CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
+    "memory": (("auto", "copy", "copy-back"), "PAR-MEM-01"),
+    "instance": (("fresh", "per-worker", "single"), "PAR-INST-01"),
+    "order": (("ascending", "descending", "shuffle:1", "shuffle:2"), "PAR-EXEC-05"),
+    "device": (("sequential", "cpu"), "PAR-DEV-02"),
+    "workers": (("1", "2", "3"), "PAR-EXEC-04"),
+}
+#: What is compared, the most visible first.
+ASPECTS = ("exit code", "output", "errors", "buffers", "memory")
+
+Setting = tuple[str, ...]  # one value for each choice
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="PROGRAM", help=".wasm or .wat")
+    parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="for the program")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="runs at the same time")
+    parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for each run; default 60")
+    parser.add_argument("--ignore", default="", metavar="REGEX", help="leave this out of the output before comparing")
+    parser.add_argument("--only", default="", metavar="NAMES", help=f"vary only these of {', '.join(CHOICES)}")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one run showed, by aspect."""
+
+    values: tuple[str, ...]
+
+    def first_difference(self, other: Observation) -> str:
+        """The most visible aspect that differs, or ""."""
+        return next((aspect for aspect, a, b in zip(ASPECTS, self.values, other.values) if a != b), "")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run everything, then report."""
+    load_valid(options.file)
+    settings = list(_settings(_varied(options.only)))
+    try:
+        pattern = re.compile(options.ignore.encode()) if options.ignore else None
+    except re.error as error:
+        raise UsageError(f"--ignore {options.ignore}: {error}") from None
+    stdin = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    with ThreadPoolExecutor(max(options.jobs, 1)) as pool:
+        observed = list(pool.map(lambda setting: _observe(setting, options, stdin, pattern), settings))
+        again = _observe(settings[0], options, stdin, pattern)
+    if unsteady := again.first_difference(observed[0]):
+        print(f"{unsteady} differs between two runs with the same policies: nothing can be said about the others")
+        return EXIT_BAD
+    return _report(dict(zip(settings, observed)))
+
+
+def _varied(names: str) -> set[str]:
+    chosen = set(filter(None, names.split(","))) or set(CHOICES)
+    if unknown := chosen - set(CHOICES):
+        raise UsageError(f"--only {','.join(sorted(unknown))}: choose from {', '.join(CHOICES)}")
+    return chosen
+
+
+def _settings(varied: set[str]) -> Iterator[Setting]:
+    """All combinations that differ in effect: orders belong to SEQUENTIAL, numbers of workers to CPU."""
+    columns = [values if name in varied else values[:1] for name, (values, _) in CHOICES.items()]
+    seen = set()
+    for memory, instance, order, device, workers in itertools.product(*columns):
+        setting = (memory, instance, "ascending" if device == "cpu" else order, device,
+                   "1" if device == "sequential" else workers)  # fmt: skip
+        if setting not in seen:
+            seen.add(setting)
+            yield setting
+
+
+def _observe(
+    setting: Setting, options: argparse.Namespace, stdin: bytes, ignore: re.Pattern[bytes] | None
+) -> Observation:
+    """One run, in a process of its own."""
+    memory, instance, order, device, workers = setting
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "observed.json"
+        command = [
+            sys.executable, "-m", "refwasm", "run", "--deterministic", "--observe", str(report), "--device", device,
+            "--workers", workers, "--timeout", str(options.timeout),
+            "--policy", f"memory={memory},instance={instance},order={order}", options.file, *options.args,
+        ]  # fmt: skip
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+        left = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
+    output = ignore.sub(b"", done.stdout) if ignore else done.stdout
+    return Observation(
+        (
+            str(done.returncode),
+            output.decode("utf-8", "replace"),
+            json.dumps(left.get("failures")),
+            json.dumps(left.get("buffers")),
+            str(left.get("memory")),
+        )
+    )
+
+
+def _report(observed: dict[Setting, Observation]) -> int:
+    """Say whether anything differs, and show the two runs with the fewest differing policies."""
+    if len({observation.values[:-1] for observation in observed.values()}) == 1:
+        same_memory = len(set(observed.values())) == 1
+        note = "" if same_memory else " but what is left in memory, which the program does not show"
+        print(f"portable: nothing differs in {len(observed)} runs{note}")
+        return 0
+    pairs = [
+        (sum(x != y for x, y in zip(a, b)), ASPECTS.index(observed[a].first_difference(observed[b])), a, b)
+        for a, b in itertools.combinations(observed, 2)
+        if observed[a] != observed[b]
+    ]
+    _, rank, a, b = min(pairs, key=lambda pair: pair[:2])
+    print(f"{ASPECTS[rank]} differs; {len(set(observed.values()))} different outcomes in {len(observed)} runs")
+    for (name, (_, rule)), x, y in zip(CHOICES.items(), a, b):
+        if x != y:
+            print(f"  with {name}={x} or {name}={y} (left open by {rule})")
+    shared = ", ".join(f"{name}={x}" for name, x, y in zip(CHOICES, a, b) if x == y)
+    print(f"  and {shared}")
+    for setting in (a, b):
+        value = observed[setting].values[rank]
+        print(f"  {ASPECTS[rank]}: {value[:200]!r}{'…' if len(value) > 200 else ''}")
+    return EXIT_BAD
