@@ -76,8 +76,8 @@ def module_load(source: str | bytes) -> Module:
     """A module in either format, told apart by the magic number."""
     if isinstance(source, bytes) and source[:4] == binary.modules.MAGIC:
         return module_decode(source)
-    if isinstance(source, bytes) and (source[:1] == b"\0" or not source):
-        raise Malformed("unexpected end" if not source else "magic header not detected")
+    if isinstance(source, bytes) and (not source or b"\0" in source[:64]):
+        raise Malformed("magic header not detected: neither a binary module nor text" if source else "unexpected end")
     return module_parse(source)
 
 

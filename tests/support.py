@@ -11,7 +11,7 @@ from typing import Any
 from refwasm import embedding as e
 from refwasm.binary import encode
 from refwasm.host.guest import Guest
-from refwasm.host.parallel import MODULE, Context, Limits, Parallel, Policies
+from refwasm.host.parallel import MODULE, Context, Parallel, ParallelLimits, Policies
 from refwasm.host.parallel.types import Failure
 from refwasm.text import parse_module
 from refwasm.text.printer import quote
@@ -96,13 +96,17 @@ def kernel_wat(body: str, buffers: int = 1, memory: str = "1 8 shared", extra: s
 
 
 def program(
-    kernel: str | bytes, memory: str = "2 8 shared", policies: str = "", limits: Limits | None = None, **context: Any
+    kernel: str | bytes,
+    memory: str = "2 8 shared",
+    policies: str = "",
+    limits: ParallelLimits | None = None,
+    **context: Any,
 ) -> Program:
     """A guest with a kernel (text or bytes) in its memory at KERNEL_AT."""
     data = encode(parse_module(kernel)) if isinstance(kernel, str) else kernel
     text = f'(module {IMPORTS} (memory (export "memory") {memory}) (data (i32.const {KERNEL_AT}) {quote(data)}))'
     store, guest = e.store_init(), Guest()
-    made = Context(Policies.parse(policies), limits or Limits(workers=2), **context)
+    made = Context(Policies.parse(policies), limits or ParallelLimits(workers=2), **context)
     failures: list[Failure] = []
     host = {MODULE: Parallel(guest, made, failures.append).exports()}
     validated = e.module_validate(e.module_parse(text))

@@ -56,7 +56,12 @@ def test_invoke_with_typed_arguments(fib: str) -> None:
         (["--max-memory", "much"], 2, rb"refwasm: --max-memory much: .*\n"),
         (["--policy", "memory=gone"], 2, rb"refwasm: policy memory=gone: choose from .*\n"),
         (["--features", "nothing"], 2, rb"refwasm: unknown feature 'nothing'.*\n"),
-        (["--workers", "0"], 2, rb"refwasm: --workers must be at least 1\n"),
+        (["--workers", "0"], 2, rb"usage: (.|\n)*--workers: 0 is not greater than 0\n"),
+        (["--timeout", "nan"], 2, rb"usage: (.|\n)*--timeout: nan is not greater than 0\n"),
+        (["--fuel", "-5"], 2, rb"usage: (.|\n)*--fuel: -5 is not greater than 0\n"),
+        (["--env", "=x"], 2, rb"refwasm: --env =x: the name is missing\n"),
+        (["--max-memory", "\u00b2"], 2, rb"refwasm: --max-memory (.|\n)*"),
+        (["--policy", "order=descending:5"], 2, rb"refwasm: policy 'order=descending:5': only .*\n"),
     ],
 )
 def test_errors_of_run_are_short_and_have_their_exit_codes(
@@ -245,3 +250,51 @@ def test_the_examples_can_be_rebuilt(tmp_path: Path) -> None:
         assert built.read_bytes() == (EXAMPLES / built.name).read_bytes(), (
             f"{built.name} differs from what is committed"
         )
+
+
+# ---- streams --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(fib: str, closed: str) -> None:
+    import subprocess
+    import sys
+
+    for command, code in (
+        (f"run --invoke fib {fib} 7", 0),
+        (f"run --invoke trap {fib}", 134),
+        (f"dump {fib}", 0),
+        ("bogus", 2),
+        (f"run {EXAMPLES / 'squares.wat'}", (0, 1)),
+    ):
+        full = f"{sys.executable} -m refwasm {command} {closed}"
+        done = subprocess.run(full, shell=True, capture_output=True, timeout=60, check=False)
+        assert b"Traceback" not in done.stdout + done.stderr, full
+        assert done.returncode == code if isinstance(code, int) else done.returncode in code, full
+
+
+def test_a_read_returns_what_is_there(tmp_path: Path) -> None:
+    """Two buffers, less input than both hold, and a writer that stays: the read must not wait for more."""
+    import subprocess
+    import sys
+
+    path = tmp_path / "read.wat"
+    path.write_text("""(module
+      (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "\\40\\00\\00\\00\\04\\00\\00\\00\\80\\00\\00\\00\\64\\00\\00\\00")
+      (func (export "f") (result i32)
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 2) (i32.const 32))) (i32.load (i32.const 32))))""")
+    command = [sys.executable, "-m", "refwasm", "run", "--invoke", "f", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(b"abcd")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"4\n"
+        process.stdin.close()
+
+
+def test_output_in_a_narrow_encoding(fib: str) -> None:
+    done = refwasm(env={**os.environ, "PYTHONIOENCODING": "latin-1"})
+    assert b"Traceback" not in done.stderr
+    assert refwasm("--help", env={**os.environ, "PYTHONIOENCODING": "ascii"}).returncode == 0

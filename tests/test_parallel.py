@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
+import threading
+import time
 
 import pytest
 
 from refwasm import Trap
-from refwasm.host.parallel import Limits, Policies
+from refwasm import embedding as e
+from refwasm.host.parallel import ParallelLimits, Policies
 from refwasm.host.parallel.types import DeviceKind, Errno
 from tests.support import CPU, KERNEL_AT, SEQUENTIAL, Program, kernel_wat, program
 
@@ -24,7 +28,7 @@ def words(raw: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(raw) // 4}I", raw)
 
 
-def read(p: Program, handle: int, size: int) -> bytes:
+def read_back(p: Program, handle: int, size: int) -> bytes:
     assert p.call("read_buffer", handle, PLACE, size) == 0
     return p.memory.read(PLACE, size)
 
@@ -39,7 +43,7 @@ def test_every_id_runs_exactly_once(hint: int, memory: str, n: int, block: int) 
     handle = p.buffer(device, 4 * n)
     assert p.call("write_buffer", PLACE, 4 * n, handle) == 0
     assert p.exec(device, n, handle, block=block) == 0
-    assert words(read(p, handle, 4 * n)) == (1,) * n
+    assert words(read_back(p, handle, 4 * n)) == (1,) * n
     run = p.context.runs[-1]
     assert run.device == hint and sum(run.by_worker.values()) == n
 
@@ -51,7 +55,7 @@ def test_nothing_runs_for_zero_iterations_but_everything_is_checked(hint: int, m
     device = p.device(hint)
     handle = p.buffer(device, 8)
     assert p.exec(device, 0, handle) == 0
-    assert read(p, handle, 8) == bytes(8)
+    assert read_back(p, handle, 8) == bytes(8)
     assert p.exec(device, 0) == Errno.INVALID_KERNEL
     assert p.exec(device, 0, 99) == Errno.INVALID_BUFFER
 
@@ -72,7 +76,7 @@ def test_arguments_of_the_kernel(hint: int, memory: str) -> None:
     for index, handle in enumerate((a, a, out)):
         p.memory.store(4, 16 + 4 * index, handle)
     assert p.call("parallel_exec", device, *p.kernel, 1, 9, 16, 2, 24, 1) == 0
-    assert words(read(p, out, 20)) == (40, 1, 9, 12, 1)
+    assert words(read_back(p, out, 20)) == (40, 1, 9, 12, 1)
 
 
 @DEVICES
@@ -81,9 +85,9 @@ def test_a_buffer_never_written_reads_as_zeros(hint: int) -> None:
     device = p.device(hint)
     handle = p.buffer(device, 16)
     p.memory.write(PLACE, b"x" * 16)
-    assert read(p, handle, 16) == bytes(16)
+    assert read_back(p, handle, 16) == bytes(16)
     assert p.exec(device, 4, handle) == 0
-    assert words(read(p, handle, 16)) == (1, 1, 1, 1)
+    assert words(read_back(p, handle, 16)) == (1, 1, 1, 1)
 
 
 def test_alias_lets_both_sides_see_stores_and_copy_does_not() -> None:
@@ -110,7 +114,7 @@ def test_a_kernel_reaches_nothing_but_its_buffers_under_copy(hint: int) -> None:
     p.memory.store(4, 16, handle)
     assert p.call("parallel_exec", device, *p.kernel, 1, 1, 0, 0, 16, 1) == 0
     assert p.memory.read(32, 60000) == before[32:60032]
-    assert words(read(p, handle, 4)) == (2,)
+    assert words(read_back(p, handle, 4)) == (2,)
 
 
 @DEVICES
@@ -123,7 +127,65 @@ def test_module_state_is_fresh_for_every_iteration(hint: int, memory: str) -> No
     handle = p.buffer(device, 400)
     for _ in range(2):
         assert p.exec(device, 100, handle) == 0
-        assert set(words(read(p, handle, 400))) == {11}
+        assert set(words(read_back(p, handle, 400))) == {11}
+
+
+@DEVICES
+@pytest.mark.parametrize(
+    ("extra", "bump", "read"),
+    [
+        (
+            "(memory $own 1)",
+            "(i32.store $own (i32.const 8) (i32.add (i32.load $own (i32.const 8)) (i32.const 1))) "
+            "(drop (memory.grow $own (i32.const 1)))",
+            "(i32.add (i32.load $own (i32.const 8)) (memory.size $own))",
+        ),
+        (
+            "(type $s (struct (field (mut i32)))) (global $g (ref $s) (struct.new $s (i32.const 0)))",
+            "(struct.set $s 0 (global.get $g) (i32.add (struct.get $s 0 (global.get $g)) (i32.const 1)))",
+            "(i32.add (i32.const 2) (struct.get $s 0 (global.get $g)))",
+        ),
+        (
+            "(table $t 1 funcref) (elem declare func $kernel)",
+            "(if (ref.is_null (table.get $t (i32.const 0))) "
+            "(then (table.set $t (i32.const 0) (ref.func $kernel))) (else (unreachable)))",
+            "(i32.const 3)",
+        ),
+    ],
+    ids=["memory", "object", "table"],
+)
+def test_all_kinds_of_module_state_are_fresh(hint: int, extra: str, bump: str, read: str) -> None:
+    body = f"{bump} (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) {read})"
+    p = program(kernel_wat(body, extra=extra))
+    device = p.device(hint)
+    handle = p.buffer(device, 80)
+    p.call("write_buffer", PLACE, 80, handle)
+    assert p.exec(device, 20, handle) == 0
+    assert set(words(read_back(p, handle, 80))) == {3}
+
+
+def test_two_guests_in_two_threads() -> None:
+    """Jobs of one process take turns; nothing is lost or run twice."""
+    wrong: list[tuple[int, ...]] = []
+
+    def run() -> None:
+        p = program(COUNT)
+        device = p.device(CPU)
+        handle = p.buffer(device, 400)
+        p.call("write_buffer", PLACE, 400, handle)
+        for times in range(1, 16):
+            assert p.exec(device, 100, handle) == 0
+            found = words(read_back(p, handle, 400))
+            if set(found) != {times}:
+                wrong.append(found)
+            p.memory.write(PLACE, struct.pack("<100I", *[times] * 100))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 def test_state_can_be_shared_by_policy() -> None:
@@ -140,7 +202,7 @@ def test_state_can_be_shared_by_policy() -> None:
         handle = p.buffer(device, 40)
         for _ in range(2):
             assert p.exec(device, 10, handle) == 0
-            assert sorted(words(read(p, handle, 40))) == list(range(1, 11))
+            assert sorted(words(read_back(p, handle, 40))) == list(range(1, 11))
 
 
 @DEVICES
@@ -148,14 +210,14 @@ def test_start_function_and_segments_act_once_per_execution(hint: int) -> None:
     extra = """(data (i32.const 512) "\\07") (start $init)
       (func $init (drop (i32.atomic.rmw.add (i32.const 516) (i32.const 1))))"""
     body = "(i32.store (local.get $p0) (i32.load8_u (i32.const 512)))"
-    p = program(kernel_wat(body, extra=extra), limits=Limits(workers=1))
+    p = program(kernel_wat(body, extra=extra), limits=ParallelLimits(workers=1))
     device = p.device(hint)
     handle = p.buffer(device, 4)
     p.call("write_buffer", PLACE, 4, handle)
     for times in (1, 2, 3):
         assert p.exec(device, 5, handle) == 0
         assert p.memory.load(4, 516) == times
-    assert words(read(p, handle, 4)) == (7,)
+    assert words(read_back(p, handle, 4)) == (7,)
 
 
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffle:3"])
@@ -168,7 +230,7 @@ def test_order_of_the_sequential_device(order: str) -> None:
     p.memory.store(4, PLACE, 1)
     p.call("write_buffer", PLACE, 40, handle)
     assert p.exec(device, 9, handle) == 0
-    ids = list(words(read(p, handle, 40))[1:])
+    ids = list(words(read_back(p, handle, 40))[1:])
     expected = list(Policies.parse(f"order={order}").ids(9))
     assert ids == expected and sorted(ids) == list(range(9))
 
@@ -177,7 +239,7 @@ def test_order_of_the_sequential_device(order: str) -> None:
 
 
 def test_every_misuse_has_its_error_number() -> None:
-    p = program(COUNT, limits=Limits(buffers=3, buffer_bytes=1000, workers=1))
+    p = program(COUNT, limits=ParallelLimits(buffers=3, buffer_bytes=1000, workers=1))
     sequential, cpu = p.device(SEQUENTIAL), p.device(CPU)
     handle = p.buffer(sequential, 8)
     other = p.buffer(cpu, 8)
@@ -263,7 +325,7 @@ def test_a_trap_tells_which_iteration_and_where_and_keeps_stores(hint: int, memo
     assert failure.iteration == 5 and failure.message == "unreachable"
     assert [(entry.func, entry.name) for entry in failure.backtrace] == [(0, "kernel")]
     assert failure.backtrace[0].location.startswith("0x")
-    stored = words(read(p, handle, 40))
+    stored = words(read_back(p, handle, 40))
     assert stored[5] == 0 and sum(stored) <= 9
     if hint == SEQUENTIAL:
         assert stored[:5] == (1,) * 5 and not any(stored[5:])
@@ -282,10 +344,34 @@ def test_a_trap_while_others_spin_ends_the_execution(hint: int) -> None:
 
 @DEVICES
 def test_limits_of_time_and_fuel(hint: int) -> None:
-    for limits, message in ((Limits(seconds=0.3, workers=2), "time limit"), (Limits(fuel=1000, workers=2), "fuel")):
+    for limits, message in (
+        (ParallelLimits(seconds=0.3, workers=2), "time limit"),
+        (ParallelLimits(fuel=1000, workers=2), "fuel"),
+    ):
         p = program(kernel_wat("(loop (br 0))", 0), limits=limits)
         assert p.exec(p.device(hint), 4) == Errno.RESOURCE_LIMIT
         assert message in p.failures[-1].message
+
+
+@DEVICES
+def test_a_time_limit_holds_for_short_iterations_too(hint: int) -> None:
+    p = program(kernel_wat("", 0), limits=ParallelLimits(seconds=0.3, workers=2))
+    start = time.monotonic()
+    assert p.exec(p.device(hint), 0xFFFFFFFF) == Errno.RESOURCE_LIMIT
+    assert time.monotonic() - start < 5
+
+
+def test_memory_limits_hold_for_a_devices_memory() -> None:
+    p = program(kernel_wat("", 0, "60 60 shared"), settings=e.Settings(memory_pages=10))
+    assert p.exec(p.device(SEQUENTIAL), 1) == Errno.RESOURCE_LIMIT
+
+
+def test_a_shuffle_of_very_many_takes_no_memory_and_hits_all() -> None:
+    ids = Policies.parse("order=shuffle:3").ids(0xFFFFFFFF)
+    first = list(itertools.islice(ids, 1000))
+    assert len(set(first)) == 1000 and max(first) > 1 << 31
+    n = (1 << 20) + 3
+    assert len(set(Policies.parse("order=shuffle:3").ids(n))) == n
 
 
 def test_exhaustion_in_a_kernel_is_a_trap() -> None:
@@ -318,7 +404,7 @@ def test_atomic_counters_lose_nothing(hint: int) -> None:
     handle = p.buffer(device, 16)
     p.call("write_buffer", PLACE, 16, handle)
     assert p.exec(device, 40, handle) == 0
-    assert words(read(p, handle, 16)) == (20_000, 0, 60_000, 0)
+    assert words(read_back(p, handle, 16)) == (20_000, 0, 60_000, 0)
 
 
 def test_iterations_can_wait_for_each_other() -> None:
@@ -335,12 +421,12 @@ def test_iterations_can_wait_for_each_other() -> None:
               (else
                 (drop (memory.atomic.wait32 (local.get $p0) (local.get $turn) (i64.const 1000000000)))))
             (br $again))))"""
-    p = program(kernel_wat(body), limits=Limits(workers=2, seconds=20))
+    p = program(kernel_wat(body), limits=ParallelLimits(workers=2, seconds=20))
     device = p.device(CPU)
     handle = p.buffer(device, 4)
     p.call("write_buffer", PLACE, 4, handle)
     assert p.exec(device, 2, handle) == 0
-    assert words(read(p, handle, 4)) == (40,)
+    assert words(read_back(p, handle, 4)) == (40,)
 
 
 @DEVICES

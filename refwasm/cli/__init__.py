@@ -11,7 +11,8 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from refwasm.errors import Crash, Exit, ResourceLimit, Trap, UncaughtException, WasmError
 
@@ -32,8 +33,25 @@ class UsageError(Exception):
     """Wrong usage, with a message for the user."""
 
 
+Number = TypeVar("Number", int, float)
+
+
+def positive(kind: Callable[[str], Number]) -> Callable[[str], Number]:
+    """An argument type: a number greater than 0."""
+
+    def parse(text: str) -> Number:
+        number = kind(text)
+        if not number > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not greater than 0")
+        return number
+
+    parse.__name__ = "number"
+    return parse
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    _secure_streams()
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print(_usage())
@@ -62,6 +80,8 @@ def _guarded(command: str, args: list[str]) -> int:
         return _complain(str(error), EXIT_USAGE)
     except WasmError as error:
         return _complain(explain(error), exit_code(error))
+    except MemoryError:
+        return _complain("out of memory", EXIT_LIMIT)
     except KeyboardInterrupt:
         return _complain("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -91,8 +111,25 @@ def exit_code(error: WasmError) -> int:
 def _complain(message: str, code: int) -> int:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    print(f"refwasm: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"refwasm: {message}", file=sys.stderr, flush=True)
     return code
+
+
+def _secure_streams() -> None:
+    """Standard streams that are closed become unusable ones, so that no other file takes their numbers and no guest
+    gets at it; those that can't encode something say it differently instead of failing."""
+    for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):  # reading or writing fails, as it should
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest free number, which is this one
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _usage() -> str:

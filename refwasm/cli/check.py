@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from refwasm.cli import EXIT_BAD, UsageError
+from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import load_valid
 
 #: What is varied, the default first, and the rule that leaves it open.
@@ -39,8 +39,12 @@ Setting = tuple[str, ...]  # one value for each choice
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="PROGRAM", help=".wasm or .wat")
     parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="for the program")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="runs at the same time")
-    parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for each run; default 60")
+    parser.add_argument(
+        "--jobs", type=positive(int), default=os.cpu_count() or 1, metavar="N", help="runs at the same time"
+    )
+    parser.add_argument(
+        "--timeout", type=positive(float), default=60, metavar="SECONDS", help="for each run; default 60"
+    )
     parser.add_argument("--ignore", default="", metavar="REGEX", help="leave this out of the output before comparing")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"vary only these of {', '.join(CHOICES)}")
 
@@ -65,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     except re.error as error:
         raise UsageError(f"--ignore {options.ignore}: {error}") from None
     stdin = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    with ThreadPoolExecutor(max(options.jobs, 1)) as pool:
+    with ThreadPoolExecutor(options.jobs) as pool:
         observed = list(pool.map(lambda setting: _observe(setting, options, stdin, pattern), settings))
         again = _observe(settings[0], options, stdin, pattern)
     if unsteady := again.first_difference(observed[0]):

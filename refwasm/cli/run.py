@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from refwasm import embedding as e
-from refwasm.cli import UsageError
+from refwasm.cli import UsageError, positive
 from refwasm.cli.files import load_valid, parse_features
 from refwasm.errors import Unlinkable
 from refwasm.execution.memory import PAGE
 from refwasm.host.guest import Guest
 from refwasm.host.parallel import MODULE as PARALLEL
-from refwasm.host.parallel import Context, Limits, Parallel, Policies
+from refwasm.host.parallel import Context, Parallel, ParallelLimits, Policies
 from refwasm.host.parallel.types import DeviceKind, Failure
 from refwasm.host.wasi import preview1
 from refwasm.syntax.types import NumType, ValType
@@ -37,10 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", action="append", default=[], metavar="KEY[=VALUE]", help="VALUE defaults to yours")
     devices = [kind.name.lower().replace("_", "-") for kind in DeviceKind]
     parser.add_argument("--device", choices=devices, help="what programs get that ask for a CPU or GPU")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="of the CPU device")
+    parser.add_argument(
+        "--workers", type=positive(int), default=os.cpu_count() or 1, metavar="N", help="of the CPU device"
+    )
     parser.add_argument("--policy", default="", metavar="NAME=VALUE,…", help="memory=, instance=, order=")
-    parser.add_argument("--fuel", type=int, metavar="N", help="stop after N instructions")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after that time")
+    parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
+    parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
     parser.add_argument("--features", default="all", help="what the module may use: 1.0, 2.0, 3.0, all, names, -name")
     parser.add_argument("--deterministic", action="store_true", help="clocks that count looks, seeded random numbers")
@@ -81,33 +83,33 @@ def _pages(text: str | None) -> int | None:
     if text is None:
         return None
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if not number.isdigit() or unit not in _SIZES:
+    if not (number.isascii() and number.isdigit()) or unit not in _SIZES:
         raise UsageError(f"--max-memory {text}: write a number, with K, M or G behind it if you like")
     return int(number) * _SIZES[unit] // PAGE
 
 
 def _context(options: argparse.Namespace, settings: e.Settings) -> Context:
-    if options.workers < 1:
-        raise UsageError("--workers must be at least 1")
     try:
         policies = Policies.parse(options.policy)
     except ValueError as error:
         raise UsageError(str(error)) from None
     device = DeviceKind[options.device.upper().replace("-", "_")] if options.device else None
-    return Context(policies, Limits(workers=options.workers), device, settings)
+    return Context(policies, ParallelLimits(workers=options.workers), device, settings)
 
 
 def _wasi(options: argparse.Namespace, guest: Guest, deadline: float | None) -> preview1.Preview1:
     env: dict[str, str] = {}
     for text in options.env:
         key, equals, value = text.partition("=")
+        if not key:
+            raise UsageError(f"--env {text}: the name is missing")
         env[key] = value if equals else os.environ.get(key, "")
-    args = [] if options.invoke else options.args
+    args = options.args if options.invoke is None else []
     return preview1.Preview1(guest, [options.file, *args], env, deadline, options.deterministic)
 
 
 def _start(store: e.Store, instance: e.ModuleInst, options: argparse.Namespace) -> int:
-    name = options.invoke or "_start"
+    name = "_start" if options.invoke is None else options.invoke
     function = instance.exports.get(name)
     if not isinstance(function, (e.FuncInst, e.HostFunc)):
         functions = [n for n, item in instance.exports.items() if isinstance(item, (e.FuncInst, e.HostFunc))]
@@ -119,7 +121,7 @@ def _start(store: e.Store, instance: e.ModuleInst, options: argparse.Namespace) 
     if isinstance(initialize, e.FuncInst):
         e.func_invoke(store, initialize, [])
     t = e.func_type(function)
-    args = _arguments(options.args, t.params) if options.invoke else []
+    args = [] if options.invoke is None else _arguments(options.args, t.params)
     for value, result in zip(e.func_invoke(store, function, args), t.results):
         print(_show(value, result))
     return 0

@@ -10,6 +10,9 @@ from refwasm.cli.files import load_valid, parse_features
 from refwasm.errors import ResourceLimit, WasmError
 from refwasm.text.lexer import Source
 
+#: Columns of a source line that are shown, around the place of the error.
+WIDTH = 100
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help=".wasm or .wat; - for standard input")
@@ -45,6 +48,8 @@ def _excerpt(path: str, error: WasmError) -> str:
     if data[:4] == b"\0asm":
         return ""
     try:
-        return "\n" + "\n".join("    " + line for line in Source(data).excerpt(error.position).splitlines())
+        line, caret = Source(data).excerpt(error.position).split("\n")
     except WasmError:
         return ""
+    start = max(len(caret) - WIDTH // 2, 0)
+    return f"\n    {line[start : start + WIDTH]}\n    {caret[start:]}"

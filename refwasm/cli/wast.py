@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from refwasm.cli import EXIT_BAD, UsageError
+from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import parse_features
 from refwasm.script.runner import Options, Report
 from refwasm.script.suite import find_scripts, run_scripts
@@ -19,7 +19,7 @@ from refwasm.script.suite import find_scripts, run_scripts
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files or folders")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help="processes")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--seed", type=int, default=0, help="of the scheduler, for scripts with threads")
     parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")

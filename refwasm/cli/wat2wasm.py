@@ -45,5 +45,8 @@ def write_output(output: str | None, source: str, suffix: str, data: bytes) -> N
     try:
         partial.write_bytes(data)
         partial.replace(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)

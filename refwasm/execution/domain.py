@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -105,7 +106,7 @@ class Domain:
         semaphore = self.semaphores[row]
         woken = False
         try:
-            woken = _acquire(semaphore, timeout, interrupted)
+            woken = _sleep_on(semaphore, timeout, interrupted)
         finally:
             self.acquire()
             if self.table[base + _STATE] == WOKEN and not woken:
@@ -157,7 +158,7 @@ class Domain:
             self.release()
 
 
-def _acquire(semaphore: Any, timeout: float | None, interrupted: Callable[[], bool] | None) -> bool:
+def _sleep_on(semaphore: Any, timeout: float | None, interrupted: Callable[[], bool] | None) -> bool:
     if interrupted is None:
         return bool(semaphore.acquire(True, timeout))
     end = None if timeout is None else time.monotonic() + timeout
@@ -181,16 +182,18 @@ def default_start_method() -> str:
     return "fork" if "fork" in methods else "spawn"
 
 
-_domain: Domain | None = None
+_domain: Domain | None = None  # guarded by _making
 _owner = 0
+_making = threading.Lock()
 
 
 def current_domain() -> Domain:
     """The domain of this process, made when first needed. A forked child does not reuse its parent's."""
     global _domain, _owner
-    if _domain is None or _owner != os.getpid() or _domain.broken:
-        _domain, _owner = Domain(), os.getpid()
-    return _domain
+    with _making:
+        if _domain is None or _owner != os.getpid() or _domain.broken:
+            _domain, _owner = Domain(), os.getpid()
+        return _domain
 
 
 def adopt_domain(domain: Domain) -> None:

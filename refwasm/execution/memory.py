@@ -86,6 +86,13 @@ class Memory:
             self._make_views()
         return old
 
+    def restore(self, content: bytes) -> None:
+        """Go back to earlier contents and their size; what was beyond is zero when the memory grows again."""
+        self.u8[:] = bytes(len(self.u8))
+        self.pages = len(content) // PAGE
+        self._make_views()
+        self.u8[:] = content
+
     def refresh(self) -> bool:
         """Notice that another process has grown the memory; whether it has."""
         return False
@@ -151,10 +158,15 @@ class SharedMemory(Memory):
         self.header = mapping[: self.HEADER].cast("Q")
         return mapping[self.HEADER :]
 
-    def __del__(self) -> None:
-        if getattr(self, "fd", -1) >= 0:
+    def close_fd(self) -> None:
+        """Give up the descriptor; the mapping stays. The memory can't be shared with further processes then."""
+        if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            self.close_fd()
 
     def size(self) -> int:
         self.refresh()

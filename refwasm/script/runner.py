@@ -57,7 +57,7 @@ class Failure:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.location}: {self.message}"
+        return ":".join(filter(None, (self.file, self.location))) + f": {self.message}"
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Report:
     @property
     def passed(self) -> int:
         """Commands that did what they should."""
-        return sum(self.commands.values()) - len(self.failures)
+        return max(sum(self.commands.values()) - len(self.failures), 0)
 
     @property
     def ok(self) -> bool:

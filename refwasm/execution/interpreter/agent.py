@@ -98,7 +98,7 @@ class Agent:
                 self._run_freely()
             while self.pc is not _finish:
                 self._step(self._quantum())
-                self._check_limits()
+                self.check_limits()
             return self.stack
         except Finished:
             return self.stack
@@ -142,7 +142,8 @@ class Agent:
     def _quantum(self) -> int:
         return QUANTUM if self.fuel is None else min(QUANTUM, self.fuel)
 
-    def _check_limits(self) -> None:
+    def check_limits(self) -> None:
+        """Raise ResourceLimit if fuel or time are used up, or somebody asks to stop."""
         if self.fuel == 0 and self.pc is not _finish:
             raise ResourceLimit("all fuel consumed")
         if self.deadline is not None and time.monotonic() > self.deadline:

@@ -7,6 +7,6 @@ kernels.
 
 from refwasm.host.parallel.abi import MODULE, Parallel
 from refwasm.host.parallel.context import Context
-from refwasm.host.parallel.policies import Limits, Policies
+from refwasm.host.parallel.policies import ParallelLimits, Policies
 
-__all__ = ["MODULE", "Context", "Limits", "Parallel", "Policies"]
+__all__ = ["MODULE", "Context", "ParallelLimits", "Parallel", "Policies"]

@@ -57,11 +57,11 @@ class Parallel:
 
         invalid_device; resource_limit: too many buffers, or too large.
         """
-        access = _enum(AccessKind, kind, "access kind")
+        _enum(AccessKind, kind, "access kind")
         self.guest.check(buffer_out, 4, 4)
 
         def create() -> None:
-            self.guest.write_u32(buffer_out, self.context.create_buffer(device, size, access))
+            self.guest.write_u32(buffer_out, self.context.create_buffer(device, size))
 
         return self._attempt("create_buffer", create)
 

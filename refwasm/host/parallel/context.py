@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 from refwasm import embedding as e
+from refwasm.errors import ResourceLimit
 from refwasm.host.parallel.devices import Device, Job, make_device
-from refwasm.host.parallel.kernels import Kernel
-from refwasm.host.parallel.policies import Limits, Policies
-from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, Failure, ParallelError, Run
-from refwasm.syntax.types import Limits as Range
-from refwasm.syntax.types import MemType
+from refwasm.host.parallel.kernels import Kernel, Task
+from refwasm.host.parallel.policies import ParallelLimits, Policies
+from refwasm.host.parallel.types import DeviceKind, Errno, Failure, ParallelError, Run
+from refwasm.syntax.types import Limits, MemType
 
 PAGE = 65536
 #: Buffers in a device's memory start at multiples of this, so that every access type is aligned.
@@ -23,15 +23,14 @@ FIRST_DEVICE, FIRST_BUFFER = 1, 1001
 class Buffer:
     """A buffer. What it holds is in ``content``, or (policy alias) in ``region`` of the caller's memory.
 
-    ``region`` is where the last ``write_buffer`` took it from.
+    ``region`` is where the last ``write_buffer`` took it from. The access kind is a hint that nothing here depends on.
     """
 
-    __slots__ = ("device", "size", "kind", "content", "region")
+    __slots__ = ("device", "size", "content", "region")
 
-    def __init__(self, device: int, size: int, kind: AccessKind) -> None:
+    def __init__(self, device: int, size: int) -> None:
         self.device = device
         self.size = size
-        self.kind = kind
         self.content = bytes(size)
         self.region: int | None = None
 
@@ -44,7 +43,8 @@ class Context:
     """
 
     def __init__(
-        self, policies: Policies = Policies(), limits: Limits = Limits(), force_device: DeviceKind | None = None,
+        self, policies: Policies = Policies(), limits: ParallelLimits = ParallelLimits(),
+        force_device: DeviceKind | None = None,
         settings: e.Settings | None = None,
     ) -> None:  # fmt: skip
         self.policies = policies
@@ -81,7 +81,7 @@ class Context:
             raise ParallelError(Errno.INVALID_BUFFER, f"{handle} is no buffer; create_buffer gives them")
         return self.buffers[handle]
 
-    def create_buffer(self, device: int, size: int, kind: AccessKind) -> int:
+    def create_buffer(self, device: int, size: int) -> int:
         """The handle of a new buffer, all zeros."""
         self.device(device)
         total = size + sum(buffer.size for buffer in self.buffers.values())
@@ -92,7 +92,7 @@ class Context:
                 f"at most {self.limits.buffers} and {self.limits.buffer_bytes} bytes are allowed",
             )
         handle = FIRST_BUFFER + len(self.buffers)
-        self.buffers[handle] = Buffer(device, size, kind)
+        self.buffers[handle] = Buffer(device, size)
         return handle
 
     def _aliases(self, memory: e.Memory) -> bool:
@@ -128,7 +128,7 @@ class Context:
 
     def _set_contents(self, memory: e.Memory, buffer: Buffer, content: bytes) -> None:
         """Take over what a kernel left in a device's memory."""
-        if buffer.region is not None and (self._aliases(memory) or self.policies.memory != "copy"):
+        if buffer.region is not None and self.policies.memory != "copy":
             memory.write(buffer.region, content)
         buffer.content = content
 
@@ -156,13 +156,24 @@ class Context:
                 raise ParallelError(Errno.WRONG_DEVICE, f"buffer {handle} belongs to device {buffer.device}")
         kernel = self.kernel(kernel_bytes, len(buffers))
         run = Run(device.kind, iterations)
+        self.runs.append(run)
+        try:
+            self._place_and_run(memory, device, kernel, iterations, block_size, handles, run)
+        except ResourceLimit as error:  # of the device's memory
+            raise ParallelError(Errno.RESOURCE_LIMIT, error.message) from error
+        finally:
+            run.seconds = time.perf_counter() - started
+
+    def _place_and_run(
+        self, memory: e.Memory, device: Device, kernel: Kernel, iterations: int, block_size: int,
+        handles: tuple[int, ...], run: Run,
+    ) -> None:  # fmt: skip
+        buffers = [self.buffers[handle] for handle in handles]
         if self._runs_in_place(memory, kernel, buffers):
             places = [(buffer.region or 0, buffer.size) for buffer in buffers]
             self._run(device, kernel, memory, iterations, block_size, places, run)
         else:
             self._run_staged(device, kernel, memory, iterations, block_size, handles, run)
-        run.seconds = time.perf_counter() - started
-        self.runs.append(run)
 
     def _runs_in_place(self, memory: e.Memory, kernel: Kernel, buffers: list[Buffer]) -> bool:
         """Whether the kernel can work in the caller's memory."""
@@ -182,8 +193,9 @@ class Context:
         if self.limits.seconds is not None:
             limit = time.monotonic() + self.limits.seconds
             deadline = limit if deadline is None else min(deadline, limit)
-        job = Job(kernel, memory, iterations, block_size, pairs, deadline, self.limits.fuel, self.settings.call_depth)
-        device.run(job, run)
+        fresh = self.policies.instance == "fresh"
+        task = Task(iterations, block_size, pairs, deadline, self.limits.fuel, self.settings.call_depth, fresh)
+        device.run(Job(kernel, memory, task), run)
 
     def _run_staged(
         self, device: Device, kernel: Kernel, memory: e.Memory, iterations: int, block_size: int,
@@ -212,7 +224,9 @@ class Context:
     def _device_memory(self, kernel: Kernel, pages: int) -> e.Memory:
         t = kernel.memory_type
         maximum = t.limits.maximum
-        return e.mem_alloc(e.store_init(), MemType(t.address, Range(max(pages, t.limits.minimum), maximum), True))
+        return e.mem_alloc(
+            e.store_init(self.settings), MemType(t.address, Limits(max(pages, t.limits.minimum), maximum), True)
+        )
 
     def note_failure(self, function: str, error: ParallelError) -> Failure:
         """Remember why a call failed."""
@@ -221,9 +235,10 @@ class Context:
         return failure
 
     def close(self) -> None:
-        """Forget everything; workers stay for the next guest (see :mod:`refwasm.host.parallel.pool`)."""
+        """Forget devices, buffers and kernels; workers stay for the next guest (:mod:`refwasm.host.parallel.pool`)."""
         self.devices.clear()
         self.buffers.clear()
+        self.kernels.clear()
 
 
 def _layout(kernel: Kernel, buffers: dict[int, Any]) -> tuple[dict[int, int], int]:

@@ -6,20 +6,43 @@ iterations, block size, then (pointer, length) of each input buffer, then of eac
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from refwasm import embedding as e
 from refwasm.errors import Invalid, Malformed, ResourceLimit
 from refwasm.host.parallel.types import Errno, ParallelError
 from refwasm.syntax.types import I32, FuncType, FuncUse, MemType
 
-#: Instructions that change the module state of an instance.
+#: Instructions that change the module state of an instance, beyond its memories.
 STATEFUL = frozenset(
     {
         "global.set", "table.set", "table.grow", "table.fill", "table.copy", "table.init", "elem.drop", "data.drop",
-        "struct.set", "array.set", "array.fill", "array.copy", "array.init_data", "array.init_elem",
     }
 )  # fmt: skip
+#: Instructions that change objects, which globals and tables may refer to.
+HEAP_CHANGING = frozenset({"struct.set", "array.set", "array.fill", "array.copy", "array.init_data", "array.init_elem"})
+
+
+class Task(NamedTuple):
+    """A ``parallel_exec`` beside its kernel and memory; it can travel between processes.
+
+    ``pairs`` are the kernel's arguments after the first three; ``fuel`` is for each iteration; ``fresh`` tells whether
+    each iteration finds the module state that an instance starts with.
+    """
+
+    iterations: int
+    block_size: int
+    pairs: tuple[int, ...]
+    deadline: float | None = None
+    fuel: int | None = None
+    call_depth: int = 100_000
+    fresh: bool = True
+
+    def settings(self) -> e.Settings:
+        """Limits of a kernel instance."""
+        return e.Settings(call_depth=self.call_depth, fuel=self.fuel, deadline=self.deadline)
 
 
 class Kernel:
@@ -35,7 +58,9 @@ class Kernel:
         self.buffers = self._check_signature()
         module = self.validated.module
         mnemonics = {instr.form.mnemonic for func in module.funcs for instr in set(func.body)}
-        self.has_state = bool(mnemonics & STATEFUL)
+        self.has_state = bool(mnemonics & STATEFUL) or bool(module.memories)
+        #: Objects can't be put back as they were: such a kernel gets a new instance for each fresh iteration.
+        self.changes_objects = bool(mnemonics & HEAP_CHANGING)
         #: Whether making an instance does something that others can see: then it happens once per parallel_exec.
         self.acts_on_instantiation = module.start is not None or any(d.offset is not None for d in module.datas)
 
@@ -67,15 +92,25 @@ class Kernel:
 
 
 class KernelInstance:
-    """An instance of a kernel over a memory, able to go back to the module state that it started with."""
+    """An instance of a kernel over a memory, able to go back to the module state that it started with.
 
-    def __init__(self, kernel: Kernel, memory: e.Memory, settings: e.Settings) -> None:
-        self.store = e.store_init(settings)
-        self.instance = e.module_instantiate(self.store, kernel.validated, [memory])
+    ``stopped`` is asked now and then, also between iterations, whether to give up.
+    """
+
+    def __init__(self, kernel: Kernel, memory: e.Memory, task: Task, stopped: Callable[[], bool] | None = None) -> None:
+        self.kernel, self.memory, self.stopped = kernel, memory, stopped
+        self.settings = task.settings()
+        self.settings.interrupted = stopped
+        self._instantiate()
+
+    def _instantiate(self) -> None:
+        self.store = e.store_init(self.settings)
+        self.instance = e.module_instantiate(self.store, self.kernel.validated, [self.memory])
         function = e.instance_export(self.instance, "kernel")
         assert isinstance(function, e.FuncInst), "the signature was checked"
         self.function = function
-        self._saved: list[tuple[Any, str, Any]] = self._module_state() if kernel.has_state else []
+        self._saved = self._module_state() if self.kernel.has_state else []
+        self._own_memories = [(m, m.read(0, len(m.u8))) for m in self.instance.memories[1:]]
 
     def _module_state(self) -> list[tuple[Any, str, Any]]:
         """What instructions can change, with copies of the present values."""
@@ -88,10 +123,30 @@ class KernelInstance:
         ]
 
     def reset(self) -> None:
-        """Globals, tables and segments as right after instantiation. Tables keep their identity."""
+        """Globals, tables, segments and memories of its own as right after instantiation."""
+        if self.kernel.changes_objects:
+            self._instantiate()
+            return
         for item, field, value in self._saved:
             setattr(item, field, list(value) if isinstance(value, list) else value)
+        for memory, content in self._own_memories:
+            memory.restore(content)
 
-    def run(self, args: tuple[int, ...]) -> None:
-        """One iteration."""
-        self.store.tier.invoke(self.function, args)
+    def run(self, task: Task, ids: Iterable[int], begin: Callable[[int], object]) -> int:
+        """Run iterations; how many. ``begin`` is told each id before it runs, so that a failure can be placed."""
+        settings, invoke = self.settings, self.store.tier.invoke
+        settings.call_depth, settings.deadline = task.call_depth, task.deadline
+        done = 0
+        for iteration in ids:
+            begin(iteration)
+            if task.deadline is not None and time.monotonic() > task.deadline:
+                raise ResourceLimit("time limit exceeded")
+            if self.stopped is not None and self.stopped():
+                raise ResourceLimit("interrupted")
+            if task.fresh:
+                self.reset()
+                invoke = self.store.tier.invoke
+            settings.fuel = task.fuel
+            invoke(self.function, (iteration, task.iterations, task.block_size, *task.pairs))
+            done += 1
+        return done

@@ -6,10 +6,14 @@ all of them.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+
+#: Up to so many iterations are shuffled as a list.
+LARGE = 1 << 20
 
 MEMORY = ("auto", "alias", "copy", "copy-back")
 INSTANCE = ("fresh", "per-worker", "single")
@@ -23,7 +27,7 @@ class Policies:
     ``memory``: what a kernel's memory is. ``alias``: the caller's shared memory, buffers being regions of it; ``copy``:
     a memory of the device's own with nothing but the buffers in it; ``copy-back``: the same, and results also return to
     the region of the last ``write_buffer``; ``auto``: alias where the caller's memory is shared and the kernel's import
-    fits it, else copy-back.
+    fits it, else copy-back. Buffers whose regions overlap are one thing under alias and several under copy.
 
     ``instance``: which iterations share module state (globals, tables, segments). ``fresh``: none; ``per-worker``:
     those of one worker in one call; ``single``: all, on one worker.
@@ -42,14 +46,19 @@ class Policies:
                 raise ValueError(f"policy {name}={getattr(self, name)}: choose from {', '.join(allowed)}")
 
     def ids(self, count: int) -> Iterable[int]:
-        """Iteration ids in order."""
+        """Iteration ids in order. Very many are shuffled by a constant step, which takes no memory."""
         if self.order == "ascending":
             return range(count)
         if self.order == "descending":
             return range(count - 1, -1, -1)
-        ids = list(range(count))
-        random.Random(self.seed).shuffle(ids)
-        return ids
+        generator = random.Random(self.seed)
+        if count <= LARGE:
+            ids = list(range(count))
+            generator.shuffle(ids)
+            return ids
+        step = next(s for s in iter(lambda: generator.randrange(1, count), 0) if math.gcd(s, count) == 1)
+        start = generator.randrange(count)
+        return ((start + step * index) % count for index in range(count))
 
     @classmethod
     def parse(cls, text: str) -> Policies:
@@ -64,9 +73,9 @@ class Policies:
             name, equals, value = word.partition("=")
             if name not in known or not equals:
                 raise ValueError(f"policy {word!r}: write {', '.join(f'{n}=…' for n in sorted(known))}")
-            value, _, seed = value.partition(":")
-            if seed:
-                if name != "order" or not seed.isdigit():
+            value, colon, seed = value.partition(":")
+            if colon:
+                if (name, value) != ("order", "shuffle") or not (seed.isascii() and seed.isdecimal()):
                     raise ValueError(f"policy {word!r}: only order=shuffle:NUMBER takes a number")
                 chosen["seed"] = int(seed)
             chosen[name] = value
@@ -74,10 +83,10 @@ class Policies:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ParallelLimits:
     """How much a guest may take; exceeding any is ``resource_limit``.
 
-    ``seconds`` and ``fuel`` (per iteration) bound one ``parallel_exec``, None leaves them open.
+    ``seconds`` bounds one ``parallel_exec``, ``fuel`` each of its iterations; None leaves them open.
     """
 
     buffers: int = 4096

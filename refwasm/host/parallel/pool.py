@@ -3,10 +3,10 @@
 Each worker has a pipe to its parent. Messages are tuples, first what to do:
 
 * ``("memory", number, type)``, followed by a file descriptor: map a shared memory;
-* ``("forget", numbers)``: unmap memories;
+* ``("forget", numbers)``: of memories and kernels;
 * ``("kernel", number, bytes)``: decode and validate a kernel;
 * ``("instantiate", kernel, memory, task)``: make an instance that later runs use (kernels that act when instantiated);
-* ``("run", kernel, memory, task)``: run iterations until there are no more.
+* ``("run", kernel, memory, task, workers)``: run iterations until there are no more.
 
 Iteration ids are handed out through words that all processes share, guarded by the domain's lock, in blocks that
 get smaller towards the end, so that uneven work balances. A worker answers ``("done", count)`` or
@@ -21,11 +21,12 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import threading
 import time
 import weakref
 from multiprocessing import connection
 from multiprocessing.reduction import send_handle
-from typing import Any, NamedTuple
+from typing import Any, NoReturn
 
 from refwasm.errors import Crash, ResourceLimit, WasmError
 from refwasm.execution.domain import WORK, Domain, current_domain
@@ -39,38 +40,27 @@ from refwasm.host.parallel.worker import ABORT, NEXT, worker_main
 GRACE = 0.5
 
 
-class Task(NamedTuple):
-    """What workers need to know of a job beside kernel and memory."""
-
-    iterations: int
-    block_size: int
-    pairs: tuple[int, ...]
-    deadline: float | None
-    fuel: int | None
-    call_depth: int
-    fresh: bool
-    workers: int
-
-
 class Pool:
-    """``size`` workers of this process."""
+    """Workers of this process: as many as the largest job so far asked for; a job uses the first of them.
 
-    def __init__(self, size: int) -> None:
+    Jobs run one at a time: they share the words that iterations are handed out through.
+    """
+
+    def __init__(self) -> None:
         self.domain: Domain = current_domain()
         self.work = self.domain.counters[WORK]
         self.owner = os.getpid()
-        self.kernels: dict[Kernel, int] = {}
-        self.memories: dict[int, int] = {}  # identity of a memory -> number
-        self.dead_memories: list[int] = []
-        self.numbers = 0
+        self.busy = threading.Lock()
+        self.numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of kernels and memories
+        self.last_number = 0
+        self.dead: list[int] = []
         self.processes: list[Any] = []
         self.pipes: list[connection.Connection] = []
+        self.known: list[set[int]] = []  # by worker: the numbers of what it has
         self.closed = False
-        for index in range(size):
-            self._start(index)
 
-    def _start(self, index: int) -> None:
-        context = self.domain.context
+    def _start(self) -> None:
+        context, index = self.domain.context, len(self.processes)
         ours, theirs = context.Pipe()
         process = context.Process(  # type: ignore[attr-defined]
             target=worker_main,
@@ -81,27 +71,33 @@ class Pool:
         try:
             process.start()
         except OSError as error:
-            self.close()
+            ours.close()
+            theirs.close()
             raise ResourceLimit(f"worker process {index} can't be started: {error}") from None
         theirs.close()
         self.processes.append(process)
         self.pipes.append(ours)
+        self.known.append(set())
 
     # ---- messages ----------------------------------------------------------------------------------------------------
 
-    def _tell(self, message: tuple[Any, ...]) -> None:
-        for index, pipe in enumerate(self.pipes):
-            try:
-                pipe.send(message)
-            except OSError:
-                self._worker_died(index)
+    def _send(self, index: int, message: tuple[Any, ...], fd: int | None = None) -> None:
+        try:
+            self.pipes[index].send(message)
+            if fd is not None:
+                send_handle(self.pipes[index], fd, self.processes[index].pid)
+        except OSError:
+            self._worker_died(index)
 
-    def _answers(self) -> list[tuple[Any, ...]]:
-        """One answer of each worker; Crash if one dies before it answers."""
+    def _answers(self, workers: int, timeout: float | None = None) -> list[tuple[Any, ...]]:
+        """One answer of each worker (fewer if the time runs out); Crash if one dies before it answers."""
         answers: dict[int, tuple[Any, ...]] = {}
-        while len(answers) < len(self.pipes):
-            waiting = [i for i in range(len(self.pipes)) if i not in answers]
-            ready = connection.wait([*(self.pipes[i] for i in waiting), *(self.processes[i].sentinel for i in waiting)])
+        while len(answers) < workers:
+            waiting = [i for i in range(workers) if i not in answers]
+            sources = [*(self.pipes[i] for i in waiting), *(self.processes[i].sentinel for i in waiting)]
+            ready = connection.wait(sources, timeout)
+            if not ready:
+                break
             for index in waiting:
                 if self.pipes[index] in ready:
                     try:
@@ -110,9 +106,9 @@ class Pool:
                         self._worker_died(index)
                 elif self.processes[index].sentinel in ready and not self.pipes[index].poll():
                     self._worker_died(index)
-        return [answers[index] for index in range(len(self.pipes))]
+        return [answers[index] for index in sorted(answers)]
 
-    def _worker_died(self, index: int) -> None:
+    def _worker_died(self, index: int) -> NoReturn:
         process = self.processes[index]
         process.join(GRACE)
         reason = f"worker process {index} (pid {process.pid}) died{_cause(process.exitcode)}"
@@ -122,62 +118,68 @@ class Pool:
 
     # ---- kernels and memories ----------------------------------------------------------------------------------------
 
-    def _number(self) -> int:
-        self.numbers += 1
-        return self.numbers
-
-    def _share_memory(self, memory: SharedMemory) -> int:
-        number = self.memories.get(memory.identity)
+    def _number(self, item: Kernel | SharedMemory) -> int:
+        number = self.numbers.get(item)
         if number is None:
-            number = self.memories[memory.identity] = self._number()
-            weakref.finalize(memory, self._note_dead, memory.identity)
-            for index, pipe in enumerate(self.pipes):
-                try:
-                    pipe.send(("memory", number, memory.type))
-                    send_handle(pipe, memory.fd, self.processes[index].pid)
-                except OSError:
-                    self._worker_died(index)
+            self.last_number += 1
+            number = self.numbers[item] = self.last_number
+            weakref.finalize(item, self.dead.append, number)
         return number
 
-    def _note_dead(self, identity: int) -> None:
-        number = self.memories.pop(identity, None)
-        if number is not None:
-            self.dead_memories.append(number)
+    def _forget_the_dead(self) -> None:
+        count = len(self.dead)  # more may die meanwhile
+        numbers = self.dead[:count]
+        del self.dead[:count]
+        for index, known in enumerate(self.known):
+            if gone := known.intersection(numbers):
+                known -= gone
+                self._send(index, ("forget", sorted(gone)))
 
-    def _share_kernel(self, kernel: Kernel) -> int:
-        number = self.kernels.get(kernel)
-        if number is None:
-            number = self.kernels[kernel] = self._number()
-            self._tell(("kernel", number, kernel.data))
-        return number
+    def _share(self, index: int, job: Job, kernel: int, memory: int) -> None:
+        known = self.known[index]
+        if memory not in known:
+            assert isinstance(job.memory, SharedMemory)
+            self._send(index, ("memory", memory, job.memory.type), job.memory.fd)
+        if kernel not in known:
+            self._send(index, ("kernel", kernel, job.kernel.data))
+        known |= {kernel, memory}
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
-    def run(self, job: Job, fresh: bool, run: Run) -> None:
-        """Run a job on all workers."""
-        if not isinstance(job.memory, SharedMemory) or job.memory.domain is not self.domain:
-            raise Crash("the memory was shared with workers that are gone")
-        if self.dead_memories:
-            self._tell(("forget", self.dead_memories))
-            self.dead_memories = []
-        memory, kernel = self._share_memory(job.memory), self._share_kernel(job.kernel)
-        task = Task(
-            job.iterations, job.block_size, job.pairs, job.deadline, job.fuel, job.call_depth, fresh, len(self.pipes)
-        )
-        self.work[NEXT] = self.work[ABORT] = 0
+    def run(self, job: Job, workers: int, run: Run) -> None:
+        """Run a job on so many workers."""
+        with self.busy:
+            if not isinstance(job.memory, SharedMemory) or job.memory.domain is not self.domain:
+                broken = getattr(getattr(job.memory, "domain", None), "broken", "")
+                raise Crash(broken or "the memory belongs to another process: it was made before a fork")
+            self._forget_the_dead()
+            while len(self.processes) < workers:
+                self._start()
+            kernel, memory = self._number(job.kernel), self._number(job.memory)
+            for index in range(workers):
+                self._share(index, job, kernel, memory)
+            self.work[NEXT] = self.work[ABORT] = 0
+            try:
+                if job.kernel.acts_on_instantiation:
+                    # All instances are there before the first iteration runs, so that no segment overwrites results.
+                    self._ask(workers, ("instantiate", kernel, memory, job.task), run)
+                self._ask(workers, ("run", kernel, memory, job.task, workers), run)
+            except _Failed as failure:
+                raise kernel_error(failure.error, failure.iteration) from failure.error
+
+    def _ask(self, workers: int, message: tuple[Any, ...], run: Run) -> None:
+        """Send a message to workers and take in their answers."""
         try:
-            if job.kernel.acts_on_instantiation:
-                # All instances are there before the first iteration runs, so that no segment overwrites results.
-                self._tell(("instantiate", kernel, memory, task))
-                self._check(self._answers(), run)
-            self._tell(("run", kernel, memory, task))
-            self._check(self._answers(), run)
-        except BaseException as error:
-            if not isinstance(error, (Crash, _Failed)):
-                self.kill()  # Ctrl-C in the middle of a job: whatever they do, they stop
+            for index in range(workers):
+                self._send(index, message)
+            self._check(self._answers(workers), run)
+        except (Crash, _Failed):
+            raise
+        except BaseException:  # Ctrl-C in the middle of a job: they stop, or are stopped
+            self.work[ABORT] = 1
+            if len(self._answers(workers, GRACE)) < workers:
+                self.kill()
                 self.domain.mark_broken("the workers were interrupted")
-            if isinstance(error, _Failed):
-                raise kernel_error(error.error, error.iteration) from error.error
             raise
 
     def _check(self, answers: list[tuple[Any, ...]], run: Run) -> None:
@@ -221,7 +223,7 @@ class Pool:
         for process in self.processes:
             process.join()
             process.close()
-        self.processes, self.pipes = [], []
+        self.processes, self.pipes, self.known = [], [], []
 
 
 class _Failed(Exception):
@@ -244,23 +246,25 @@ def _cause(exitcode: int | None) -> str:
         return f" of signal {-exitcode}"
 
 
-_pools: dict[int, Pool] = {}
+_pool: Pool | None = None  # guarded by _starting
+_starting = threading.Lock()
 
 
-def shared_pool(size: int) -> Pool:
-    """The pool of that size of this process; started once, replaced if it broke or belongs to a parent process."""
-    pool = _pools.get(size)
-    if pool is None or pool.closed or pool.owner != os.getpid() or pool.domain is not current_domain():
-        pool = _pools[size] = Pool(size)
-    return pool
+def shared_pool() -> Pool:
+    """The pool of this process; replaced if it broke or belongs to a parent process."""
+    global _pool
+    with _starting:
+        if _pool is None or _pool.closed or _pool.owner != os.getpid() or _pool.domain is not current_domain():
+            _pool = Pool()
+        return _pool
 
 
 def close_pools() -> None:
     """End all workers of this process."""
-    for pool in _pools.values():
-        if pool.owner == os.getpid():
-            pool.close()
-    _pools.clear()
+    global _pool
+    if _pool is not None and _pool.owner == os.getpid():
+        _pool.close()
+    _pool = None
 
 
 atexit.register(close_pools)

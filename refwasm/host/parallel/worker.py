@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,11 +11,10 @@ from multiprocessing import connection, parent_process
 from multiprocessing.reduction import recv_handle
 from typing import Any
 
-from refwasm import embedding as e
-from refwasm.errors import Crash, WasmError
+from refwasm.errors import Crash, ResourceLimit, Trap, UncaughtException, WasmError
 from refwasm.execution.domain import WORK, Domain, adopt_domain
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.parallel.kernels import Kernel, KernelInstance
+from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
 
 #: Shared words, guarded by the domain's lock: the next iteration to hand out, whether to stop.
 NEXT, ABORT = 0, 1
@@ -30,9 +30,10 @@ class Worker:
         self.pipe = pipe
         self.domain = domain
         self.work = domain.counters[WORK]
-        self.memories: dict[int, SharedMemory] = {}
+        self.memories: dict[int, SharedMemory | ResourceLimit] = {}
         self.kernels: dict[int, Kernel] = {}
-        self.instances: dict[tuple[int, int], tuple[KernelInstance, e.Settings]] = {}
+        self.instances: dict[tuple[int, int], KernelInstance] = {}
+        self.iteration: int | None = None  # the one that runs
 
     def serve(self) -> None:
         """Handle messages until the parent closes the pipe."""
@@ -44,56 +45,71 @@ class Worker:
             getattr(self, f"do_{what}")(*rest)
 
     def do_memory(self, number: int, t: Any) -> None:
-        fd = recv_handle(self.pipe)
-        self.memories[number] = SharedMemory(t, self.domain, fd=fd)
+        try:
+            memory = SharedMemory(t, self.domain, fd=recv_handle(self.pipe))
+            memory.close_fd()  # the mapping is enough, and a process has few descriptors
+            self.memories[number] = memory
+        except (ResourceLimit, OSError, RuntimeError) as error:
+            self.memories[number] = ResourceLimit(f"a worker can't map the memory: {error}")
 
     def do_forget(self, numbers: list[int]) -> None:
         for number in numbers:
             self.memories.pop(number, None)
-        for key in [key for key in self.instances if key[1] in numbers]:
+            self.kernels.pop(number, None)
+        for key in [key for key in self.instances if set(key) & set(numbers)]:
             del self.instances[key]
+        gc.collect()  # instances are cycles, and hold mappings
 
     def do_kernel(self, number: int, data: bytes) -> None:
         self.kernels[number] = Kernel(data)
 
-    def do_instantiate(self, kernel: int, memory: int, task: Any) -> None:
-        try:
-            self._instantiate(kernel, memory, task)
-            self.pipe.send(("done", 0))
-        except WasmError as error:
-            self._fail(None, error)
+    def do_instantiate(self, kernel: int, memory: int, task: Task) -> None:
+        self._answer(lambda: self._instantiate(kernel, memory, task) and 0)
 
-    def _instantiate(self, kernel: int, memory: int, task: Any) -> tuple[KernelInstance, e.Settings]:
-        settings = e.Settings(call_depth=task.call_depth, fuel=task.fuel, deadline=task.deadline)
-        settings.interrupted = self._stopped
-        instance = KernelInstance(self.kernels[kernel], self.memories[memory], settings)
-        self.instances[kernel, memory] = instance, settings
-        return instance, settings
+    def _instantiate(self, kernel: int, memory: int, task: Task) -> KernelInstance:
+        mapped = self.memories[memory]
+        if isinstance(mapped, ResourceLimit):
+            raise mapped
+        instance = KernelInstance(self.kernels[kernel], mapped, task, self._stopped)
+        self.instances[kernel, memory] = instance
+        return instance
 
-    def do_run(self, kernel: int, memory: int, task: Any) -> None:
+    def do_run(self, kernel: int, memory: int, task: Task, workers: int) -> None:
         """Run blocks of iterations until there are no more."""
-        iteration = None
-        done = 0
-        try:
-            instance, settings = self.instances.get((kernel, memory)) or self._instantiate(kernel, memory, task)
-            settings.call_depth, settings.deadline = task.call_depth, task.deadline
+
+        def run() -> int:
+            instance = self.instances.get((kernel, memory)) or self._instantiate(kernel, memory, task)
             if not task.fresh:
                 instance.reset()  # module state lasts for one job
-            while block := self._next_block(task):
-                for iteration in block:
-                    if task.fresh:
-                        instance.reset()
-                    settings.fuel = task.fuel
-                    instance.run((iteration, task.iterations, task.block_size, *task.pairs))
-                    done += 1
-            self.pipe.send(("done", done))
+            done = 0
+            while block := self._next_block(task, workers):
+                done += instance.run(task, block, self._begin)
+            return done
+
+        self._answer(run)
+
+    def _begin(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def _answer(self, act: Any) -> None:
+        """Act and tell the parent: how many iterations ran, or which failed and why."""
+        self.iteration = None
+        try:
+            answer: tuple[Any, ...] = ("done", act())
         except WasmError as error:
-            self._fail(iteration, error)
+            answer = ("failed", self.iteration, _portable(error))
+        except MemoryError:
+            answer = ("failed", self.iteration, ResourceLimit("a worker ran out of memory"))
+        if answer[0] == "failed":
+            self.domain.acquire()
+            self.work[ABORT] = 1
+            self.domain.release()
+        self.pipe.send(answer)
 
     def _stopped(self) -> bool:
         return bool(self.work[ABORT])
 
-    def _next_block(self, task: Any) -> range:
+    def _next_block(self, task: Task, workers: int) -> range:
         """Ids to run next: a share of what is left, in whole blocks of the guest's size where that is small."""
         self.domain.acquire()
         try:
@@ -101,7 +117,7 @@ class Worker:
             if self.work[ABORT]:
                 return range(0)
             left = task.iterations - start
-            size = min(max(left // (4 * task.workers), 1), MAX_BLOCK)
+            size = min(max(left // (4 * workers), 1), MAX_BLOCK)
             if 1 < task.block_size <= size:
                 size -= size % task.block_size
             stop = min(start + size, task.iterations)
@@ -110,22 +126,13 @@ class Worker:
         finally:
             self.domain.release()
 
-    def _fail(self, iteration: int | None, error: WasmError) -> None:
-        self.domain.acquire()
-        self.work[ABORT] = 1
-        self.domain.release()
-        error.__cause__ = error.__context__ = None
-        self.pipe.send(("failed", iteration, _portable(error)))
-
 
 def _portable(error: WasmError) -> WasmError:
     """An error without references into the store, which can't travel."""
-    if not isinstance(error, WasmError) or not hasattr(error, "exception"):
-        error.__traceback__ = None
-        return error
-    from refwasm.errors import Trap
-
-    return Trap("uncaught exception")
+    if isinstance(error, UncaughtException):
+        return Trap(error.message)
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def _leave_with_parent() -> None:

@@ -27,6 +27,11 @@ from refwasm.host.wasi.types import Clock, Errno
 
 MODULE = "wasi_snapshot_preview1"
 
+#: Buffers that one system call takes.
+MAX_VECTORS = 1024
+#: Longest sleep, in seconds: more than the system's clocks can hold is asked for by mistake.
+MAX_SLEEP = 1e8
+
 SIGNATURES: dict[str, str] = {
     "args_get": "i32 i32 -> i32",
     "args_sizes_get": "i32 i32 -> i32",
@@ -227,16 +232,14 @@ class Preview1:
         stream = self._stream(fd, w.RIGHT_FD_READ)
         if isinstance(stream, Errno):
             return stream
+        memory = self.guest.memory.u8
+        buffers = [memory[address : address + size] for address, size in self._vectors(vectors, count)]
         total = 0
-        for address, size in self._vectors(vectors, count):
-            try:
-                data = os.read(stream.fd, size)
-            except OSError as error:
-                return w.from_os_error(error)
-            self.guest.memory.write(address, data)
-            total += len(data)
-            if len(data) < size:
-                break
+        try:
+            if any(map(len, buffers)):
+                total = os.readv(stream.fd, buffers[:MAX_VECTORS])
+        except OSError as error:
+            return w.from_os_error(error)
         self.guest.write_u32(size_out, total)
         return Errno.SUCCESS
 
@@ -249,13 +252,15 @@ class Preview1:
         stream = self._stream(fd, w.RIGHT_FD_WRITE)
         if isinstance(stream, Errno):
             return stream
-        data = b"".join(self.guest.memory.read(address, size) for address, size in self._vectors(vectors, count))
+        buffers = self._vectors(vectors, count)
         flush_python_streams(stream.fd)
+        memory = self.guest.memory.u8
         try:
-            write_all(stream.fd, data)
+            for address, size in buffers:
+                write_all(stream.fd, memory[address : address + size])
         except OSError as error:
             return w.from_os_error(error)
-        self.guest.write_u32(size_out, len(data))
+        self.guest.write_u32(size_out, sum(size for _, size in buffers) & 0xFFFFFFFF)
         return Errno.SUCCESS
 
     def fd_seek(self, fd: int, offset: int, whence: int, position_out: int) -> int:
@@ -302,7 +307,9 @@ class Preview1:
                 clocks.append((seconds, user_data)) if seconds is not None else events.append(
                     (user_data, Errno.INVAL, kind)
                 )
-            elif (stream := self.streams.get(number)) is None:
+            elif kind not in waiting:
+                events.append((user_data, Errno.INVAL, kind))
+            elif (stream := self.streams.get(number)) is None or not _is_open(stream.fd):
                 events.append((user_data, Errno.BADF, kind))
             else:
                 waiting[kind].append((stream.fd, user_data))
@@ -318,6 +325,8 @@ class Preview1:
             left = max(self.deadline - time.monotonic(), 0.0)
             timeout = left if timeout is None else min(timeout, left)
         readers, writers = ([fd for fd, _ in waiting[kind]] for kind in (w.EVENT_FD_READ, w.EVENT_FD_WRITE))
+        if timeout is not None:
+            timeout = min(timeout, MAX_SLEEP)
         readable, writable, _ = select.select(readers, writers, [], timeout)
         ready = {w.EVENT_FD_READ: readable, w.EVENT_FD_WRITE: writable}
         events = [
@@ -361,6 +370,14 @@ _CLOCKS: dict[int, Callable[[], int]] = {
 }
 
 
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
 def flush_python_streams(fd: int) -> None:
     """What Python has buffered for a standard stream comes before what the guest writes to it."""
     stream: Any = {1: sys.stdout, 2: sys.stderr}.get(fd)
@@ -369,8 +386,7 @@ def flush_python_streams(fd: int) -> None:
             stream.flush()
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, view: memoryview) -> None:
     """Write all bytes, however little the system takes at a time."""
-    view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from refwasm.host.parallel.devices.device import Job
-from refwasm.host.parallel.policies import Limits, Policies
+from refwasm.host.parallel.policies import ParallelLimits, Policies
 from refwasm.host.parallel.pool import shared_pool
 from refwasm.host.parallel.types import DeviceKind, Run
 
 
 class Cpu:
-    """Runs jobs on the pool of this process; workers start with the first job."""
+    """Runs jobs on the pool of this process; workers start with the first job that needs them."""
 
     kind = DeviceKind.CPU
 
-    def __init__(self, limits: Limits, policies: Policies) -> None:
+    def __init__(self, limits: ParallelLimits, policies: Policies) -> None:
         self.workers = 1 if policies.instance == "single" else limits.workers
-        self.fresh = policies.instance == "fresh"
 
     def run(self, job: Job, run: Run) -> None:
-        if job.iterations:
-            shared_pool(self.workers).run(job, self.fresh, run)
+        if job.task.iterations:
+            shared_pool().run(job, min(self.workers, job.task.iterations), run)

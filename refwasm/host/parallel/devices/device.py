@@ -7,33 +7,17 @@ from typing import Protocol
 
 from refwasm import embedding as e
 from refwasm.errors import Crash, ResourceLimit, Trap, UncaughtException, WasmError
-from refwasm.host.parallel.kernels import Kernel
+from refwasm.host.parallel.kernels import Kernel, Task
 from refwasm.host.parallel.types import DeviceKind, Errno, ParallelError, Run
 
 
 @dataclass(frozen=True)
 class Job:
-    """A ``parallel_exec``: everything is checked, the buffers are in ``memory``.
-
-    ``pairs`` are the kernel's arguments after the first three; ``fuel`` is for each iteration.
-    """
+    """A ``parallel_exec``: everything is checked, the buffers are in ``memory``."""
 
     kernel: Kernel
     memory: e.Memory
-    iterations: int
-    block_size: int
-    pairs: tuple[int, ...]
-    deadline: float | None = None
-    fuel: int | None = None
-    call_depth: int = 100_000
-
-    def settings(self) -> e.Settings:
-        """Limits of a kernel instance."""
-        return e.Settings(call_depth=self.call_depth, fuel=self.fuel, deadline=self.deadline)
-
-    def args(self, iteration: int) -> tuple[int, ...]:
-        """The kernel's arguments."""
-        return (iteration, self.iterations, self.block_size, *self.pairs)
+    task: Task
 
 
 class Device(Protocol):

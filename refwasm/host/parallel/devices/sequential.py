@@ -18,17 +18,15 @@ class Sequential:
         self.policies = policies
 
     def run(self, job: Job, run: Run) -> None:
-        if job.iterations == 0:
+        if job.task.iterations == 0:
             return
-        iteration = None
-        settings = job.settings()
+        current: list[int | None] = [None]
+
+        def begin(iteration: int) -> None:
+            current[0] = iteration
+
         try:
-            instance = KernelInstance(job.kernel, job.memory, settings)
-            for iteration in self.policies.ids(job.iterations):
-                if self.policies.instance == "fresh":
-                    instance.reset()
-                settings.fuel = job.fuel
-                instance.run(job.args(iteration))
+            instance = KernelInstance(job.kernel, job.memory, job.task)
+            run.by_worker[0] = instance.run(job.task, self.policies.ids(job.task.iterations), begin)
         except WasmError as error:
-            raise kernel_error(error, iteration) from error
-        run.by_worker[0] = job.iterations
+            raise kernel_error(error, current[0]) from error
