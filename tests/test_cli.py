@@ -50,6 +50,7 @@ def test_invoke_with_typed_arguments(fib: str) -> None:
         (["--invoke", "trap"], 134, rb"refwasm: trap: unreachable\n    at func\[2\] 6:26\n"),
         (["--invoke", "loop", "--fuel", "1000"], 124, rb"refwasm: all fuel consumed\n"),
         (["--invoke", "loop", "--timeout", "0.2"], 124, rb"refwasm: time limit exceeded\n"),
+        (["--invoke", "fib", "--call-depth", "3"], 2, rb"refwasm: the function takes 1 arguments.*\n"),
         (["--invoke", "nope"], 2, rb".*exports no function 'nope'; --invoke one of: fib, mixed, trap, loop, none\n"),
         ([], 2, rb".*exports no function '_start'.*\n"),
         (["--invoke", "fib"], 2, rb"refwasm: the function takes 1 arguments \(i32\), got 0\n"),
@@ -70,6 +71,28 @@ def test_errors_of_run_are_short_and_have_their_exit_codes(
     done = refwasm("run", *args, fib)
     assert done.returncode == code
     assert re.fullmatch(message, done.stderr), done.stderr
+
+
+def test_call_depth(fib: str) -> None:
+    done = refwasm("run", "--invoke", "fib", "--call-depth", "3", fib, "9")
+    assert done.returncode == 134 and done.stderr.startswith(
+        b"refwasm: trap: call stack exhausted\n    at func[0] $fib"
+    )
+    assert refwasm("run", "--invoke", "fib", "--call-depth", "9", fib, "9").stdout == b"34\n"
+
+
+def test_progress_on_a_terminal(tmp_path: Path) -> None:
+    """``script`` gives the command a terminal; nothing of the progress stays in the output."""
+    import subprocess
+    import sys
+
+    if not Path("/usr/bin/script").exists():
+        pytest.skip("no script(1)")
+    good = tmp_path / "good.wast"
+    good.write_text('(module (func (export "f"))) (assert_return (invoke "f"))')
+    command = f"{sys.executable} -m refwasm wast {good}"
+    done = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0 and b"good.wast: 2 of 2" in done.stdout
 
 
 def test_wrong_argument(fib: str) -> None:

@@ -7,8 +7,6 @@ Exit codes: the program's own; 134 trap, 124 limit reached, 130 interrupted, 70 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 import time
@@ -44,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
     parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
+    parser.add_argument("--call-depth", type=positive(int), default=100_000, metavar="N", help="of nested calls")
     parser.add_argument("--features", default="all", help="what the module may use: 1.0, 2.0, 3.0, all, names, -name")
     parser.add_argument("--deterministic", action="store_true", help="clocks that count looks, seeded random numbers")
     parser.add_argument("--observe", metavar="FILE", help="write there, as JSON, what is left: memory, errors, buffers")
@@ -53,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Load, link, run."""
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    settings = e.Settings(memory_pages=_pages(options.max_memory), fuel=options.fuel, deadline=deadline)
+    settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline)
     context = _context(options, settings)
     validated = load_valid(options.file, parse_features(options.features))
     store = e.store_init(settings)
@@ -161,6 +160,9 @@ def _report(failure: Failure) -> None:
 
 def _observe(path: str, guest: Guest, context: Context) -> None:
     """What a run leaves behind, for comparing runs: see ``refwasm check``."""
+    import hashlib  # 4 ms that other runs do without
+    import json
+
     memory = guest.exported_memory
     contents = b"" if memory is None else bytes(memory.u8)
     observed = {

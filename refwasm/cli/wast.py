@@ -5,11 +5,13 @@ Prints a line for each file and each failure with its place; the exit code is 1 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import parse_features
@@ -42,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet or not report.ok:
             _print_report(report)
         progress.show(len(reports), report.file)
-    progress.clear()
+    progress.end()
     for folder, reason in left_out.items():
         print(f"left out: {folder} ({reason})")
     _print_summary(reports, time.monotonic() - started)
@@ -52,19 +54,38 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """A line that is overwritten, on terminals only."""
+    """How far it is, on terminals only: a bar if the package ``rich`` is there (extra ``cli``), else a line."""
 
     def __init__(self, total: int) -> None:
         self.total = total
+        self.bar: Any = None
         self.on = sys.stderr.isatty()
+        if self.on:
+            with contextlib.suppress(ImportError):
+                from rich.console import Console
+                from rich.progress import Progress
+
+                self.bar = Progress(console=Console(stderr=True), transient=True)
+                self.task = self.bar.add_task("scripts", total=total)
+                self.bar.start()
 
     def show(self, done: int, name: str) -> None:
-        if self.on:
+        """``done`` scripts have run, the last was ``name``."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, description=Path(name).name)
+        elif self.on:
             print(f"\r{done}/{self.total} {Path(name).name}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        if self.on:
+        """Make room for a line of output."""
+        if self.on and self.bar is None:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave nothing on the screen."""
+        self.clear()
+        if self.bar is not None:
+            self.bar.stop()
 
 
 def _print_report(report: Report) -> None:

@@ -303,17 +303,22 @@ def dot_s(a: int, b: int) -> int:
     return vector(32, [i + j & 0xFFFFFFFF for i, j in zip(products[::2], products[1::2])])
 
 
+def _products_of_i8(a: int, b: int) -> list[int]:
+    """Sums of two neighbouring products of signed 8-bit lanes; only 2 * 128 * 128 exceeds 16 bits."""
+    x, y = signed_lanes(8, a), signed_lanes(8, b)
+    sums = [i * j + k * m for i, j, k, m in zip(x[::2], y[::2], x[1::2], y[1::2])]
+    return sums if 0x8000 not in sums else [min(i, 0x7FFF) for i in sums]
+
+
 def dot_i8_s(a: int, b: int) -> int:
     """i16x8.relaxed_dot_i8x16_i7x16_s: both signed, the sum saturated."""
-    products = [i * j for i, j in zip(signed_lanes(8, a), signed_lanes(8, b))]
-    return _clamped_q15([i + j for i, j in zip(products[::2], products[1::2])])
+    return int.from_bytes(_SIGNED_LANES[16].pack(*_products_of_i8(a, b)), "little")
 
 
 def dot_i8_add_s(a: int, b: int, c: int) -> int:
     """i32x4.relaxed_dot_i8x16_i7x16_add_s: the same, neighbours added, and c."""
-    sums = signed_lanes(16, dot_i8_s(a, b))
-    pairs = zip(sums[::2], sums[1::2], lanes(32, c))
-    return vector(32, [i + j + k & 0xFFFFFFFF for i, j, k in pairs])
+    sums = _products_of_i8(a, b)
+    return vector(32, [i + j + k & 0xFFFFFFFF for i, j, k in zip(sums[::2], sums[1::2], lanes(32, c))])
 
 
 def convert(m: int, n: int, f: Callable[[int, int, int], int], half: str = "") -> Callable[[int], int]:
