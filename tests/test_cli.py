@@ -192,6 +192,25 @@ def test_examples_in_c(name: str, device: str) -> None:
     assert f"parallel_exec 0: {device.upper()}".encode() in done.stderr
 
 
+def test_timeline(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    done = refwasm("run", "--timeline", str(path), "--workers", "2", str(EXAMPLES / "nstream.wasm"), "3000", "2")
+    assert done.returncode == 0
+    events = json.loads(path.read_text())["traceEvents"]
+    names = {event["args"]["name"] for event in events if event["ph"] == "M"}
+    assert names == {"caller", "worker 0", "worker 1"}
+    spans = [event for event in events if event["ph"] == "X"]
+    executions = [event for event in spans if event["tid"] == 0]
+    assert [event["name"] for event in executions] == ["parallel_exec 0", "parallel_exec 1"]
+    for execution in executions:
+        number = int(execution["name"].split()[1])
+        blocks = [event for event in spans if event["args"].get("parallel_exec") == number]
+        assert sum(int(block["name"].split()[0]) for block in blocks) == 64
+        for block in blocks:
+            assert execution["ts"] <= block["ts"]
+            assert block["ts"] + block["dur"] <= execution["ts"] + execution["dur"]
+
+
 def test_mandelbrot_as_an_image_and_as_a_picture() -> None:
     images = set()
     for device in ("sequential", "cpu"):

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", default="all", help="what the module may use: 1.0, 2.0, 3.0, all, names, -name")
     parser.add_argument("--deterministic", action="store_true", help="clocks that count looks, seeded random numbers")
     parser.add_argument("--observe", metavar="FILE", help="write there, as JSON, what is left: memory, errors, buffers")
+    parser.add_argument("--timeline", metavar="FILE", help="write there what ran where and when, for Perfetto")
     parser.add_argument("--stats", action="store_true", help="report on parallel_exec afterwards, on stderr")
 
 
@@ -72,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
     finally:
         if options.stats:
             _print_stats(context)
+        if options.timeline:
+            _write_timeline(options.timeline, context)
         if options.observe:
             _observe(options.observe, guest, context)
         context.close()
@@ -177,11 +180,20 @@ def _observe(path: str, guest: Guest, context: Context) -> None:
     Path(path).write_text(json.dumps(observed), encoding="utf-8")
 
 
+def _write_timeline(path: str, context: Context) -> None:
+    import json
+
+    from refwasm.host.parallel.timeline import timeline
+
+    Path(path).write_text(json.dumps(timeline(context.runs)), encoding="utf-8")
+
+
 def _print_stats(context: Context) -> None:
     for number, done in enumerate(context.runs):
         shares = ", ".join(f"worker {w}: {n}" for w, n in sorted(done.by_worker.items()))
         print(
             f"refwasm: parallel_exec {number}: {done.device.name}, {done.iterations} iterations ({shares}), "
-            f"{done.bytes_copied} bytes copied, {done.seconds * 1e3:.2f} ms",
+            f"{done.bytes_copied} bytes copied, {(done.end - done.begin) * 1e3:.2f} ms, "
+            f"{done.kernel_seconds * 1e3:.2f} of them in the kernel",
             file=sys.stderr,
         )

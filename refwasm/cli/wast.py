@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet or not report.ok:
             _print_report(report)
         progress.show(len(reports), report.file)
-    progress.end()
+    progress.clear()
     for folder, reason in left_out.items():
         print(f"left out: {folder} ({reason})")
     _print_summary(reports, time.monotonic() - started)
@@ -65,27 +65,23 @@ class _Progress:
                 from rich.console import Console
                 from rich.progress import Progress
 
-                self.bar = Progress(console=Console(stderr=True), transient=True)
+                self.bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False)
                 self.task = self.bar.add_task("scripts", total=total)
-                self.bar.start()
 
     def show(self, done: int, name: str) -> None:
         """``done`` scripts have run, the last was ``name``."""
         if self.bar is not None:
+            self.bar.start()
             self.bar.update(self.task, completed=done, description=Path(name).name)
         elif self.on:
             print(f"\r{done}/{self.total} {Path(name).name}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Make room for a line of output."""
-        if self.on and self.bar is None:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Leave nothing on the screen."""
-        self.clear()
+        """Leave nothing on the screen, to make room for output."""
         if self.bar is not None:
             self.bar.stop()
+        elif self.on:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _print_report(report: Report) -> None:

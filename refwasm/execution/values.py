@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from refwasm.syntax.types import DefType, HeapType, NumType, StorageType
+from refwasm.syntax.types import DefType, HeapType, RefType, StorageType
 from refwasm.validation.matching import match_heap_type
 
 
@@ -81,4 +81,4 @@ def is_of_heap(value: Any, heap: HeapType) -> bool:
 
 def default(t: StorageType) -> Any:
     """The default value of a type (4.2.2): zero or null."""
-    return 0 if isinstance(t, NumType) or not hasattr(t, "heap") else None
+    return None if isinstance(t, RefType) else 0

@@ -58,10 +58,7 @@ def _ref_test(mnemonic: str) -> InstrParser:
 
 _BLOCKS = {"block": FORMS["block"], "loop": FORMS["loop"], "if": FORMS["if"], "try_table": FORMS["try_table"]}
 _STRUCTURE = {*_BLOCKS, "else", "end", "then"}
-_SIMPLE: dict[str, Instr] = {
-    name: i for name, i in PLAIN.items() if name not in ("else", "end", "select", "atomic.fence")
-}
-_SIMPLE["atomic.fence"] = PLAIN["atomic.fence"]
+_SIMPLE: dict[str, Instr] = {name: i for name, i in PLAIN.items() if name not in ("else", "end", "select")}
 
 
 class _InstrParsers(dict[str, InstrParser]):

@@ -166,7 +166,7 @@ def _check_value_features(context: Context, t: object) -> None:
 
 
 def _check_type_features(context: Context, t: CompositeType) -> None:
-    if len(context.features) >= len(ALL):
+    if context.features >= ALL:
         return
     if isinstance(t, (StructType, ArrayType)):
         context.need("gc")

@@ -11,7 +11,7 @@ from refwasm.execution.interpreter.agent import Paused, Pending
 from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import HostFunc, Store
-from refwasm.syntax.instructions import Instr, instr
+from refwasm.syntax.instructions import Instr, MemArg, instr
 
 _HOST_CALL = instr("call", 0)
 
@@ -21,7 +21,7 @@ def before_access(store: Store, memory: Memory, instruction: Instr, depth: int, 
     if not store.interleaved or not memory.shared:
         return op
     arg = instruction.args[0]
-    offset = arg.offset if hasattr(arg, "offset") else 0
+    offset = arg.offset if isinstance(arg, MemArg) else 0
 
     def pause(t: Any, s: list[Any]) -> Any:
         t.pending = Pending(instruction, memory, s[-1 - depth] + offset if depth < len(s) else 0)

@@ -155,14 +155,14 @@ class Context:
             if buffer.device != device_handle:
                 raise ParallelError(Errno.WRONG_DEVICE, f"buffer {handle} belongs to device {buffer.device}")
         kernel = self.kernel(kernel_bytes, len(buffers))
-        run = Run(device.kind, iterations)
+        run = Run(device.kind, iterations, started)
         self.runs.append(run)
         try:
             self._place_and_run(memory, device, kernel, iterations, block_size, handles, run)
         except ResourceLimit as error:  # of the device's memory
             raise ParallelError(Errno.RESOURCE_LIMIT, error.message) from error
         finally:
-            run.seconds = time.perf_counter() - started
+            run.end = time.perf_counter()
 
     def _place_and_run(
         self, memory: e.Memory, device: Device, kernel: Kernel, iterations: int, block_size: int,

@@ -9,7 +9,7 @@ Each worker has a pipe to its parent. Messages are tuples, first what to do:
 * ``("run", kernel, memory, task, workers)``: run iterations until there are no more.
 
 Iteration ids are handed out through words that all processes share, guarded by the domain's lock, in blocks that
-get smaller towards the end, so that uneven work balances. A worker answers ``("done", count)`` or
+get smaller towards the end, so that uneven work balances. A worker answers ``("done", blocks)`` or
 ``("failed", iteration, error)``; the first failure sets a word that stops the others.
 
 A worker that dies may have held the lock. Nobody waits for it then: the others are killed, the domain is marked
@@ -185,9 +185,9 @@ class Pool:
     def _check(self, answers: list[tuple[Any, ...]], run: Run) -> None:
         """Note what was done; the failure that counts is the first real one, not what it interrupted in others."""
         failures = [answer for answer in answers if answer[0] == "failed"]
-        for index, answer in enumerate(answers):
-            if answer[0] == "done" and answer[1]:
-                run.by_worker[index] = run.by_worker.get(index, 0) + answer[1]
+        for answer in answers:
+            if answer[0] == "done":
+                run.blocks += answer[1]
         if failures:
             real = [f for f in failures if f[2].message != "interrupted"] or failures
             _, iteration, error = min(real, key=lambda f: -1 if f[1] is None else f[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from refwasm.errors import StackEntry
 
@@ -71,12 +72,37 @@ class ParallelError(Exception):
         self.backtrace = backtrace
 
 
+class Block(NamedTuple):
+    """Iterations that a worker ran one after the other; times are ``time.perf_counter`` values."""
+
+    worker: int
+    iterations: int
+    begin: float
+    end: float
+
+
 @dataclass
 class Run:
-    """What one ``parallel_exec`` did: the device that ran it, iterations by worker, bytes staged, seconds."""
+    """What one ``parallel_exec`` did: the device that ran it, who ran how much when, and the bytes copied."""
 
     device: DeviceKind
     iterations: int
-    by_worker: dict[int, int] = field(default_factory=dict)
+    begin: float
+    end: float = 0.0
+    blocks: list[Block] = field(default_factory=list)
     bytes_copied: int = 0
-    seconds: float = 0.0
+
+    @property
+    def by_worker(self) -> dict[int, int]:
+        """Iterations by worker."""
+        counts: dict[int, int] = {}
+        for block in self.blocks:
+            counts[block.worker] = counts.get(block.worker, 0) + block.iterations
+        return counts
+
+    @property
+    def kernel_seconds(self) -> float:
+        """Time from the first iteration's begin to the last one's end; the rest is checking, copying and dispatch."""
+        if not self.blocks:
+            return 0.0
+        return max(block.end for block in self.blocks) - min(block.begin for block in self.blocks)

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from multiprocessing import connection, parent_process
 from multiprocessing.reduction import recv_handle
 from typing import Any
@@ -15,6 +17,7 @@ from refwasm.errors import Crash, ResourceLimit, Trap, UncaughtException, WasmEr
 from refwasm.execution.domain import WORK, Domain, adopt_domain
 from refwasm.execution.memory import SharedMemory
 from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
+from refwasm.host.parallel.types import Block
 
 #: Shared words, guarded by the domain's lock: the next iteration to hand out, whether to stop.
 NEXT, ABORT = 0, 1
@@ -64,7 +67,11 @@ class Worker:
         self.kernels[number] = Kernel(data)
 
     def do_instantiate(self, kernel: int, memory: int, task: Task) -> None:
-        self._answer(lambda: self._instantiate(kernel, memory, task) and 0)
+        def make() -> list[Block]:
+            self._instantiate(kernel, memory, task)
+            return []
+
+        self._answer(make)
 
     def _instantiate(self, kernel: int, memory: int, task: Task) -> KernelInstance:
         mapped = self.memories[memory]
@@ -77,22 +84,24 @@ class Worker:
     def do_run(self, kernel: int, memory: int, task: Task, workers: int) -> None:
         """Run blocks of iterations until there are no more."""
 
-        def run() -> int:
+        def run() -> list[Block]:
             instance = self.instances.get((kernel, memory)) or self._instantiate(kernel, memory, task)
             if not task.fresh:
                 instance.reset()  # module state lasts for one job
-            done = 0
-            while block := self._next_block(task, workers):
-                done += instance.run(task, block, self._begin)
-            return done
+            blocks = []
+            while ids := self._next_block(task, workers):
+                begin = time.perf_counter()
+                done = instance.run(task, ids, self._begin)
+                blocks.append(Block(self.index, done, begin, time.perf_counter()))
+            return blocks
 
         self._answer(run)
 
     def _begin(self, iteration: int) -> None:
         self.iteration = iteration
 
-    def _answer(self, act: Any) -> None:
-        """Act and tell the parent: how many iterations ran, or which failed and why."""
+    def _answer(self, act: Callable[[], list[Block]]) -> None:
+        """Act and tell the parent: the blocks of iterations that ran, or which one failed and why."""
         self.iteration = None
         try:
             answer: tuple[Any, ...] = ("done", act())

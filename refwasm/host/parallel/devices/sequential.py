@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from refwasm.errors import WasmError
 from refwasm.host.parallel.devices.device import Job, kernel_error
 from refwasm.host.parallel.kernels import KernelInstance
 from refwasm.host.parallel.policies import Policies
-from refwasm.host.parallel.types import DeviceKind, Run
+from refwasm.host.parallel.types import Block, DeviceKind, Run
 
 
 class Sequential:
@@ -27,6 +29,8 @@ class Sequential:
 
         try:
             instance = KernelInstance(job.kernel, job.memory, job.task)
-            run.by_worker[0] = instance.run(job.task, self.policies.ids(job.task.iterations), begin)
+            started = time.perf_counter()
+            done = instance.run(job.task, self.policies.ids(job.task.iterations), begin)
+            run.blocks.append(Block(0, done, started, time.perf_counter()))
         except WasmError as error:
             raise kernel_error(error, current[0]) from error
