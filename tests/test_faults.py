@@ -155,8 +155,8 @@ def start_endless(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
-    """Its worker processes, once they compute (the resource tracker does not count)."""
+def workers_of(process: subprocess.Popen[bytes], settle: float = 0.5) -> list[int]:
+    """Its worker processes (the resource tracker does not count), after time to start computing."""
 
     def found() -> list[int]:
         return [
@@ -164,15 +164,16 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
         ]
 
     assert wait_until(lambda: len(found()) == 2, 20)
-    time.sleep(0.5)
+    time.sleep(settle)
     return found()
 
 
 @METHODS
-def test_interrupting_leaves_nothing(start_endless: Start, method: str) -> None:
+@pytest.mark.parametrize("settle", [0.0, 0.02, 0.5])  # also while workers start
+def test_interrupting_leaves_nothing(start_endless: Start, method: str, settle: float) -> None:
     before = shared_memory_names()
     process = start_endless(method)
-    workers = workers_of(process)
+    workers = workers_of(process, settle)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 130 and errors == b"refwasm: interrupted\n"

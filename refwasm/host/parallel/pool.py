@@ -19,6 +19,7 @@ broken, and the caller gets a Crash.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import threading
@@ -68,12 +69,16 @@ class Pool:
             name=f"refwasm-worker-{index}",
             daemon=True,
         )
+        # A worker ignores Ctrl-C, which its parent handles; until it can say so, it inherits that Ctrl-C waits.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
         except OSError as error:
             ours.close()
             theirs.close()
             raise ResourceLimit(f"worker process {index} can't be started: {error}") from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         theirs.close()
         self.processes.append(process)
         self.pipes.append(ours)
@@ -177,9 +182,10 @@ class Pool:
             raise
         except BaseException:  # Ctrl-C in the middle of a job: they stop, or are stopped
             self.work[ABORT] = 1
-            if len(self._answers(workers, GRACE)) < workers:
-                self.kill()
-                self.domain.mark_broken("the workers were interrupted")
+            with contextlib.suppress(Crash):
+                if len(self._answers(workers, GRACE)) < workers:
+                    self.kill()
+                    self.domain.mark_broken("the workers were interrupted")
             raise
 
     def _check(self, answers: list[tuple[Any, ...]], run: Run) -> None:

@@ -160,6 +160,7 @@ def _leave_with_parent() -> None:
 def worker_main(index: int, pipe: connection.Connection, domain: Domain, inherited: list[Any]) -> None:
     """Entry point of the process. ``inherited`` are pipe ends that fork copied and that belong to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for other in inherited:
         other.close()
     adopt_domain(domain)
