@@ -1,0 +1,78 @@
+"""Feature sets: a module is refused exactly when a feature that it needs is left out, and the message names it."""
+
+from __future__ import annotations
+
+import pytest
+
+from refwasm import Module, UnsupportedFeature
+from refwasm.syntax.forms import FORMS_BY_FEATURE
+from refwasm.validation import features
+
+NEEDS: dict[str, list[str]] = {
+    "mutable-globals": [
+        '(global (export "g") (mut i32) (i32.const 0))',
+        '(import "m" "g" (global (mut i32)))',
+    ],
+    "sign-extension": ["(func (drop (i32.extend8_s (i32.const 0))))"],
+    "nontrapping-fptoint": ["(func (drop (i32.trunc_sat_f32_s (f32.const 0))))"],
+    "multi-value": [
+        "(func (result i32 i32) (i32.const 0) (i32.const 0))",
+        "(func (i32.const 0) (block (param i32) (drop)))",
+    ],
+    "bulk-memory": [
+        '(memory 1) (data "passive")',
+        "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
+        "(table 1 funcref) (elem func)",
+    ],
+    "reference-types": [
+        "(func (param externref))",
+        "(table 1 externref)",
+        "(table 1 funcref) (table 1 funcref)",
+        "(func (drop (ref.null func)))",
+        "(func $f (export \"f\") (drop (ref.func $f)))",
+    ],
+    "simd": ["(func (local v128))", "(func (drop (v128.const i32x4 0 0 0 0)))", "(global v128 (v128.const i64x2 0 0))"],
+    "relaxed-simd": ["(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))"],
+    "tail-call": ["(func $f (return_call $f))"],
+    "function-references": ["(type $t (func)) (func (param (ref null $t)))", "(func (param (ref func)))"],
+    "exception-handling": ["(tag)", "(func (try_table))", "(func (local exnref))"],
+    "gc": [
+        "(type (struct))", "(func (local anyref))", "(func (drop (ref.i31 (i32.const 0))))",
+        "(rec (type (func)) (type (func)))",
+    ],
+    "multi-memory": ["(memory 1) (memory 1)"],
+    "memory64": ["(memory i64 1)", "(table i64 1 funcref)"],
+    "extended-const": ["(global i32 (i32.add (i32.const 1) (i32.const 2)))"],
+    "threads": ["(memory 1 1 shared)", "(func (atomic.fence))"],
+}  # fmt: skip
+
+
+def test_every_feature_has_examples() -> None:
+    assert set(NEEDS) | {"mvp"} == features.NAMES == set(FORMS_BY_FEATURE) | set(features.STRUCTURAL)
+
+
+@pytest.mark.parametrize(("feature", "text"), [(name, text) for name, texts in NEEDS.items() for text in texts])
+def test_a_module_is_refused_without_its_feature(feature: str, text: str) -> None:
+    Module(f"(module {text})")
+    with pytest.raises(UnsupportedFeature, match=f"needs the feature {feature}"):
+        Module(f"(module {text})", features=f"all,-{feature}")
+
+
+@pytest.mark.parametrize("edition", ["1.0", "2.0", "3.0", "all"])
+def test_editions(edition: str) -> None:
+    chosen = features.parse(edition)
+    for feature, texts in NEEDS.items():
+        for text in texts:
+            if feature in chosen:
+                Module(f"(module {text})", features=edition)
+            else:
+                with pytest.raises(UnsupportedFeature):
+                    Module(f"(module {text})", features=edition)
+
+
+def test_an_mvp_module_passes_everywhere() -> None:
+    text = """(module (import "m" "f" (func $f (param i32))) (memory 1) (table 2 funcref) (elem (i32.const 0) $f $g)
+      (data (i32.const 0) "x") (global $c i32 (i32.const 1))
+      (func $g (param i32) (call_indirect (param i32) (local.get 0) (i32.const 0))))"""
+    for edition in features.EDITIONS:
+        Module(text, features=edition)
