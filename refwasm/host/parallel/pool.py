@@ -154,15 +154,11 @@ class Pool:
     def run(self, job: Job, workers: int, run: Run) -> None:
         """Run a job on so many workers."""
         with self.busy:
-            if not isinstance(job.memory, SharedMemory) or job.memory.domain is not self.domain:
-                broken = getattr(getattr(job.memory, "domain", None), "broken", "")
-                raise Crash(broken or "the memory belongs to another process: it was made before a fork")
-            self._forget_the_dead()
-            while len(self.processes) < workers:
-                self._start()
+            assert isinstance(job.memory, SharedMemory), "kernels import shared memories only"
+            if job.memory.domain is not self.domain:
+                raise Crash(job.memory.domain.broken or "the memory was made before a fork, by another process")
             kernel, memory = self._number(job.kernel), self._number(job.memory)
-            for index in range(workers):
-                self._share(index, job, kernel, memory)
+            self._prepare(job, workers, kernel, memory)
             self.work[NEXT] = self.work[ABORT] = 0
             try:
                 if job.kernel.acts_on_instantiation:
@@ -171,6 +167,24 @@ class Pool:
                 self._ask(workers, ("run", kernel, memory, job.task, workers), run)
             except _Failed as failure:
                 raise kernel_error(failure.error, failure.iteration) from failure.error
+
+    def _prepare(self, job: Job, workers: int, kernel: int, memory: int) -> None:
+        """Have so many workers, each with the kernel and the memory."""
+        try:
+            self._forget_the_dead()
+            while len(self.processes) < workers:
+                self._start()
+            for index in range(workers):
+                self._share(index, job, kernel, memory)
+        except (Crash, ResourceLimit):
+            raise
+        except BaseException:  # Ctrl-C: a message may have been cut in two
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        self.kill()
+        self.domain.mark_broken("the workers were interrupted")
 
     def _ask(self, workers: int, message: tuple[Any, ...], run: Run) -> None:
         """Send a message to workers and take in their answers."""
@@ -184,8 +198,7 @@ class Pool:
             self.work[ABORT] = 1
             with contextlib.suppress(Crash):
                 if len(self._answers(workers, GRACE)) < workers:
-                    self.kill()
-                    self.domain.mark_broken("the workers were interrupted")
+                    self._give_up()
             raise
 
     def _check(self, answers: list[tuple[Any, ...]], run: Run) -> None:
