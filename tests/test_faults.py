@@ -68,9 +68,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 5) -> bool:
 
 @pytest.fixture(autouse=True)
 def own_pools() -> object:
-    pool_module.close_pools()
+    pool_module.close_pool()
     yield
-    pool_module.close_pools()
+    pool_module.close_pool()
     assert not multiprocessing.active_children()
 
 

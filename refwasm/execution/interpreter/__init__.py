@@ -29,7 +29,6 @@ class Interpreter:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.fuel_consumed = 0
 
     def agent(self, func: FuncInst, args: Sequence[Any]) -> Agent:
         """An agent about to call a function."""

@@ -1,7 +1,8 @@
 """Memory instructions (specification 4.6.10).
 
 A closure reads the memory's views at each access, since growing replaces them. The IndexError of a view is a trap,
-unless another process has grown the memory: :meth:`Memory.check` tells.
+unless another process has grown the memory: :meth:`Memory.check` tells. Loads and stores of each width are written out,
+since a parameter for the width would be looked at in every access.
 """
 
 from __future__ import annotations

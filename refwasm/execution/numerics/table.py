@@ -33,7 +33,7 @@ _VECTOR_CONVERSION = re.compile(
 
 #: Relaxed operations in the deterministic profile are the ordinary ones.
 _RELAXED = {
-    "relaxed_swizzle": "swizzle", "relaxed_min": "min", "relaxed_max": "max", "relaxed_q15mulr_s": "q15mulr_sat_s",
+    "relaxed_min": "min", "relaxed_max": "max", "relaxed_q15mulr_s": "q15mulr_sat_s",
 }  # fmt: skip
 _BITWISE: dict[str, Operation] = {
     "v128.not": partial(integers.inot, 128),
@@ -53,8 +53,7 @@ _TOGETHER: dict[str, Callable[[int], Operation]] = {
     "add": v.add, "sub": v.sub, "eq": v.eq, "ne": v.ne, "shl": v.shl, "shr_u": v.shr_u, "shr_s": v.shr_s,
     "all_true": v.all_true, "bitmask": v.bitmask,
 }  # fmt: skip
-#: Arithmetic of float lanes in Python's floats. Those of f32 are exact in double precision before the one rounding;
-#: the fused-looking madd rounds its product first, so it stays with the functions.
+#: Arithmetic of float lanes in Python's floats. Those of f32 are exact in double precision before the one rounding.
 _FLOAT_ARITHMETIC: dict[str, Callable[..., float]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "sqrt": math.sqrt,
     "ceil": lambda x: math.copysign(math.ceil(x), x), "floor": lambda x: math.copysign(math.floor(x), x),
@@ -129,8 +128,6 @@ def _vector(mnemonic: str) -> Operation:
     if kind == "f" and (python := _FLOAT_ARITHMETIC.get(name)) is not None:
         return v.float_lanes(n, python, _lifted(mnemonic, getattr(floats, kind + name), n))
     function = getattr(integers if kind == "i" else floats, kind + name)
-    if name.startswith("sh"):
-        return v.lift_shift(n, function)
     return _lifted(mnemonic, function, n)
 
 

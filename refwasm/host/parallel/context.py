@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from refwasm import embedding as e
@@ -157,23 +158,21 @@ class Context:
         kernel = self.kernel(kernel_bytes, len(buffers))
         run = Run(device.kind, iterations, started)
         self.runs.append(run)
+        task = self._task(iterations, block_size)
+
+        def execute(where: e.Memory, places: list[tuple[int, int]]) -> None:
+            pairs = tuple(word for place in places for word in place)
+            device.run(Job(kernel, where, task._replace(pairs=pairs)), run)
+
         try:
-            self._place_and_run(memory, device, kernel, iterations, block_size, handles, run)
+            if self._runs_in_place(memory, kernel, buffers):
+                execute(memory, [(buffer.region or 0, buffer.size) for buffer in buffers])
+            else:
+                self._run_staged(memory, kernel, handles, run, execute)
         except ResourceLimit as error:  # of the device's memory
             raise ParallelError(Errno.RESOURCE_LIMIT, error.message) from error
         finally:
             run.end = time.perf_counter()
-
-    def _place_and_run(
-        self, memory: e.Memory, device: Device, kernel: Kernel, iterations: int, block_size: int,
-        handles: tuple[int, ...], run: Run,
-    ) -> None:  # fmt: skip
-        buffers = [self.buffers[handle] for handle in handles]
-        if self._runs_in_place(memory, kernel, buffers):
-            places = [(buffer.region or 0, buffer.size) for buffer in buffers]
-            self._run(device, kernel, memory, iterations, block_size, places, run)
-        else:
-            self._run_staged(device, kernel, memory, iterations, block_size, handles, run)
 
     def _runs_in_place(self, memory: e.Memory, kernel: Kernel, buffers: list[Buffer]) -> bool:
         """Whether the kernel can work in the caller's memory."""
@@ -184,22 +183,18 @@ class Context:
             raise ParallelError(Errno.INVALID_KERNEL, "the kernel's memory import does not fit the caller's memory")
         return fits and all(buffer.region is not None for buffer in buffers)
 
-    def _run(
-        self, device: Device, kernel: Kernel, memory: e.Memory, iterations: int, block_size: int,
-        places: list[tuple[int, int]], run: Run,
-    ) -> None:  # fmt: skip
-        pairs = tuple(word for place in places for word in place)
+    def _task(self, iterations: int, block_size: int) -> Task:
+        """The task under our policies and limits, its buffers not placed yet."""
         deadline = self.settings.deadline
         if self.limits.seconds is not None:
             limit = time.monotonic() + self.limits.seconds
             deadline = limit if deadline is None else min(deadline, limit)
         fresh = self.policies.instance == "fresh"
-        task = Task(iterations, block_size, pairs, deadline, self.limits.fuel, self.settings.call_depth, fresh)
-        device.run(Job(kernel, memory, task), run)
+        return Task(iterations, block_size, (), deadline, self.limits.fuel, self.settings.call_depth, fresh)
 
     def _run_staged(
-        self, device: Device, kernel: Kernel, memory: e.Memory, iterations: int, block_size: int,
-        handles: tuple[int, ...], run: Run,
+        self, memory: e.Memory, kernel: Kernel, handles: tuple[int, ...], run: Run,
+        execute: Callable[[e.Memory, list[tuple[int, int]]], None],
     ) -> None:  # fmt: skip
         """Run in a memory of the device's own: buffers in, run, buffers out (also after a trap: stores stay)."""
         used = {handle: self.buffers[handle] for handle in handles}
@@ -214,8 +209,7 @@ class Context:
             own.write(places[handle], self.contents(memory, buffer))
             run.bytes_copied += buffer.size
         try:
-            spans = [(places[handle], used[handle].size) for handle in handles]
-            self._run(device, kernel, own, iterations, block_size, spans, run)
+            execute(own, [(places[handle], used[handle].size) for handle in handles])
         finally:
             for handle, buffer in used.items():
                 self._set_contents(memory, buffer, own.read(places[handle], buffer.size))

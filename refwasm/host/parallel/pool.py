@@ -278,7 +278,7 @@ def shared_pool() -> Pool:
         return _pool
 
 
-def close_pools() -> None:
+def close_pool() -> None:
     """End all workers of this process."""
     global _pool
     if _pool is not None and _pool.owner == os.getpid():
@@ -286,4 +286,4 @@ def close_pools() -> None:
     _pool = None
 
 
-atexit.register(close_pools)
+atexit.register(close_pool)
