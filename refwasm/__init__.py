@@ -19,20 +19,29 @@ from refwasm.errors import (
 
 if TYPE_CHECKING:
     from refwasm.api import Exports, ExportType, Func, Global, ImportType, Instance, Memory, Module, Table, Tag
+    from refwasm.host.parallel import ParallelLimits, Policies
+    from refwasm.program import Program
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Crash", "Deadlock", "Exhaustion", "Exit", "ExportType", "Exports", "Func", "Global", "ImportType", "Instance",
-    "Invalid", "Malformed", "Memory", "Module", "ResourceLimit", "Table", "Tag", "Trap", "UncaughtException",
-    "Unlinkable", "UnsupportedFeature", "WasmError", "__version__",
+    "Invalid", "Malformed", "Memory", "Module", "ParallelLimits", "Policies", "Program", "ResourceLimit", "Table",
+    "Tag", "Trap", "UncaughtException", "Unlinkable", "UnsupportedFeature", "WasmError", "__version__",
 ]  # fmt: skip
+
+
+_HOMES = {
+    "Program": "refwasm.program",
+    "Policies": "refwasm.host.parallel",
+    "ParallelLimits": "refwasm.host.parallel",
+}
 
 
 def __getattr__(name: str) -> Any:
     """The classes of the API, imported when first used: the command line does without them."""
     if name not in __all__:
         raise AttributeError(f"module 'refwasm' has no attribute {name!r}")
-    from refwasm import api
+    from importlib import import_module
 
-    return getattr(api, name)
+    return getattr(import_module(_HOMES.get(name, "refwasm.api")), name)

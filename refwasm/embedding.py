@@ -65,6 +65,11 @@ def module_decode(data: bytes) -> Module:
     return binary.decode(data)
 
 
+def module_encode(module: Module) -> bytes:
+    """A module to bytes of the binary format."""
+    return binary.encode(module)
+
+
 def module_parse(source: str | bytes) -> Module:
     """Characters of the text format to a module; raises Malformed."""
     from refwasm.text import parse_module  # a fifth of the start-up time, and most programs come in the binary format
@@ -199,7 +204,7 @@ __all__ = [
     "AnyFunc", "ArrayInst", "DefType", "ExnInst", "Extern", "FuncInst", "GlobalInst", "HostFunc", "HostRef", "I31",
     "Memory", "ModuleInst", "Settings", "Store", "StructInst", "TableInst", "TagInst", "Trap", "Validated",
     "extern_type", "func_alloc", "func_invoke", "func_type", "global_alloc", "instance_export", "match_extern_type",
-    "mem_alloc", "module_decode", "module_exports", "module_imports", "module_instantiate", "module_load",
-    "module_parse", "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc",
+    "mem_alloc", "module_decode", "module_encode", "module_exports", "module_imports", "module_instantiate",
+    "module_load", "module_parse", "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc",
     "val_default", "value_has_type",
 ]  # fmt: skip

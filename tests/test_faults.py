@@ -101,14 +101,14 @@ def test_a_killed_worker_is_reported_within_a_second(kernel: str, attempt: int) 
 def test_a_worker_that_dies_with_the_lock_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFWASM_START_METHOD", "fork")
 
-    def die_holding_the_lock(self: Worker, task: object) -> range:
+    def die_holding_the_lock(self: Worker, *rest: object) -> range:
         self.domain.acquire()
         os.kill(os.getpid(), signal.SIGKILL)
         return range(0)
 
     p = program(ENDLESS_ATOMICS)
     device = p.device(CPU)
-    monkeypatch.setattr(Worker, "_next_block", die_holding_the_lock)
+    monkeypatch.setattr(Worker, "_next_share", die_holding_the_lock)
     start = time.monotonic()
     with pytest.raises(Crash):
         p.exec(device, 2)

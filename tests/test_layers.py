@@ -22,10 +22,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "embedding": ("syntax", "errors", "binary", "text", "validation", "execution"),
     "api": ("syntax", "errors", "validation", "execution", "embedding"),
     "host": ("syntax", "errors", "embedding", "execution.domain", "execution.memory"),
+    "program": ("errors", "embedding", "host"),
     "script": ("syntax", "errors", "embedding", "host", "binary", "text", "validation.features"),
-    "cli": ("syntax", "errors", "embedding", "host", "script", "binary", "text", "validation.features",
+    "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
             "execution.instantiation", "execution.memory"),
-    "__init__": ("api", "errors"),
+    "__init__": ("api", "errors", "host.parallel", "program"),
     "__main__": ("cli",),
 }  # fmt: skip
 #: Inside execution, the tiers do not know each other and nothing below knows a tier.

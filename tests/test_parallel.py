@@ -12,6 +12,7 @@ import pytest
 from refwasm import Trap
 from refwasm import embedding as e
 from refwasm.host.parallel import ParallelLimits, Policies
+from refwasm.host.parallel.schedule import Schedule
 from refwasm.host.parallel.types import DeviceKind, Errno
 from tests.support import CPU, KERNEL_AT, SEQUENTIAL, Program, kernel_wat, program
 
@@ -231,7 +232,7 @@ def test_order_of_the_sequential_device(order: str) -> None:
     p.call("write_buffer", PLACE, 40, handle)
     assert p.exec(device, 9, handle) == 0
     ids = list(words(read_back(p, handle, 40))[1:])
-    expected = list(Policies.parse(f"order={order}").ids(9))
+    expected = list(Schedule(9, 1, Policies.parse(f"order={order}")).ids(0, 9))
     assert ids == expected and sorted(ids) == list(range(9))
 
 
@@ -367,11 +368,11 @@ def test_memory_limits_hold_for_a_devices_memory() -> None:
 
 
 def test_a_shuffle_of_very_many_takes_no_memory_and_hits_all() -> None:
-    ids = Policies.parse("order=shuffle:3").ids(0xFFFFFFFF)
+    ids = Schedule(0xFFFFFFFF, 1, Policies.parse("order=shuffle:3")).ids(0, 0xFFFFFFFF)
     first = list(itertools.islice(ids, 1000))
     assert len(set(first)) == 1000 and max(first) > 1 << 31
     n = (1 << 20) + 3
-    assert len(set(Policies.parse("order=shuffle:3").ids(n))) == n
+    assert len(set(Schedule(n, 1, Policies.parse("order=shuffle:3")).ids(0, n))) == n
 
 
 def test_exhaustion_in_a_kernel_is_a_trap() -> None:

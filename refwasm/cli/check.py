@@ -26,6 +26,7 @@ from refwasm.cli.files import load_valid
 CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
     "memory": (("auto", "copy", "copy-back"), "PAR-MEM-01"),
     "instance": (("fresh", "per-worker", "single"), "PAR-INST-01"),
+    "grouping": (("guided", "one", "block", "whole"), "PAR-EXEC-03"),
     "order": (("ascending", "descending", "shuffle:1", "shuffle:2"), "PAR-EXEC-05"),
     "device": (("sequential", "cpu"), "PAR-DEV-02"),
     "workers": (("1", "2", "3"), "PAR-EXEC-04"),
@@ -86,28 +87,38 @@ def _varied(names: str) -> set[str]:
 
 
 def _settings(varied: set[str]) -> Iterator[Setting]:
-    """All combinations that differ in effect: orders belong to SEQUENTIAL, numbers of workers to CPU."""
+    """All combinations, one of each lot that has the same effect."""
     columns = [values if name in varied else values[:1] for name, (values, _) in CHOICES.items()]
-    seen = set()
-    for memory, instance, order, device, workers in itertools.product(*columns):
-        setting = (memory, instance, "ascending" if device == "cpu" else order, device,
-                   "1" if device == "sequential" else workers)  # fmt: skip
-        if setting not in seen:
-            seen.add(setting)
-            yield setting
+    yield from dict.fromkeys(_in_effect(*setting) for setting in itertools.product(*columns))
+
+
+def _in_effect(memory: str, instance: str, grouping: str, order: str, device: str, workers: str) -> Setting:
+    """The simplest setting that does the same."""
+    if grouping == "whole" or instance == "single" or device == "sequential":
+        workers = "1"
+    if workers == "1":
+        instance = "single" if instance == "per-worker" else instance
+        grouping, order = ("guided", "ascending") if grouping == "whole" else (grouping, order)
+        grouping = "block" if grouping == "block" and order != "ascending" else "guided"
+    if device == "cpu":
+        # One worker does what SEQUENTIAL does. With several, an order only decides who gets which iterations.
+        order = "ascending" if workers == "1" or order in ("ascending", "descending") else "shuffle:1"
+        grouping = "guided" if workers == "1" else grouping
+    return memory, instance, grouping, order, device, workers
 
 
 def _observe(
     setting: Setting, options: argparse.Namespace, stdin: bytes, ignore: re.Pattern[bytes] | None
 ) -> Observation:
     """One run, in a process of its own."""
-    memory, instance, order, device, workers = setting
+    memory, instance, grouping, order, device, workers = setting
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "observed.json"
+        policies = f"memory={memory},instance={instance},grouping={grouping},order={order}"
         command = [
             sys.executable, "-m", "refwasm", "run", "--deterministic", "--observe", str(report), "--device", device,
             "--workers", workers, "--timeout", str(options.timeout),
-            "--policy", f"memory={memory},instance={instance},order={order}", options.file, *options.args,
+            "--policy", policies, options.file, *options.args,
         ]  # fmt: skip
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
         left = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}

@@ -15,14 +15,11 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError, positive
-from refwasm.cli.files import load_valid, parse_features
-from refwasm.errors import Unlinkable
+from refwasm.cli.files import naming, parse_features, read_file
 from refwasm.execution.memory import PAGE
-from refwasm.host.guest import Guest
-from refwasm.host.parallel import MODULE as PARALLEL
-from refwasm.host.parallel import Context, Parallel, ParallelLimits, Policies
+from refwasm.host.parallel import Context, ParallelLimits, Policies
 from refwasm.host.parallel.types import DeviceKind, Failure
-from refwasm.host.wasi import preview1
+from refwasm.program import Program
 from refwasm.syntax.types import NumType, ValType
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -38,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive(int), default=os.cpu_count() or 1, metavar="N", help="of the CPU device"
     )
-    parser.add_argument("--policy", default="", metavar="NAME=VALUE,…", help="memory=, instance=, order=")
+    parser.add_argument("--policy", default="", metavar="NAME=VALUE,…", help="memory=, instance=, grouping=, order=")
+    parser.add_argument(
+        "--strict", action="store_true", help="report kernels that write a read buffer or read a write buffer"
+    )
     parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
     parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
@@ -54,30 +54,39 @@ def run(options: argparse.Namespace) -> int:
     """Load, link, run."""
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline)
-    context = _context(options, settings)
-    validated = load_valid(options.file, parse_features(options.features))
-    store = e.store_init(settings)
-    guest = Guest()
-    provided = {
-        preview1.MODULE: _wasi(options, guest, deadline).exports(),
-        PARALLEL: Parallel(guest, context, _report).exports(),
-    }
+    with naming(options.file):
+        program = _program(options, settings)
     try:
-        externs = e.resolve_imports(validated, provided)
-    except Unlinkable as error:
-        error.location = options.file
-        raise
-    try:
-        instance = e.module_instantiate(store, validated, externs, guest.attach)
-        return _start(store, instance, options)
+        return _start(program, options)
     finally:
         if options.stats:
-            _print_stats(context)
+            _print_stats(program.context)
         if options.timeline:
-            _write_timeline(options.timeline, context)
+            _write_timeline(options.timeline, program.context)
         if options.observe:
-            _observe(options.observe, guest, context)
-        context.close()
+            _observe(options.observe, program)
+        _print_violations(program.context)
+        program.close()
+
+
+def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
+    try:
+        policies = Policies.parse(options.policy)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Program(
+        read_file(options.file),
+        [options.file, *(options.args if options.invoke is None else [])],
+        _environment(options.env),
+        policies=policies,
+        limits=ParallelLimits(workers=options.workers),
+        device=DeviceKind[options.device.upper().replace("-", "_")] if options.device else None,
+        strict=options.strict,
+        deterministic=options.deterministic,
+        settings=settings,
+        features=parse_features(options.features),
+        report=_report,
+    )
 
 
 def _pages(text: str | None) -> int | None:
@@ -90,27 +99,18 @@ def _pages(text: str | None) -> int | None:
     return int(number) * _SIZES[unit] // PAGE
 
 
-def _context(options: argparse.Namespace, settings: e.Settings) -> Context:
-    try:
-        policies = Policies.parse(options.policy)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    device = DeviceKind[options.device.upper().replace("-", "_")] if options.device else None
-    return Context(policies, ParallelLimits(workers=options.workers), device, settings)
-
-
-def _wasi(options: argparse.Namespace, guest: Guest, deadline: float | None) -> preview1.Preview1:
+def _environment(texts: list[str]) -> dict[str, str]:
     env: dict[str, str] = {}
-    for text in options.env:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not key:
             raise UsageError(f"--env {text}: the name is missing")
         env[key] = value if equals else os.environ.get(key, "")
-    args = options.args if options.invoke is None else []
-    return preview1.Preview1(guest, [options.file, *args], env, deadline, options.deterministic)
+    return env
 
 
-def _start(store: e.Store, instance: e.ModuleInst, options: argparse.Namespace) -> int:
+def _start(program: Program, options: argparse.Namespace) -> int:
+    instance = program.instantiate()
     name = "_start" if options.invoke is None else options.invoke
     function = instance.exports.get(name)
     if not isinstance(function, (e.FuncInst, e.HostFunc)):
@@ -119,12 +119,9 @@ def _start(store: e.Store, instance: e.ModuleInst, options: argparse.Namespace) 
             f"{options.file} exports no function {name!r}; "
             f"--invoke one of: {', '.join(functions) or '(it exports no functions)'}"
         )
-    initialize = instance.exports.get("_initialize")
-    if isinstance(initialize, e.FuncInst):
-        e.func_invoke(store, initialize, [])
     t = e.func_type(function)
     args = [] if options.invoke is None else _arguments(options.args, t.params)
-    for value, result in zip(e.func_invoke(store, function, args), t.results):
+    for value, result in zip(e.func_invoke(program.store, function, args), t.results):
         print(_show(value, result))
     return 0
 
@@ -161,12 +158,12 @@ def _report(failure: Failure) -> None:
     print(f"refwasm: {failure}", file=sys.stderr)
 
 
-def _observe(path: str, guest: Guest, context: Context) -> None:
+def _observe(path: str, program: Program) -> None:
     """What a run leaves behind, for comparing runs: see ``refwasm check``."""
     import hashlib  # 4 ms that other runs do without
     import json
 
-    memory = guest.exported_memory
+    memory, context = program.guest.exported_memory, program.context
     contents = b"" if memory is None else bytes(memory.u8)
     observed = {
         "memory": hashlib.sha256(contents).hexdigest(),
@@ -186,6 +183,12 @@ def _write_timeline(path: str, context: Context) -> None:
     from refwasm.host.parallel.timeline import timeline
 
     Path(path).write_text(json.dumps(timeline(context.runs)), encoding="utf-8")
+
+
+def _print_violations(context: Context) -> None:
+    for number, done in enumerate(context.runs):
+        for violation in done.violations:
+            print(f"refwasm: strict: parallel_exec {number}: {violation}", file=sys.stderr)
 
 
 def _print_stats(context: Context) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from refwasm.errors import ResourceLimit
 from refwasm.execution.memory import Memory
+from refwasm.syntax.instructions import Instr
 from refwasm.syntax.modules import Expr, Func, Module
 from refwasm.syntax.types import (
     DefType,
@@ -65,16 +66,17 @@ class Store:
     """All that instances share: settings, the tier that executes, how deep host calls are nested.
 
     ``interleaved`` is None or a scheduler: then agents stop before every shared-memory access, and it chooses who goes
-    on.
+    on. ``watch`` is None or told of every such access: the agent, the instruction, the memory and the address.
     """
 
-    __slots__ = ("settings", "tier", "interleaved", "host_depth")
+    __slots__ = ("settings", "tier", "interleaved", "host_depth", "watch")
 
     def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
         self.settings = settings or Settings()
         self.interleaved = interleaved
         self.tier: Tier
         self.host_depth = 0
+        self.watch: Callable[[Any, Instr, Memory, int], object] | None = None
 
     def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""

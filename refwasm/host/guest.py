@@ -6,7 +6,7 @@ misaligned where a type asks for alignment, traps before anything else happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from refwasm import embedding as e
@@ -15,9 +15,13 @@ from refwasm.syntax.types import NUM_TYPES, FuncType
 
 
 class Guest:
-    """An instance that calls host functions. ``instance`` is set while it is instantiated (:meth:`attach`)."""
+    """An instance that calls host functions. ``instance`` is set while it is instantiated (:meth:`attach`).
 
-    def __init__(self) -> None:
+    ``binary`` is its module in the binary format, if it came so.
+    """
+
+    def __init__(self, binary: bytes | None = None) -> None:
+        self.binary = binary
         self.instance: e.ModuleInst | None = None
         self.exported_memory: e.Memory | None = None
 
@@ -55,12 +59,12 @@ class Guest:
         self.memory.store(8, pointer, value)
 
 
-def host_functions(module: Any, signatures: dict[str, str]) -> dict[str, e.Extern]:
-    """Host functions from methods: ``signatures`` maps names to types such as ``"i32 i64 -> i32"``.
+def host_functions(methods: Mapping[str, Callable[..., Any]], signatures: Mapping[str, str]) -> dict[str, e.Extern]:
+    """Host functions from methods, with types such as ``"i32 i64 -> i32"``.
 
     A method returns its one result, or None where the type has none.
     """
-    return {name: _host_function(getattr(module, name), name, text) for name, text in signatures.items()}
+    return {name: _host_function(method, name, signatures[name]) for name, method in methods.items()}
 
 
 def _host_function(method: Callable[..., int | None], name: str, signature: str) -> e.HostFunc:

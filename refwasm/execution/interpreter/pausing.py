@@ -1,10 +1,11 @@
-"""Stops of an agent before what other agents could observe (only in interleaved stores).
+"""Stops of an agent before what other agents could observe (only in interleaved stores), and watches of the same.
 
-A scheduler sees ``agent.pending``, decides who goes on, and calls ``agent.run`` again.
+A scheduler sees ``agent.pending``, decides who goes on, and calls ``agent.run`` again. A watch is told and that is all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from refwasm.execution.interpreter.agent import Paused, Pending
@@ -18,10 +19,11 @@ _HOST_CALL = instr("call", 0)
 
 def before_access(store: Store, memory: Memory, instruction: Instr, depth: int, op: Op) -> Op:
     """``op`` with a stop before it if the memory is shared; its address lies ``depth`` below the top of the stack."""
+    if store.watch is not None:
+        op = _watched(store.watch, memory, instruction, depth, op)
     if not store.interleaved or not memory.shared:
         return op
-    arg = instruction.args[0]
-    offset = arg.offset if isinstance(arg, MemArg) else 0
+    offset = _offset(instruction)
 
     def pause(t: Any, s: list[Any]) -> Any:
         t.pending = Pending(instruction, memory, s[-1 - depth] + offset if depth < len(s) else 0)
@@ -29,6 +31,22 @@ def before_access(store: Store, memory: Memory, instruction: Instr, depth: int, 
         raise Paused
 
     return pause
+
+
+def _offset(instruction: Instr) -> int:
+    arg = instruction.args[0]
+    return arg.offset if isinstance(arg, MemArg) else 0
+
+
+def _watched(watch: Callable[..., object], memory: Memory, instruction: Instr, depth: int, op: Op) -> Op:
+    offset = _offset(instruction)
+
+    def tell(t: Any, s: list[Any]) -> Any:
+        t.pc = tell  # where a backtrace finds the agent
+        watch(t, instruction, memory, s[-1 - depth] + offset if depth < len(s) else 0)
+        return op(t, s)
+
+    return tell
 
 
 def before_host_call(store: Store, func: HostFunc, op: Op) -> Op:

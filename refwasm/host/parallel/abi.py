@@ -1,4 +1,4 @@
-"""The interface: ``wasi_ephemeral_parallel`` in its present form, as host functions.
+"""The interface ``wasi_ephemeral_parallel`` as host functions, in its present form and its two older ones.
 
 All parameters and results are i32. Pointers are u32 addresses in the caller's exported memory ``memory``; ``in`` and
 ``out`` point to arrays of buffer handles (u32), their lengths count elements. The result is an error number
@@ -16,7 +16,8 @@ from refwasm import embedding as e
 from refwasm.errors import Trap
 from refwasm.host.guest import Guest, host_functions
 from refwasm.host.parallel.context import Context
-from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, Failure, ParallelError
+from refwasm.host.parallel.forms import Form, function_in_table
+from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, Failure, OldDeviceKind, ParallelError
 
 MODULE = "wasi_ephemeral_parallel"
 
@@ -25,7 +26,6 @@ SIGNATURES: dict[str, str] = {
     "create_buffer": "i32 i32 i32 i32 -> i32",
     "write_buffer": "i32 i32 i32 -> i32",
     "read_buffer": "i32 i32 i32 -> i32",
-    "parallel_exec": "i32 i32 i32 i32 i32 i32 i32 i32 i32 -> i32",
 }
 
 Kind = TypeVar("Kind", bound=IntEnum)
@@ -42,13 +42,25 @@ class Parallel:
         self.report = report
 
     def exports(self) -> dict[str, e.Extern]:
-        """The functions."""
-        return host_functions(self, SIGNATURES)
+        """The functions, in the context's form."""
+        form = self.context.form
+        execute = {
+            Form.EXEC: self.parallel_exec,
+            Form.FOR_MODULE: self.parallel_for_module,
+            Form.FOR_FUNCTION: self.parallel_for_function,
+        }[form]
+        functions = {name: getattr(self, name) for name in SIGNATURES} | {form.function: execute}
+        return host_functions(functions, SIGNATURES | {form.function: form.signature})
+
+    # ---- devices and buffers -----------------------------------------------------------------------------------------
 
     def get_device(self, hint: int, device_out: int) -> int:
         """A device (u32 handle at ``device_out``) of the kind hinted at, or another. Never fails."""
-        kind = _enum(DeviceKind, hint, "device kind")
-        self.guest.check(device_out, 4, 4)
+        if self.context.form is Form.EXEC:
+            kind = _enum(DeviceKind, hint, "device kind")
+        else:
+            kind = DeviceKind[_enum(OldDeviceKind, hint, "device kind").name]
+        self._check("device_out", device_out, 4, 4)
         self.guest.write_u32(device_out, self.context.get_device(kind))
         return Errno.SUCCESS
 
@@ -57,25 +69,27 @@ class Parallel:
 
         invalid_device; resource_limit: too many buffers, or too large.
         """
-        _enum(AccessKind, kind, "access kind")
-        self.guest.check(buffer_out, 4, 4)
+        access = _enum(AccessKind, kind, "access kind")
+        self._check("buffer_out", buffer_out, 4, 4)
 
         def create() -> None:
-            self.guest.write_u32(buffer_out, self.context.create_buffer(device, size))
+            self.guest.write_u32(buffer_out, self.context.create_buffer(device, size, access))
 
         return self._attempt("create_buffer", create)
 
     def write_buffer(self, data: int, size: int, buffer: int) -> int:
         """Fill a buffer with ``size`` bytes at ``data``. invalid_buffer; size_mismatch: not the buffer's size."""
-        self.guest.check(data, size)
+        self._check("data", data, size)
         memory = self.guest.memory
         return self._attempt("write_buffer", lambda: self.context.write_buffer(memory, data, size, buffer))
 
     def read_buffer(self, buffer: int, data: int, size: int) -> int:
         """Copy a buffer to ``size`` bytes at ``data``. invalid_buffer; size_mismatch: not the buffer's size."""
-        self.guest.check(data, size)
+        self._check("data", data, size)
         memory = self.guest.memory
         return self._attempt("read_buffer", lambda: self.context.read_buffer(memory, buffer, data, size))
+
+    # ---- execution ---------------------------------------------------------------------------------------------------
 
     def parallel_exec(
         self, device: int, kernel: int, kernel_size: int, iterations: int, block_size: int,
@@ -91,14 +105,65 @@ class Parallel:
         invalid_device; invalid_buffer; wrong_device: a buffer of another device; invalid_kernel; kernel_trap: an
         iteration trapped, what it and others stored stays; resource_limit: time, fuel or memory.
         """
-        self.guest.check(kernel, kernel_size)
-        handles = self.guest.read_u32s(inputs, input_count) + self.guest.read_u32s(outputs, output_count)
+        code = self._bytes("kernel", kernel, kernel_size)
+        handles = self._handles(inputs, input_count, outputs, output_count)
         memory = self.guest.memory
-        code = memory.read(kernel, kernel_size)
         return self._attempt(
             "parallel_exec",
             lambda: self.context.parallel_exec(memory, device, code, iterations, block_size, handles),
         )
+
+    def parallel_for_module(
+        self, kernel: int, kernel_size: int, iterations: int, block_size: int,
+        inputs: int, input_count: int, outputs: int, output_count: int,
+    ) -> int:  # fmt: skip
+        """``parallel_for`` of 2022: as parallel_exec, without a device; the kernel is not told about the buffers."""
+        code = self._bytes("kernel", kernel, kernel_size)
+        handles = self._handles(inputs, input_count, outputs, output_count)
+        memory = self.guest.memory
+        return self._attempt(
+            "parallel_for",
+            lambda: self.context.parallel_for_module(memory, code, iterations, block_size, handles),
+        )
+
+    def parallel_for_function(
+        self, function: int, iterations: int, block_size: int,
+        inputs: int, input_count: int, outputs: int, output_count: int,
+    ) -> int:  # fmt: skip
+        """``parallel_for`` of 2021: the kernel is an index into the caller's function table.
+
+        unsupported: the caller can't be instantiated again (it imports other things than functions and a memory), or a
+        buffer was never written and has no place in its memory.
+        """
+        handles = self._handles(inputs, input_count, outputs, output_count)
+
+        def execute() -> None:
+            instance = self.guest.instance
+            assert instance is not None, "it calls us"
+            index = function_in_table(instance, self.guest.memory, function)
+            code = self.guest.binary or e.module_encode(instance.module)
+            self.context.parallel_for_function(self.guest.memory, code, index, iterations, block_size, handles)
+
+        return self._attempt("parallel_for", execute)
+
+    # ---- arguments ---------------------------------------------------------------------------------------------------
+
+    def _check(self, argument: str, pointer: int, size: int, align: int = 1) -> None:
+        """Trap unless the argument points to so many bytes, aligned."""
+        try:
+            self.guest.check(pointer, size, align)
+        except Trap as trap:
+            raise Trap(f"{trap.message} (argument {argument}; PAR-ARG-01)") from None
+
+    def _bytes(self, argument: str, pointer: int, size: int) -> bytes:
+        self._check(argument, pointer, size)
+        return self.guest.memory.read(pointer, size)
+
+    def _handles(self, inputs: int, input_count: int, outputs: int, output_count: int) -> tuple[int, ...]:
+        """Both lists, each copied once."""
+        self._check("in", inputs, 4 * input_count, 4)
+        self._check("out", outputs, 4 * output_count, 4)
+        return self.guest.read_u32s(inputs, input_count) + self.guest.read_u32s(outputs, output_count)
 
     def _attempt(self, function: str, act: Callable[[], None]) -> int:
         """Act; what fails becomes an error number, and is reported."""
@@ -114,4 +179,4 @@ def _enum(kind: type[Kind], value: int, what: str) -> Kind:
     try:
         return kind(value)
     except ValueError:
-        raise Trap(f"{value} is no {what}") from None
+        raise Trap(f"{value} is no {what} (PAR-ARG-01)") from None

@@ -1,22 +1,17 @@
-"""Devices and buffers of one guest, and the life of a ``parallel_exec``."""
+"""Devices and buffers of one guest, and what its calls do with them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 from refwasm import embedding as e
-from refwasm.errors import ResourceLimit
-from refwasm.host.parallel.devices import Device, Job, make_device
-from refwasm.host.parallel.kernels import Kernel, Task
+from refwasm.host.parallel.devices import Device, make_device
+from refwasm.host.parallel.execution import Execution
+from refwasm.host.parallel.forms import Form
+from refwasm.host.parallel.kernels import Kernel
 from refwasm.host.parallel.policies import ParallelLimits, Policies
-from refwasm.host.parallel.types import DeviceKind, Errno, Failure, ParallelError, Run
-from refwasm.syntax.types import Limits, MemType
+from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, Failure, ParallelError, Run
 
-PAGE = 65536
-#: Buffers in a device's memory start at multiples of this, so that every access type is aligned.
-ALIGNMENT = 64
 #: Handles: devices and buffers in disjoint ranges, 0 is never one.
 FIRST_DEVICE, FIRST_BUFFER = 1, 1001
 
@@ -24,14 +19,16 @@ FIRST_DEVICE, FIRST_BUFFER = 1, 1001
 class Buffer:
     """A buffer. What it holds is in ``content``, or (policy alias) in ``region`` of the caller's memory.
 
-    ``region`` is where the last ``write_buffer`` took it from. The access kind is a hint that nothing here depends on.
+    ``region`` is where the last ``write_buffer`` took it from. The access kind is a hint that only strict mode uses.
     """
 
-    __slots__ = ("device", "size", "content", "region")
+    __slots__ = ("handle", "device", "size", "kind", "content", "region")
 
-    def __init__(self, device: int, size: int) -> None:
+    def __init__(self, handle: int, device: int, size: int, kind: AccessKind) -> None:
+        self.handle = handle
         self.device = device
         self.size = size
+        self.kind = kind
         self.content = bytes(size)
         self.region: int | None = None
 
@@ -39,22 +36,28 @@ class Buffer:
 class Context:
     """All that wasi-parallel keeps for one guest. Memory is passed in, since the guest may export it late.
 
-    ``force_device`` is given for every hint but SEQUENTIAL, which asks for a way to debug. ``runs`` and ``failures``
-    tell afterwards what happened.
+    ``force_device`` is given for every hint but SEQUENTIAL, which asks for a way to debug; ``strict`` reports accesses
+    that speak against the kind of a buffer; ``form`` is the one that the guest was written for. ``runs`` and
+    ``failures`` tell afterwards what happened.
     """
 
     def __init__(
         self, policies: Policies = Policies(), limits: ParallelLimits = ParallelLimits(),
         force_device: DeviceKind | None = None,
         settings: e.Settings | None = None,
+        strict: bool = False,
+        form: Form = Form.EXEC,
     ) -> None:  # fmt: skip
         self.policies = policies
         self.limits = limits
         self.force_device = force_device
         self.settings = settings or e.Settings()
+        self.strict = strict
+        self.form = form
         self.devices: dict[int, Device] = {}
         self.buffers: dict[int, Buffer] = {}
-        self.kernels: dict[bytes, Kernel] = {}
+        self.kernels: dict[tuple[bytes, int | None], Kernel] = {}
+        self.buffer_bytes = 0
         self.runs: list[Run] = []
         self.failures: list[Failure] = []
 
@@ -69,46 +72,50 @@ class Context:
             kind = DeviceKind.CPU
         handle = FIRST_DEVICE + kind
         if handle not in self.devices:
-            self.devices[handle] = make_device(kind, self.limits, self.policies)
+            self.devices[handle] = make_device(kind, self.limits)
         return handle
 
     def device(self, handle: int) -> Device:
         if handle not in self.devices:
-            raise ParallelError(Errno.INVALID_DEVICE, f"{handle} is no device; get_device gives them")
+            raise ParallelError(Errno.INVALID_DEVICE, "PAR-DEV-04", f"{handle} is no device; get_device gives them")
         return self.devices[handle]
 
     def buffer(self, handle: int) -> Buffer:
         if handle not in self.buffers:
-            raise ParallelError(Errno.INVALID_BUFFER, f"{handle} is no buffer; create_buffer gives them")
+            raise ParallelError(Errno.INVALID_BUFFER, "PAR-BUF-05", f"{handle} is no buffer; create_buffer gives them")
         return self.buffers[handle]
 
-    def create_buffer(self, device: int, size: int) -> int:
+    def create_buffer(self, device: int, size: int, kind: AccessKind = AccessKind.READ_WRITE) -> int:
         """The handle of a new buffer, all zeros."""
         self.device(device)
-        total = size + sum(buffer.size for buffer in self.buffers.values())
+        total = self.buffer_bytes + size
         if len(self.buffers) >= self.limits.buffers or total > self.limits.buffer_bytes:
             raise ParallelError(
-                Errno.RESOURCE_LIMIT,
+                Errno.RESOURCE_LIMIT, "PAR-ARG-04",
                 f"{len(self.buffers) + 1} buffers of {total} bytes in all; "
                 f"at most {self.limits.buffers} and {self.limits.buffer_bytes} bytes are allowed",
-            )
+            )  # fmt: skip
         handle = FIRST_BUFFER + len(self.buffers)
-        self.buffers[handle] = Buffer(device, size)
+        self.buffers[handle] = Buffer(handle, device, size, kind)
+        self.buffer_bytes = total
         return handle
 
-    def _aliases(self, memory: e.Memory) -> bool:
+    def aliases(self, memory: e.Memory) -> bool:
         """Whether buffers are regions of the caller's memory, rather than storage of their own."""
-        policy = self.policies.memory
-        return memory.shared and policy in ("alias", "auto")
+        if self.form is Form.FOR_FUNCTION:  # its kernels work in the caller's memory, whatever that is
+            return True
+        return memory.shared and self.policies.memory in ("alias", "auto")
 
     def write_buffer(self, memory: e.Memory, pointer: int, size: int, handle: int) -> None:
         """Fill a buffer from the caller's memory; under alias, make it that region."""
         buffer = self.buffer(handle)
         self._check_size(buffer, size)
-        if self.policies.memory == "alias" and not memory.shared:
-            raise ParallelError(Errno.UNSUPPORTED, "policy memory=alias needs a caller with a shared memory")
+        if self.policies.memory == "alias" and not self.aliases(memory):
+            raise ParallelError(
+                Errno.UNSUPPORTED, "PAR-MEM-01", "policy memory=alias needs a caller with a shared memory"
+            )
         buffer.region = pointer
-        if not self._aliases(memory):
+        if not self.aliases(memory):
             buffer.content = memory.read(pointer, size)
 
     def read_buffer(self, memory: e.Memory, handle: int, pointer: int, size: int) -> None:
@@ -119,112 +126,89 @@ class Context:
 
     def _check_size(self, buffer: Buffer, size: int) -> None:
         if size != buffer.size:
-            raise ParallelError(Errno.SIZE_MISMATCH, f"{size} bytes for a buffer of {buffer.size}")
+            raise ParallelError(Errno.SIZE_MISMATCH, "PAR-BUF-01", f"{size} bytes for a buffer of {buffer.size}")
 
     def contents(self, memory: e.Memory, buffer: Buffer) -> bytes:
         """What a buffer holds."""
-        if self._aliases(memory) and buffer.region is not None:
+        if self.aliases(memory) and buffer.region is not None:
             return memory.read(buffer.region, buffer.size)
         return buffer.content
 
-    def _set_contents(self, memory: e.Memory, buffer: Buffer, content: bytes) -> None:
+    def set_contents(self, memory: e.Memory, buffer: Buffer, content: bytes) -> None:
         """Take over what a kernel left in a device's memory."""
         if buffer.region is not None and self.policies.memory != "copy":
             memory.write(buffer.region, content)
         buffer.content = content
 
-    # ---- parallel_exec -----------------------------------------------------------------------------------------------
-
-    def kernel(self, data: bytes, buffers: int) -> Kernel:
-        """The kernel in a binary module, checked; remembered by content."""
-        kernel = self.kernels.get(data)
-        if kernel is None:
-            kernel = self.kernels[data] = Kernel(data)
-        if kernel.buffers != buffers:
-            raise ParallelError(Errno.INVALID_KERNEL, f"'kernel' takes {kernel.buffers} buffers, {buffers} were passed")
-        return kernel
+    # ---- running kernels ---------------------------------------------------------------------------------------------
 
     def parallel_exec(
-        self, memory: e.Memory, device_handle: int, kernel_bytes: bytes, iterations: int, block_size: int,
-        handles: tuple[int, ...],
-    ) -> None:  # fmt: skip
+        self, memory: e.Memory, device: int, code: bytes, iterations: int, block_size: int, handles: Sequence[int]
+    ) -> None:
         """Run a kernel on buffers (inputs, then outputs) and wait until all iterations are done."""
-        started = time.perf_counter()
-        device = self.device(device_handle)
-        buffers = [self.buffer(handle) for handle in handles]
-        for handle, buffer in zip(handles, buffers):
-            if buffer.device != device_handle:
-                raise ParallelError(Errno.WRONG_DEVICE, f"buffer {handle} belongs to device {buffer.device}")
-        kernel = self.kernel(kernel_bytes, len(buffers))
-        run = Run(device.kind, iterations, started)
-        self.runs.append(run)
-        task = self._task(iterations, block_size)
+        self.device(device)
+        buffers = self._buffers(device, handles)
+        kernel = self.kernel(code, len(buffers))
+        Execution(self, memory, self.device(device), kernel, buffers).run(iterations, block_size)
 
-        def execute(where: e.Memory, places: list[tuple[int, int]]) -> None:
-            pairs = tuple(word for place in places for word in place)
-            device.run(Job(kernel, where, task._replace(pairs=pairs)), run)
-
-        try:
-            if self._runs_in_place(memory, kernel, buffers):
-                execute(memory, [(buffer.region or 0, buffer.size) for buffer in buffers])
-            else:
-                self._run_staged(memory, kernel, handles, run, execute)
-        except ResourceLimit as error:  # of the device's memory
-            raise ParallelError(Errno.RESOURCE_LIMIT, error.message) from error
-        finally:
-            run.end = time.perf_counter()
-
-    def _runs_in_place(self, memory: e.Memory, kernel: Kernel, buffers: list[Buffer]) -> bool:
-        """Whether the kernel can work in the caller's memory."""
-        if not self._aliases(memory):
-            return False
-        fits = e.match_extern_type(memory.current_type(), kernel.memory_type)
-        if not fits and self.policies.memory == "alias":
-            raise ParallelError(Errno.INVALID_KERNEL, "the kernel's memory import does not fit the caller's memory")
-        return fits and all(buffer.region is not None for buffer in buffers)
-
-    def _task(self, iterations: int, block_size: int) -> Task:
-        """The task under our policies and limits, its buffers not placed yet."""
-        deadline = self.settings.deadline
-        if self.limits.seconds is not None:
-            limit = time.monotonic() + self.limits.seconds
-            deadline = limit if deadline is None else min(deadline, limit)
-        fresh = self.policies.instance == "fresh"
-        return Task(iterations, block_size, (), deadline, self.limits.fuel, self.settings.call_depth, fresh)
-
-    def _run_staged(
-        self, memory: e.Memory, kernel: Kernel, handles: tuple[int, ...], run: Run,
-        execute: Callable[[e.Memory, list[tuple[int, int]]], None],
-    ) -> None:  # fmt: skip
-        """Run in a memory of the device's own: buffers in, run, buffers out (also after a trap: stores stay)."""
-        used = {handle: self.buffers[handle] for handle in handles}
-        places, pages = _layout(kernel, used)
-        maximum = kernel.memory_type.limits.maximum or 0
-        if pages > maximum:
-            raise ParallelError(
-                Errno.RESOURCE_LIMIT, f"the buffers need {pages} pages, the kernel's memory may have {maximum}"
-            )
-        own = self._device_memory(kernel, pages)
-        for handle, buffer in used.items():
-            own.write(places[handle], self.contents(memory, buffer))
-            run.bytes_copied += buffer.size
-        try:
-            execute(own, [(places[handle], used[handle].size) for handle in handles])
-        finally:
-            for handle, buffer in used.items():
-                self._set_contents(memory, buffer, own.read(places[handle], buffer.size))
-                run.bytes_copied += buffer.size
-
-    def _device_memory(self, kernel: Kernel, pages: int) -> e.Memory:
-        t = kernel.memory_type
-        maximum = t.limits.maximum
-        return e.mem_alloc(
-            e.store_init(self.settings), MemType(t.address, Limits(max(pages, t.limits.minimum), maximum), True)
+    def parallel_for_module(
+        self, memory: e.Memory, code: bytes, iterations: int, block_size: int, handles: Sequence[int]
+    ) -> None:
+        """The form of 2022: no device, and a kernel that is not told about the buffers."""
+        device = self._device_of(handles)
+        buffers = self._buffers(device, handles)
+        Execution(self, memory, self.device(device), self.kernel(code, 0), buffers, passed=False).run(
+            iterations, block_size
         )
+
+    def parallel_for_function(
+        self, memory: e.Memory, code: bytes, function: int, iterations: int, block_size: int, handles: Sequence[int]
+    ) -> None:
+        """The form of 2021: ``code`` is the caller's module, the kernel one of its functions."""
+        device = self._device_of(handles)
+        buffers = self._buffers(device, handles)
+        for buffer in buffers:
+            if buffer.region is None:
+                raise ParallelError(
+                    Errno.UNSUPPORTED, "PAR-FORM-06", f"buffer {buffer.handle} was never written and has no place"
+                )
+        kernel = self.kernel(code, len(buffers), function)
+        Execution(self, memory, self.device(device), kernel, buffers).run(iterations, block_size)
+
+    def _device_of(self, handles: Sequence[int]) -> int:
+        """For forms that name no device: the one that the first buffer is on, otherwise the CPU (PAR-FORM-03)."""
+        if handles:
+            return self.buffer(handles[0]).device
+        return self.get_device(DeviceKind.CPU)
+
+    def _buffers(self, device: int, handles: Sequence[int]) -> list[Buffer]:
+        buffers = [self.buffer(handle) for handle in handles]
+        for position, buffer in enumerate(buffers):
+            if buffer.device != device:
+                raise ParallelError(
+                    Errno.WRONG_DEVICE, "PAR-BUF-05",
+                    f"buffer {buffer.handle} (number {position} of those passed) is on device {buffer.device}, "
+                    f"not on {device}",
+                )  # fmt: skip
+        return buffers
+
+    def kernel(self, data: bytes, buffers: int, function: int | None = None) -> Kernel:
+        """The kernel in a binary module, checked; remembered by content."""
+        kernel = self.kernels.get((data, function))
+        if kernel is None:
+            kernel = self.kernels[data, function] = Kernel(data, function)
+        if kernel.buffers != buffers:
+            raise ParallelError(
+                Errno.INVALID_KERNEL, "PAR-KERN-02",
+                f"'kernel' takes {kernel.buffers} buffers, {buffers} were passed",
+            )  # fmt: skip
+        return kernel
+
+    # ---- afterwards --------------------------------------------------------------------------------------------------
 
     def note_failure(self, function: str, error: ParallelError) -> Failure:
         """Remember why a call failed."""
-        failure = Failure(error.errno, function, error.message, error.iteration, error.backtrace)
+        failure = Failure(error.errno, function, error.rule, error.message, error.iteration, error.backtrace)
         self.failures.append(failure)
         return failure
 
@@ -233,14 +217,4 @@ class Context:
         self.devices.clear()
         self.buffers.clear()
         self.kernels.clear()
-
-
-def _layout(kernel: Kernel, buffers: dict[int, Any]) -> tuple[dict[int, int], int]:
-    """Where each buffer goes, and the pages needed: behind the memory that the kernel asks for itself, where its own
-    data and stack may be."""
-    places: dict[int, int] = {}
-    end = kernel.memory_type.limits.minimum * PAGE
-    for handle, buffer in buffers.items():
-        places[handle] = end
-        end += (buffer.size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    return places, -(-end // PAGE)
+        self.buffer_bytes = 0

@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 
 from refwasm import embedding as e
 from refwasm.errors import Invalid, Malformed, ResourceLimit
-from refwasm.host.parallel.types import Errno, ParallelError
+from refwasm.host.parallel.forms import kernel_module
+from refwasm.host.parallel.policies import Policies
+from refwasm.host.parallel.schedule import Schedule
+from refwasm.host.parallel.strict import AccessWatch, Region
+from refwasm.host.parallel.types import Errno, ParallelError, Violation
 from refwasm.syntax.types import I32, FuncType, FuncUse, MemType
 
 #: Instructions that change the module state of an instance, beyond its memories.
@@ -28,8 +32,8 @@ HEAP_CHANGING = frozenset({"struct.set", "array.set", "array.fill", "array.copy"
 class Task(NamedTuple):
     """A ``parallel_exec`` beside its kernel and memory; it can travel between processes.
 
-    ``pairs`` are the kernel's arguments after the first three; ``fuel`` is for each iteration; ``fresh`` tells whether
-    each iteration finds the module state that an instance starts with.
+    ``pairs`` are the kernel's arguments after the first three; ``fuel`` is for each iteration; ``watched`` is where its
+    buffers lie in strict mode, otherwise empty.
     """
 
     iterations: int
@@ -38,7 +42,17 @@ class Task(NamedTuple):
     deadline: float | None = None
     fuel: int | None = None
     call_depth: int = 100_000
-    fresh: bool = True
+    policies: Policies = Policies()
+    watched: tuple[Region, ...] = ()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether each iteration finds the module state that an instance starts with."""
+        return self.policies.instance == "fresh"
+
+    def schedule(self) -> Schedule:
+        """In which order and groups the iterations run."""
+        return Schedule(self.iterations, self.block_size, self.policies)
 
     def settings(self) -> e.Settings:
         """Limits of a kernel instance."""
@@ -46,14 +60,19 @@ class Task(NamedTuple):
 
 
 class Kernel:
-    """A checked kernel. ``buffers`` is how many (pointer, length) pairs it takes."""
+    """A checked kernel. ``buffers`` is how many (pointer, length) pairs it takes.
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    ``data`` is the kernel's module; with ``function`` it is a program's, and that function of it is the kernel
+    (:mod:`refwasm.host.parallel.forms`).
+    """
+
+    def __init__(self, data: bytes, function: int | None = None) -> None:
+        self.data, self.function = data, function
         try:
-            self.validated = e.module_validate(e.module_decode(data))
+            module = e.module_decode(data)
+            self.validated = e.module_validate(module if function is None else kernel_module(module, function))
         except (Malformed, Invalid, ResourceLimit) as error:
-            raise ParallelError(Errno.INVALID_KERNEL, f"the kernel is not a valid module: {error}") from None
+            raise _invalid("PAR-KERN-01", f"the kernel is not a valid module: {error}") from None
         self.memory_type = self._memory_type()
         self.buffers = self._check_signature()
         module = self.validated.module
@@ -68,27 +87,31 @@ class Kernel:
         imports = e.module_imports(self.validated)
         if len(imports) != 1 or not isinstance(imports[0][2], MemType):
             names = ", ".join(f"{module!r} {name!r}" for module, name, _ in imports) or "nothing"
-            raise ParallelError(
-                Errno.INVALID_KERNEL, f"a kernel imports exactly one thing, a shared memory; this one imports {names}"
+            raise _invalid(
+                "PAR-KERN-02", f"a kernel imports exactly one thing, a shared memory; this one imports {names}"
             )
         t = imports[0][2]
         if not t.shared or t.address is not I32:
-            raise ParallelError(Errno.INVALID_KERNEL, "the memory that the kernel imports must be shared and 32-bit")
+            raise _invalid("PAR-KERN-02", "the memory that the kernel imports must be shared and 32-bit")
         return t
 
     def _check_signature(self) -> int:
         exported = dict(e.module_exports(self.validated)).get("kernel")
         if not isinstance(exported, FuncUse):
-            raise ParallelError(Errno.INVALID_KERNEL, "the kernel exports no function named 'kernel'")
+            raise _invalid("PAR-KERN-01", "the kernel exports no function named 'kernel'")
         t: FuncType = exported.type.composite  # type: ignore[union-attr, assignment]
         pairs, odd = divmod(len(t.params) - 3, 2)
         if t.results or odd or pairs < 0 or any(p is not I32 for p in t.params):
-            raise ParallelError(
-                Errno.INVALID_KERNEL,
+            raise _invalid(
+                "PAR-KERN-02",
                 f"'kernel' must take (id, iterations, block size) and a (pointer, length) per buffer, all i32, "
                 f"and return nothing; its type is {t!r}",
             )
         return pairs
+
+
+def _invalid(rule: str, message: str) -> ParallelError:
+    return ParallelError(Errno.INVALID_KERNEL, rule, message)
 
 
 class KernelInstance:
@@ -101,16 +124,24 @@ class KernelInstance:
         self.kernel, self.memory, self.stopped = kernel, memory, stopped
         self.settings = task.settings()
         self.settings.interrupted = stopped
+        self.watched = task.watched
+        self.watch = AccessWatch(memory, task.watched) if task.watched else None
         self._instantiate()
 
     def _instantiate(self) -> None:
         self.store = e.store_init(self.settings)
+        self.store.watch = self.watch
         self.instance = e.module_instantiate(self.store, self.kernel.validated, [self.memory])
         function = e.instance_export(self.instance, "kernel")
         assert isinstance(function, e.FuncInst), "the signature was checked"
         self.function = function
         self._saved = self._module_state() if self.kernel.has_state else []
         self._own_memories = [(m, m.read(0, len(m.u8))) for m in self.instance.memories[1:]]
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What strict mode found so far."""
+        return [] if self.watch is None else self.watch.violations
 
     def _module_state(self) -> list[tuple[Any, str, Any]]:
         """What instructions can change, with copies of the present values."""
@@ -139,6 +170,8 @@ class KernelInstance:
         done = 0
         for iteration in ids:
             begin(iteration)
+            if self.watch is not None:
+                self.watch.iteration = iteration
             if task.deadline is not None and time.monotonic() > task.deadline:
                 raise ResourceLimit("time limit exceeded")
             if self.stopped is not None and self.stopped():

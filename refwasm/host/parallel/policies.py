@@ -6,18 +6,13 @@ all of them.
 
 from __future__ import annotations
 
-import math
 import os
-import random
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
-
-#: Up to so many iterations are shuffled as a list.
-LARGE = 1 << 20
 
 MEMORY = ("auto", "alias", "copy", "copy-back")
 INSTANCE = ("fresh", "per-worker", "single")
 ORDER = ("ascending", "descending", "shuffle")
+GROUPING = ("guided", "one", "block", "whole")
 
 
 @dataclass(frozen=True)
@@ -32,33 +27,24 @@ class Policies:
     ``instance``: which iterations share module state (globals, tables, segments). ``fresh``: none; ``per-worker``:
     those of one worker in one call; ``single``: all, on one worker.
 
-    ``order``: in which order SEQUENTIAL runs iterations; ``seed`` belongs to ``shuffle``.
+    ``grouping``: which iterations one worker runs one after the other. ``guided``: shares that get smaller towards the
+    end, so that uneven work balances; ``one``: each by itself; ``block``: ``block_size`` of them; ``whole``: all.
+
+    ``order``: in which order iterations (under grouping, groups of them) start; ``seed`` belongs to ``shuffle``. On
+    several workers it is the order in which they are handed out.
     """
 
     memory: str = "auto"
     instance: str = "fresh"
+    grouping: str = "guided"
     order: str = "ascending"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("memory", MEMORY), ("instance", INSTANCE), ("order", ORDER)):
+        choices = {"memory": MEMORY, "instance": INSTANCE, "grouping": GROUPING, "order": ORDER}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"policy {name}={getattr(self, name)}: choose from {', '.join(allowed)}")
-
-    def ids(self, count: int) -> Iterable[int]:
-        """Iteration ids in order. Very many are shuffled by a constant step, which takes no memory."""
-        if self.order == "ascending":
-            return range(count)
-        if self.order == "descending":
-            return range(count - 1, -1, -1)
-        generator = random.Random(self.seed)
-        if count <= LARGE:
-            ids = list(range(count))
-            generator.shuffle(ids)
-            return ids
-        step = next(s for s in iter(lambda: generator.randrange(1, count), 0) if math.gcd(s, count) == 1)
-        start = generator.randrange(count)
-        return ((start + step * index) % count for index in range(count))
 
     @classmethod
     def parse(cls, text: str) -> Policies:

@@ -4,12 +4,12 @@ Each worker has a pipe to its parent. Messages are tuples, first what to do:
 
 * ``("memory", number, type)``, followed by a file descriptor: map a shared memory;
 * ``("forget", numbers)``: of memories and kernels;
-* ``("kernel", number, bytes)``: decode and validate a kernel;
+* ``("kernel", number, bytes, function)``: decode and validate a kernel;
 * ``("instantiate", kernel, memory, task)``: make an instance that later runs use (kernels that act when instantiated);
 * ``("run", kernel, memory, task, workers)``: run iterations until there are no more.
 
 Iteration ids are handed out through words that all processes share, guarded by the domain's lock, in blocks that
-get smaller towards the end, so that uneven work balances. A worker answers ``("done", blocks)`` or
+get smaller towards the end, so that uneven work balances. A worker answers ``("done", blocks, violations)`` or
 ``("failed", iteration, error)``; the first failure sets a word that stops the others.
 
 A worker that dies may have held the lock. Nobody waits for it then: the others are killed, the domain is marked
@@ -146,7 +146,7 @@ class Pool:
             assert isinstance(job.memory, SharedMemory)
             self._send(index, ("memory", memory, job.memory.type), job.memory.fd)
         if kernel not in known:
-            self._send(index, ("kernel", kernel, job.kernel.data))
+            self._send(index, ("kernel", kernel, job.kernel.data, job.kernel.function))
         known |= {kernel, memory}
 
     # ---- running -----------------------------------------------------------------------------------------------------
@@ -207,6 +207,7 @@ class Pool:
         for answer in answers:
             if answer[0] == "done":
                 run.blocks += answer[1]
+                run.violations += answer[2]
         if failures:
             real = [f for f in failures if f[2].message != "interrupted"] or failures
             _, iteration, error = min(real, key=lambda f: -1 if f[1] is None else f[1])

@@ -18,6 +18,14 @@ class DeviceKind(IntEnum):
     INTEGRATED_GPU = 3
 
 
+class OldDeviceKind(IntEnum):
+    """The device kinds of the proposal's older forms."""
+
+    CPU = 0
+    DISCRETE_GPU = 1
+    INTEGRATED_GPU = 2
+
+
 class AccessKind(IntEnum):
     """``$buffer_access_kind``: hints about who reads and writes a buffer."""
 
@@ -42,13 +50,14 @@ class Errno(IntEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a call returned an error number.
+    """Why a call returned an error number: ``rule`` is the one of docs/semantics.md that says so.
 
     For a trap ``iteration`` is the id of the iteration, ``backtrace`` the kernel's calls, innermost first.
     """
 
     errno: Errno
     function: str
+    rule: str
     message: str
     iteration: int | None = None
     backtrace: tuple[StackEntry, ...] = ()
@@ -56,17 +65,19 @@ class Failure:
     def __str__(self) -> str:
         where = "" if self.iteration is None else f" in iteration {self.iteration}"
         calls = "".join(f"\n    at {entry}" for entry in self.backtrace)
-        return f"{self.function}: {self.errno.name.lower()}{where}: {self.message}{calls}"
+        return f"{self.function}: {self.errno.name.lower()}{where}: {self.message} ({self.rule}){calls}"
 
 
 class ParallelError(Exception):
-    """Raised inside the host functions for what becomes an error number."""
+    """Raised inside the host functions for what becomes an error number; ``rule`` says so."""
 
     def __init__(
-        self, errno: Errno, message: str, iteration: int | None = None, backtrace: tuple[StackEntry, ...] = ()
-    ) -> None:
+        self, errno: Errno, rule: str, message: str, iteration: int | None = None,
+        backtrace: tuple[StackEntry, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.errno = errno
+        self.rule = rule
         self.message = message
         self.iteration = iteration
         self.backtrace = backtrace
@@ -81,15 +92,33 @@ class Block(NamedTuple):
     end: float
 
 
+class Violation(NamedTuple):
+    """In strict mode, the first access of its sort: which iteration did what to which buffer, and where."""
+
+    iteration: int
+    action: str
+    handle: int
+    kind: AccessKind
+    place: StackEntry
+
+    def __str__(self) -> str:
+        return (
+            f"iteration {self.iteration} {self.action} buffer {self.handle}, which was created with kind "
+            f"{self.kind.name.lower()} (PAR-BUF-03)\n    at {self.place}"
+        )
+
+
 @dataclass
 class Run:
-    """What one ``parallel_exec`` did: the device that ran it, who ran how much when, and the bytes copied."""
+    """What one ``parallel_exec`` did: the device that ran it, who ran how much when, the bytes copied, and in strict
+    mode the accesses that the kinds of the buffers speak against."""
 
     device: DeviceKind
     iterations: int
     begin: float
     end: float = 0.0
     blocks: list[Block] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     bytes_copied: int = 0
 
     @property

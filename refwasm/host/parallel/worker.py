@@ -17,12 +17,11 @@ from refwasm.errors import Crash, ResourceLimit, Trap, UncaughtException, WasmEr
 from refwasm.execution.domain import WORK, Domain, adopt_domain
 from refwasm.execution.memory import SharedMemory
 from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
-from refwasm.host.parallel.types import Block
+from refwasm.host.parallel.schedule import Schedule
+from refwasm.host.parallel.types import Block, Violation
 
-#: Shared words, guarded by the domain's lock: the next iteration to hand out, whether to stop.
+#: Shared words, guarded by the domain's lock: the next position of the schedule to hand out, whether to stop.
 NEXT, ABORT = 0, 1
-#: Most iterations handed out at once: an uneven tail stays short.
-MAX_BLOCK = 4096
 
 
 class Worker:
@@ -63,13 +62,13 @@ class Worker:
             del self.instances[key]
         gc.collect()  # instances are cycles, and hold mappings
 
-    def do_kernel(self, number: int, data: bytes) -> None:
-        self.kernels[number] = Kernel(data)
+    def do_kernel(self, number: int, data: bytes, function: int | None) -> None:
+        self.kernels[number] = Kernel(data, function)
 
     def do_instantiate(self, kernel: int, memory: int, task: Task) -> None:
-        def make() -> list[Block]:
+        def make() -> tuple[list[Block], list[Violation]]:
             self._instantiate(kernel, memory, task)
-            return []
+            return [], []
 
         self._answer(make)
 
@@ -81,30 +80,38 @@ class Worker:
         self.instances[kernel, memory] = instance
         return instance
 
+    def _instance(self, kernel: int, memory: int, task: Task) -> KernelInstance:
+        """An instance made before, unless strict mode watches other places now."""
+        instance = self.instances.get((kernel, memory))
+        if instance is None or instance.watched != task.watched:
+            instance = self._instantiate(kernel, memory, task)
+        return instance
+
     def do_run(self, kernel: int, memory: int, task: Task, workers: int) -> None:
         """Run blocks of iterations until there are no more."""
 
-        def run() -> list[Block]:
-            instance = self.instances.get((kernel, memory)) or self._instantiate(kernel, memory, task)
+        def run() -> tuple[list[Block], list[Violation]]:
+            instance = self._instance(kernel, memory, task)
             if not task.fresh:
                 instance.reset()  # module state lasts for one job
             blocks = []
-            while ids := self._next_block(task, workers):
+            schedule = task.schedule()
+            while share := self._next_share(schedule, workers):
                 begin = time.perf_counter()
-                done = instance.run(task, ids, self._begin)
+                done = instance.run(task, schedule.ids(share.start, share.stop), self._begin)
                 blocks.append(Block(self.index, done, begin, time.perf_counter()))
-            return blocks
+            return blocks, instance.violations
 
         self._answer(run)
 
     def _begin(self, iteration: int) -> None:
         self.iteration = iteration
 
-    def _answer(self, act: Callable[[], list[Block]]) -> None:
-        """Act and tell the parent: the blocks of iterations that ran, or which one failed and why."""
+    def _answer(self, act: Callable[[], tuple[list[Block], list[Violation]]]) -> None:
+        """Act and tell the parent: what ran, or which iteration failed and why."""
         self.iteration = None
         try:
-            answer: tuple[Any, ...] = ("done", act())
+            answer: tuple[Any, ...] = ("done", *act())
         except WasmError as error:
             answer = ("failed", self.iteration, _portable(error))
         except MemoryError:
@@ -118,18 +125,14 @@ class Worker:
     def _stopped(self) -> bool:
         return bool(self.work[ABORT])
 
-    def _next_block(self, task: Task, workers: int) -> range:
-        """Ids to run next: a share of what is left, in whole blocks of the guest's size where that is small."""
+    def _next_share(self, schedule: Schedule, workers: int) -> range:
+        """Positions in the schedule to run next; empty if nothing is left."""
         self.domain.acquire()
         try:
             start = self.work[NEXT]
             if self.work[ABORT]:
                 return range(0)
-            left = task.iterations - start
-            size = min(max(left // (4 * workers), 1), MAX_BLOCK)
-            if 1 < task.block_size <= size:
-                size -= size % task.block_size
-            stop = min(start + size, task.iterations)
+            stop = min(start + schedule.share(schedule.units - start, workers), schedule.units)
             self.work[NEXT] = stop
             return range(start, stop)
         finally:

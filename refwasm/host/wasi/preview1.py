@@ -97,7 +97,7 @@ class Preview1:
 
     def exports(self) -> dict[str, e.Extern]:
         """The functions."""
-        return host_functions(self, SIGNATURES)
+        return host_functions({name: getattr(self, name) for name in SIGNATURES}, SIGNATURES)
 
     # ---- arguments and environment ---------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refwasm.host.parallel.devices.device import Job
-from refwasm.host.parallel.policies import ParallelLimits, Policies
+from refwasm.host.parallel.policies import ParallelLimits
 from refwasm.host.parallel.pool import shared_pool
 from refwasm.host.parallel.types import DeviceKind, Run
 
@@ -13,9 +13,10 @@ class Cpu:
 
     kind = DeviceKind.CPU
 
-    def __init__(self, limits: ParallelLimits, policies: Policies) -> None:
-        self.workers = 1 if policies.instance == "single" else limits.workers
+    def __init__(self, limits: ParallelLimits) -> None:
+        self.workers = limits.workers
 
     def run(self, job: Job, run: Run) -> None:
-        if job.task.iterations:
-            shared_pool().run(job, min(self.workers, job.task.iterations), run)
+        if units := job.task.schedule().units:
+            workers = 1 if job.task.policies.instance == "single" else self.workers
+            shared_pool().run(job, min(workers, units), run)

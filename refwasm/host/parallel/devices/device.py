@@ -37,8 +37,8 @@ def kernel_error(error: WasmError, iteration: int | None) -> ParallelError:
     if isinstance(error, Crash):
         raise error
     if isinstance(error, ResourceLimit):
-        return ParallelError(Errno.RESOURCE_LIMIT, str(error), iteration)
+        return ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", str(error), iteration)
     if isinstance(error, (Trap, UncaughtException)):
         backtrace = tuple(error.backtrace) if isinstance(error, Trap) else ()
-        return ParallelError(Errno.KERNEL_TRAP, error.message, iteration, backtrace)
-    return ParallelError(Errno.INVALID_KERNEL, str(error), iteration)
+        return ParallelError(Errno.KERNEL_TRAP, "PAR-EXEC-07", error.message, iteration, backtrace)
+    return ParallelError(Errno.INVALID_KERNEL, "PAR-KERN-03", str(error), iteration)

@@ -7,7 +7,6 @@ import time
 from refwasm.errors import WasmError
 from refwasm.host.parallel.devices.device import Job, kernel_error
 from refwasm.host.parallel.kernels import KernelInstance
-from refwasm.host.parallel.policies import Policies
 from refwasm.host.parallel.types import Block, DeviceKind, Run
 
 
@@ -16,11 +15,9 @@ class Sequential:
 
     kind = DeviceKind.SEQUENTIAL
 
-    def __init__(self, policies: Policies) -> None:
-        self.policies = policies
-
     def run(self, job: Job, run: Run) -> None:
-        if job.task.iterations == 0:
+        schedule = job.task.schedule()
+        if schedule.units == 0:
             return
         current: list[int | None] = [None]
 
@@ -30,7 +27,8 @@ class Sequential:
         try:
             instance = KernelInstance(job.kernel, job.memory, job.task)
             started = time.perf_counter()
-            done = instance.run(job.task, self.policies.ids(job.task.iterations), begin)
+            done = instance.run(job.task, schedule.ids(0, schedule.units), begin)
             run.blocks.append(Block(0, done, started, time.perf_counter()))
+            run.violations += instance.violations
         except WasmError as error:
             raise kernel_error(error, current[0]) from error

@@ -1,0 +1,37 @@
+;; get_device with its result at 0x1 traps.
+;; rules: PAR-ARG-01
+;; outcome: trap
+(module
+  (import "wasi_ephemeral_parallel" "get_device" (func $get_device (param i32 i32) (result i32)))
+  (import "wasi_ephemeral_parallel" "create_buffer" (func $create_buffer (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_ephemeral_parallel" "write_buffer" (func $write_buffer (param i32 i32 i32) (result i32)))
+  (import "wasi_ephemeral_parallel" "read_buffer" (func $read_buffer (param i32 i32 i32) (result i32)))
+  (import "wasi_ephemeral_parallel" "parallel_exec" (func $parallel_exec (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 4 64 shared)
+  (func $check (param $step i32) (param $got i32) (param $want i32)
+    (if (i32.ne (local.get $got) (local.get $want)) (then
+      (call $hex (i32.const 517) (local.get $step))
+      (call $hex (i32.const 531) (local.get $got))
+      (call $hex (i32.const 546) (local.get $want))
+      (call $print (i32.const 512) (i32.const 43))
+      (call $proc_exit (i32.const 99)))))
+  (func $print (param $text i32) (param $size i32)
+    (i32.store (i32.const 560) (local.get $text))
+    (i32.store (i32.const 564) (local.get $size))
+    (drop (call $fd_write (i32.const 1) (i32.const 560) (i32.const 1) (i32.const 568))))
+  (func $hex (param $at i32) (param $value i32) (local $digit i32)
+    (local.set $digit (i32.const 8))
+    (loop $next
+      (local.set $digit (i32.sub (local.get $digit) (i32.const 1)))
+      (i32.store8 (i32.add (local.get $at) (local.get $digit))
+        (i32.load8_u (i32.add (i32.const 576) (i32.and (local.get $value) (i32.const 15)))))
+      (local.set $value (i32.shr_u (local.get $value) (i32.const 4)))
+      (br_if $next (local.get $digit))))
+  (data (i32.const 512) "step ........: got ........, want ........\0a")
+  (data (i32.const 576) "0123456789abcdefok\0a")
+  (func (export "_start")
+    (call $print (i32.const 592) (i32.const 3))
+    (drop (call $get_device (i32.const 1) (i32.const 1)))
+    (call $proc_exit (i32.const 99))))

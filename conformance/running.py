@@ -1,0 +1,130 @@
+"""Running cases and judging what comes out."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import subprocess
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from conformance.engines import Engine
+from conformance.suite import Case, build
+
+#: Exit code with which a case says that a check failed.
+FAILED_CHECK = 99
+#: Ways in which a case can end; the last two make a run fail.
+PASS, SKIP, EXPECTED_FAILURE, FAIL, UNEXPECTED_PASS = "pass", "skip", "expected failure", "fail", "unexpected pass"
+BAD = (FAIL, UNEXPECTED_PASS)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a case. ``problem`` is why it failed or was skipped, ``argv`` the command that was run."""
+
+    case: str
+    chapter: str
+    about: str
+    rules: tuple[str, ...]
+    status: str
+    seconds: float = 0.0
+    problem: str = ""
+    expected: str = ""
+    argv: tuple[str, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Result:
+        return cls(**{**data, "rules": tuple(data["rules"]), "argv": tuple(data["argv"])})
+
+
+def expectation(case: Case) -> str:
+    """What a case should end in, in words."""
+    exits = f"exit code {case.exit_code}"
+    outcome = {"ok": exits, "trap": "a trap", "ok or trap": f"{exits} or a trap"}[case.outcome]
+    return f"{outcome}, output {case.stdout!r}"
+
+
+def judge(case: Case, code: int, stdout: str) -> str:
+    """Why an outcome is wrong, or "". A trap is any end that is neither success nor a failed check of the case's own:
+    engines do not agree on its exit code."""
+    trapped = code not in (0, FAILED_CHECK)
+    if case.outcome == "ok or trap" and trapped:
+        return ""
+    wanted = trapped if case.outcome == "trap" else code == case.exit_code
+    if not wanted:
+        return f"got exit code {code}, output {stdout!r}"
+    return "" if stdout == case.stdout else f"got output {stdout!r}"
+
+
+def run_case(case: Case, wasm: Path, engine: Engine, timeout: float) -> Result:
+    """Run one case."""
+    unrun = Result(case.name, case.chapter, case.about, case.rules, SKIP, expected=expectation(case))
+    argv = engine.argv(case, wasm)
+    if argv is None:
+        needs = ",".join(f"{name}={value}" for name, value in case.needs.items())
+        return replace(unrun, problem=f"the engine does not offer {needs}")
+    started = time.monotonic()
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as late:
+        seconds = time.monotonic() - started
+        return replace(
+            unrun, status=FAIL, seconds=seconds, problem=f"still running after {timeout:g} s", argv=tuple(argv),
+            stdout=_text(late.stdout), stderr=_text(late.stderr),
+        )  # fmt: skip
+    except OSError as error:
+        return replace(unrun, status=FAIL, problem=f"can't be started: {error}", argv=tuple(argv))
+    problem = judge(case, done.returncode, _text(done.stdout))
+    return replace(
+        unrun, status=FAIL if problem else PASS, seconds=time.monotonic() - started, problem=problem, argv=tuple(argv),
+        stdout=_text(done.stdout), stderr=_text(done.stderr),
+    )  # fmt: skip
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"").decode("utf-8", "replace")
+
+
+def expected_failures(path: Path | None) -> dict[str, str]:
+    """Patterns of cases with the reason why they fail: the table ``failures`` of a TOML file."""
+    if path is None or not path.exists():
+        return {}
+    return dict(tomllib.loads(path.read_text(encoding="utf-8")).get("failures", {}))
+
+
+def apply_expectations(result: Result, failures: dict[str, str]) -> Result:
+    """A failure that is expected is none; a pass that is not expected is one."""
+    reason = next((reason for pattern, reason in failures.items() if fnmatch.fnmatch(result.case, pattern)), None)
+    if reason is None or result.status == SKIP:
+        return result
+    if result.status == FAIL:
+        return replace(result, status=EXPECTED_FAILURE, problem=f"{result.problem} (expected: {reason})")
+    return replace(result, status=UNEXPECTED_PASS, problem=f"passes, but is expected to fail: {reason}")
+
+
+def run_all(
+    cases: Sequence[Case], engine: Engine, *, jobs: int = os.cpu_count() or 1, timeout: float = 60,
+    failures: dict[str, str] | None = None, seen: Callable[[Result], object] = lambda result: None,
+) -> list[Result]:  # fmt: skip
+    """Build and run cases; ``seen`` is told each result as it comes."""
+
+    def results() -> Iterator[Result]:
+        with tempfile.TemporaryDirectory(prefix="conformance-") as folder, ThreadPoolExecutor(jobs) as pool:
+            yield from pool.map(lambda case: run_case(case, build(case, Path(folder)), engine, timeout), cases)
+
+    collected = []
+    for result in results():
+        collected.append(apply_expectations(result, failures or {}))
+        seen(collected[-1])
+    return collected

@@ -1,0 +1,141 @@
+"""The life of one execution: where the kernel works, what is copied there and back, and who runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from refwasm import embedding as e
+from refwasm.errors import ResourceLimit
+from refwasm.host.parallel.devices import Device, Job
+from refwasm.host.parallel.forms import Form
+from refwasm.host.parallel.kernels import Kernel, Task
+from refwasm.host.parallel.strict import Region
+from refwasm.host.parallel.types import Errno, ParallelError, Run
+from refwasm.syntax.types import Limits, MemType
+
+if TYPE_CHECKING:
+    from refwasm.host.parallel.context import Buffer, Context
+
+PAGE = 65536
+#: Buffers in a device's memory start at multiples of this, so that every access type is aligned.
+ALIGNMENT = 64
+
+
+class Execution:
+    """A checked call: a kernel, buffers in the order of its arguments, the caller's memory.
+
+    With ``passed`` false the kernel is not told where the buffers are.
+    """
+
+    def __init__(
+        self, context: Context, memory: e.Memory, device: Device, kernel: Kernel, buffers: Sequence[Buffer],
+        passed: bool = True,
+    ) -> None:  # fmt: skip
+        self.context = context
+        self.memory = memory
+        self.device = device
+        self.kernel = kernel
+        self.buffers = buffers
+        self.passed = passed
+
+    def run(self, iterations: int, block_size: int) -> None:
+        """Run all iterations and wait for them."""
+        in_place = self._works_in_place()
+        self.done = Run(self.device.kind, iterations, time.perf_counter())
+        self.context.runs.append(self.done)
+        self.task = self._task(iterations, block_size)
+        try:
+            if in_place:
+                self._execute(self.memory, {b.handle: b.region or 0 for b in self.buffers})
+            elif self.context.form is Form.FOR_FUNCTION:
+                self._run_on_a_copy()
+            else:
+                self._run_staged()
+        except ResourceLimit as error:  # of the device's memory
+            raise ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", error.message) from error
+        finally:
+            self.done.end = time.perf_counter()
+
+    def _task(self, iterations: int, block_size: int) -> Task:
+        """The task under the policies and limits, its buffers not placed yet."""
+        context = self.context
+        deadline = context.settings.deadline
+        if context.limits.seconds is not None:
+            limit = time.monotonic() + context.limits.seconds
+            deadline = limit if deadline is None else min(deadline, limit)
+        depth = context.settings.call_depth
+        return Task(iterations, block_size, (), deadline, context.limits.fuel, depth, context.policies)
+
+    def _execute(self, memory: e.Memory, places: dict[int, int]) -> None:
+        """Run in a memory that holds the buffers at ``places`` (by handle)."""
+        pairs = tuple(word for b in self.buffers for word in (places[b.handle], b.size)) if self.passed else ()
+        watched: tuple[Region, ...] = ()
+        if self.context.strict:
+            watched = tuple(Region(places[b.handle], b.size, b.handle, b.kind) for b in self._distinct())
+        self.device.run(Job(self.kernel, memory, self.task._replace(pairs=pairs, watched=watched)), self.done)
+
+    def _distinct(self) -> list[Buffer]:
+        """Each buffer once, however often it is passed."""
+        return list({buffer.handle: buffer for buffer in self.buffers}.values())
+
+    def _works_in_place(self) -> bool:
+        """Whether the kernel can work in the caller's memory (PAR-MEM-01 to PAR-MEM-03)."""
+        if not self.context.aliases(self.memory) or not self.memory.shared:
+            return False
+        fits = e.match_extern_type(self.memory.current_type(), self.kernel.memory_type)
+        if not fits and self.context.policies.memory == "alias":
+            raise ParallelError(
+                Errno.INVALID_KERNEL, "PAR-MEM-02", "the kernel's memory import does not fit the caller's memory"
+            )
+        return fits and all(buffer.region is not None for buffer in self.buffers)
+
+    # ---- memories of the device's own --------------------------------------------------------------------------------
+
+    def _run_staged(self) -> None:
+        """Buffers in, run, buffers out (also after a trap: stores stay)."""
+        places, pages = self._layout()
+        maximum = self.kernel.memory_type.limits.maximum or 0
+        if pages > maximum:
+            raise ParallelError(
+                Errno.RESOURCE_LIMIT, "PAR-MEM-04",
+                f"the buffers need {pages} pages, the kernel's memory may have {maximum}",
+            )  # fmt: skip
+        own = self._new_memory(pages)
+        for buffer in self._distinct():
+            own.write(places[buffer.handle], self.context.contents(self.memory, buffer))
+            self.done.bytes_copied += buffer.size
+        try:
+            self._execute(own, places)
+        finally:
+            for buffer in self._distinct():
+                self.context.set_contents(self.memory, buffer, own.read(places[buffer.handle], buffer.size))
+                self.done.bytes_copied += buffer.size
+
+    def _layout(self) -> tuple[dict[int, int], int]:
+        """Where each buffer goes, and the pages needed: behind the memory that the kernel asks for itself, where its
+        own data and stack may be."""
+        places: dict[int, int] = {}
+        end = self.kernel.memory_type.limits.minimum * PAGE
+        for buffer in self._distinct():
+            places[buffer.handle] = end
+            end += (buffer.size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+        return places, -(-end // PAGE)
+
+    def _new_memory(self, pages: int) -> e.Memory:
+        t = self.kernel.memory_type
+        limits = Limits(max(pages, t.limits.minimum), t.limits.maximum)
+        return e.mem_alloc(e.store_init(self.context.settings), MemType(t.address, limits, True))
+
+    def _run_on_a_copy(self) -> None:
+        """A private memory can't be shared with workers: all of it is copied, and copied back (PAR-FORM-06)."""
+        own = self._new_memory(self.memory.size())
+        own.write(0, self.memory.read(0, self.memory.size() * PAGE))
+        self.done.bytes_copied += self.memory.size() * PAGE
+        try:
+            self._execute(own, {b.handle: b.region or 0 for b in self.buffers})
+        finally:
+            self.memory.grow(own.size() - self.memory.size())
+            self.memory.write(0, own.read(0, self.memory.size() * PAGE))
+            self.done.bytes_copied += self.memory.size() * PAGE
