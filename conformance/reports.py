@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -96,7 +96,7 @@ def write_junit(run: Run, path: Path) -> None:
     ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _totals(results: Sequence[Result]) -> Mapping[str, str]:
+def _totals(results: Sequence[Result]) -> dict[str, str]:
     return {
         "tests": str(len(results)),
         "failures": str(sum(result.status in BAD for result in results)),

@@ -220,3 +220,52 @@ def test_programs_with_both_start_methods_give_the_same(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, timeout=60, env=env, check=True)
         outputs.add(done.stdout.rpartition(b" in ")[0])
     assert len(outputs) == 1 and b"correct" in outputs.pop()
+
+
+PHASES = ("do_memory", "do_kernel", "do_instantiate", "do_run", "_next_share", "_begin", "_answer")
+#: A kernel that is instantiated before it runs, so that each phase comes.
+PHASED = kernel_wat("", 0, extra='(data (i32.const 64) "x")')
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_worker_killed_in_each_phase_is_a_crash(monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
+    monkeypatch.setenv("REFWASM_START_METHOD", "fork")
+    p = program(PHASED)
+    device = p.device(CPU)
+    monkeypatch.setattr(Worker, phase, lambda self, *rest: os.kill(os.getpid(), signal.SIGKILL))
+    start = time.monotonic()
+    with pytest.raises(Crash, match="SIGKILL"):
+        p.exec(device, 8)
+    assert time.monotonic() - start < 2
+    assert not multiprocessing.active_children()
+    monkeypatch.undo()
+    fresh = program(PHASED)
+    assert fresh.exec(fresh.device(CPU), 8) == 0
+
+
+def test_an_idle_worker_that_died_is_noticed_by_the_next_execution() -> None:
+    p = program(PHASED)
+    device = p.device(CPU)
+    assert p.exec(device, 8) == 0
+    os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+    with pytest.raises(Crash, match="SIGKILL"):
+        p.exec(device, 8)
+    fresh = program(PHASED)
+    assert fresh.exec(fresh.device(CPU), 8) == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("NOFILE", 4), ("NOFILE", 8), ("NOFILE", 12), ("NOFILE", 16), ("AS", 150 << 20), ("FSIZE", 1024)],
+)
+def test_running_out_of_something_is_an_error_with_a_message(limit: str, value: int) -> None:
+    """Out of descriptors, of memory to map, of room in files: the program ends, in time, and says why."""
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_{limit}, ({value}, {value}))\n"
+        "import sys; from refwasm.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    example = Path(__file__).parent.parent / "examples" / "squares.wat"
+    command = [sys.executable, "-c", code, "run", "--device", "cpu", "--workers", "2", str(example)]
+    done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    assert done.returncode == 0 or done.stderr.startswith(b"refwasm: ") or b"squares" in done.stderr, done

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import multiprocessing
+import os
 import struct
 import threading
 import time
@@ -467,3 +470,124 @@ def test_the_kernel_bytes_may_be_anything_after_the_call_started() -> None:
     p = program(kernel_wat(body, 0))
     assert p.exec(p.device(CPU), 8) == 0
     assert p.exec(p.device(CPU), 8) == Errno.INVALID_KERNEL
+
+
+# ---- schedules, strict mode, diagnostics ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grouping", ["guided", "one", "block", "whole"])
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffle:4"])
+def test_a_schedule_has_every_iteration_once(grouping: str, order: str) -> None:
+    policies = Policies.parse(f"grouping={grouping},order={order}")
+    for count, block, workers in itertools.product([0, 1, 2, 7, 100, 70_001], [0, 1, 3, 64, 0xFFFFFFFF], [1, 3]):
+        schedule, ids, start = Schedule(count, block, policies), [], 0
+        while start < schedule.units:
+            stop = min(start + schedule.share(schedule.units - start, workers), schedule.units)
+            assert stop > start
+            ids += schedule.ids(start, stop)
+            start = stop
+            if len(ids) > 5000:  # enough of it
+                break
+        assert len(ids) == len(set(ids))
+        assert len(ids) > 5000 or sorted(ids) == list(range(count))
+        assert all(0 <= i < count for i in ids)
+
+
+@DEVICES
+@MEMORIES
+def test_strict_mode_reports_what_the_kinds_speak_against(hint: int, memory: str) -> None:
+    body = """(i32.store offset=4 (local.get $p0) (i32.load (local.get $p1)))
+      (i32.store (local.get $p2) (i32.load (local.get $p2)))"""
+    p = program(kernel_wat(body, 3), memory, strict=True, limits=ParallelLimits(workers=1))
+    device = p.device(hint)
+    handles = [p.buffer(device, 8, kind) for kind in (0, 1, 2)]
+    for index, handle in enumerate(handles):
+        p.call("write_buffer", PLACE + 64 * index, 8, handle)
+    for _ in range(2):
+        assert p.exec(device, 5, *handles) == 0
+        found = [(v.iteration, v.action, v.handle, v.place.name) for v in p.context.runs[-1].violations]
+        assert found == [(0, "reads", handles[1], "kernel"), (0, "writes", handles[0], "kernel")]
+    assert "created with kind read (PAR-BUF-03)" in str(p.context.runs[-1].violations[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "instruction", "actions"),
+    [
+        (0, "(memory.fill (local.get $p0) (i32.const 0) (i32.const 1))", ["writes"]),
+        (0, "(memory.fill (i32.sub (local.get $p0) (i32.const 8)) (i32.const 0) (i32.const 8))", []),
+        (1, "(memory.copy (i32.const 64) (local.get $p0) (i32.const 2))", ["reads"]),
+        (0, "(memory.copy (local.get $p0) (i32.const 64) (i32.const 2))", ["writes"]),
+        (0, '(memory.init $d (local.get $p0) (i32.const 0) (i32.const 2))', ["writes"]),
+        (0, "(drop (i32.atomic.rmw.add (local.get $p0) (i32.const 1)))", ["writes"]),
+        (1, "(drop (i32.atomic.rmw.add (local.get $p0) (i32.const 1)))", ["reads"]),
+        (1, "(drop (memory.atomic.wait32 (local.get $p0) (i32.const 1) (i64.const 0)))", ["reads"]),
+        (1, "(drop (memory.atomic.notify (local.get $p0) (i32.const 1)))", []),
+        (0, "(v128.store (i32.sub (local.get $p0) (i32.const 15)) (v128.const i64x2 0 0))", ["writes"]),
+        (1, "(drop (v128.load8_splat (local.get $p0)))", ["reads"]),
+        (0, "(i32.store offset=8 (local.get $p0) (i32.const 1))", []),
+    ],
+)  # fmt: skip
+def test_strict_mode_sees_bulk_and_atomic_accesses(kind: int, instruction: str, actions: list[str]) -> None:
+    p = program(kernel_wat(instruction, extra='(data $d "abcd")'), strict=True)
+    device = p.device(SEQUENTIAL)
+    handle = p.buffer(device, 8, kind)
+    p.call("write_buffer", PLACE, 8, handle)
+    assert p.exec(device, 3, handle) == 0
+    assert [v.action for v in p.context.runs[-1].violations] == actions
+
+
+def test_failures_name_their_rule() -> None:
+    p = program(kernel_wat("(unreachable)"))
+    device = p.device(CPU)
+    handle = p.buffer(device, 4)
+    p.call("write_buffer", PLACE, 5, handle)
+    p.exec(device, 1, 4711)
+    p.exec(device, 3, handle)
+    assert [f.rule for f in p.failures] == ["PAR-BUF-01", "PAR-BUF-05", "PAR-EXEC-07"]
+    assert str(p.failures[-1]).startswith(
+        "parallel_exec: kernel_trap in iteration 0: unreachable (PAR-EXEC-07)\n    at func[0] $kernel 0x"
+    )
+    with pytest.raises(Trap, match=r"misaligned pointer 0x1: .*\(argument buffer_out; PAR-ARG-01\)"):
+        p.call("create_buffer", device, 4, 0, 1)
+
+
+# ---- many ------------------------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_buffers() -> None:
+    p = program(COUNT, limits=ParallelLimits(buffers=10_000, workers=2))
+    device = p.device(CPU)
+    handles = [p.buffer(device, 16) for _ in range(10_000)]
+    assert len(set(handles)) == 10_000
+    assert p.call("create_buffer", device, 16, 2, 0) == Errno.RESOURCE_LIMIT
+    for handle in handles[::1111]:
+        assert p.exec(device, 4, handle) == 0
+        assert words(read_back(p, handle, 16)) == (1, 1, 1, 1)
+
+
+def test_a_thousand_guests_leave_nothing() -> None:
+    """One after the other: no process, mapping, descriptor or memory is left of them."""
+
+    def use() -> None:
+        p = program(COUNT)
+        device = p.device(CPU)
+        handle = p.buffer(device, 4096)
+        assert p.exec(device, 3, handle) == 0
+        p.context.close()
+
+    def left() -> tuple[int, int, int]:
+        gc.collect()
+        return len(multiprocessing.active_children()), len(os.listdir("/proc/self/fd")), resident_kilobytes()
+
+    for _ in range(100):
+        use()
+    processes, descriptors, memory = left()
+    for _ in range(900):
+        use()
+    assert left()[0] == processes and left()[1] <= descriptors + 3
+    assert left()[2] < memory + 20_000
+
+
+def resident_kilobytes() -> int:
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))

@@ -24,7 +24,7 @@ def test_the_python_example_runs() -> None:
 
 
 def test_paths_exist() -> None:
-    paths = set(re.findall(r"(?:refwasm|examples|benchmarks|spec_tests|tests|docs)/[\w./-]*", README))
+    paths = set(re.findall(r"(?:refwasm|examples|benchmarks|spec_tests|tests|docs|conformance)/[\w./-]*", README))
     assert len(paths) > 10
     for path in paths - {"examples/mandelbrot.ppm"}:
         assert (ROOT / path).exists(), path
@@ -36,7 +36,7 @@ def test_commands_exist_and_all_are_described() -> None:
 
 
 def test_options_exist() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "refwasm" / "cli").glob("*.py"))
+    sources = "".join(path.read_text() for folder in ("refwasm/cli", "conformance") for path in (ROOT / folder).glob("*.py"))
     for option in set(re.findall(r"`?(--[a-z][a-z-]+)", README)) - {"--pip"}:
         assert f'"{option}"' in sources, option
 

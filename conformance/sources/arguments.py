@@ -62,8 +62,8 @@ def _data() -> Iterator[Case]:
         case = _trap(
             f"{function.replace('_', '-')}-unknown", f"{function} out of bounds for a buffer that does not exist"
         )
-        where = (END, 8, 12345) if function == "write_buffer" else (12345, END, 8)
-        case.trap(function, *where)
+        nowhere = (END, 8, 12345) if function == "write_buffer" else (12345, END, 8)
+        case.trap(function, *nowhere)
         yield case
     case = _trap("kernel-size", "A kernel that ends behind the memory")
     case.trap("parallel_exec", case.device(), 4096, 0xFFFFFFFF, 1, 1, 0, 0, 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from conformance.sources.common import COPY, COUNT, HINTS, MEMORIES, TALLY, works
@@ -180,6 +181,18 @@ def _misuse() -> Iterator[Case]:
             case.read(total)
             case.words(total.region, [0])
             yield case
+    case = Case(
+        "buffers/one-too-many", "A list with one wrong handle is refused, also where the others are as many as the kernel "
+        "takes.", ["PAR-BUF-05"],
+    )  # fmt: skip
+    device = case.device()
+    total = case.written(device, 4)
+    for n in (0, 2):
+        case.refuse(device, case.code(TALLY), n, ["(i32.const 0)"], [total])
+    case.read(total)
+    case.words(total.region, [0])
+    yield case
+
     case = Case("buffers/device-as-buffer", "A device's handle is no buffer's.", ["PAR-DEV-03", "PAR-BUF-05"])
     device = case.device()
     case.fail("write_buffer", 0, 16, device)
@@ -241,19 +254,19 @@ def _arguments() -> Iterator[Case]:
     yield case
 
     for kind_name, kind in (("read", READ), ("write", WRITE), ("read-write", READ_WRITE)):
-        for place in ("in", "out"):
+        for place, memory_name in itertools.product(("in", "out"), MEMORIES):
             case = Case(
-                f"buffers/kind-{kind_name}-as-{place}",
+                f"buffers/kind-{kind_name}-as-{place}-{memory_name}",
                 f"The kind {kind_name} is a hint: a kernel reads and writes such a buffer passed as {place}put.",
-                ["PAR-BUF-03"],
+                ["PAR-BUF-03"], memory=MEMORIES[memory_name],
             )  # fmt: skip
             device = case.device()
             buffer = case.buffer(device, 8, kind)
             case.store(buffer.region, 40)
             case.write(buffer)
             body = "(i32.store offset=4 (local.get $p0) (i32.add (i32.load (local.get $p0)) (i32.const 2)))"
-            outs, ins = ([buffer], []) if place == "out" else ([], [buffer])
-            case.run(device, case.code(kernel(body)), 1, outs, ins)
+            lists = ([buffer], []) if place == "out" else ([], [buffer])
+            case.run(device, case.code(kernel(body)), 1, *lists)
             case.read(buffer)
             case.words(buffer.region, [40, 42])
             yield case

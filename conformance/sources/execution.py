@@ -219,7 +219,7 @@ def _sequences() -> Iterator[Case]:
         case.run(device, case.code(kernel(store(root))), 100, [out])
         case.read(out)
         regions.append(out.region)
-    case.same(*regions, 400)
+    case.same(regions[0], regions[1], 400)
     yield case
 
     case = Case(

@@ -76,7 +76,7 @@ def _modules() -> Iterator[Case]:
     for n, block in ((0, 1), (1, 0), (12, 4), (100, 7)):
         case = Case(
             f"forms/module-{n}-by-{block}", "parallel_for of a kernel module calls it with id, number and block size "
-            "only.", ["PAR-FORM-01", "PAR-FORM-04"], "memory=alias", imports=MODULE_FORM,
+            "only.", ["PAR-FORM-01", "PAR-FORM-03", "PAR-FORM-04"], "memory=alias", imports=MODULE_FORM,
         )  # fmt: skip
         code = case.code(kernel(body, 0))
         case.expect(_run(case, code.address, code.size, n, block, LISTS, 0, LISTS, 0), 0)

@@ -25,6 +25,10 @@ BAD: dict[str, tuple[str, str, str | bytes]] = {
     "private-memory": (
         "the memory is not shared", "PAR-KERN-02", f'(module (import "env" "memory" (memory 1)) (func (export "kernel") {FIVE}))',
     ),
+    "bounded-private-memory": (
+        "the memory is not shared, though bounded", "PAR-KERN-02",
+        f'(module (import "env" "memory" (memory 1 64)) (func (export "kernel") {FIVE}))',
+    ),
     "function-imported": ("a function is imported too", "PAR-KERN-02", kernel(extra='(import "env" "f" (func))')),
     "only-function-imported": (
         "a function is imported instead", "PAR-KERN-02", f'(module (import "env" "memory" (func)) (func (export "kernel") {FIVE}))',

@@ -184,19 +184,21 @@ def _guards() -> Iterator[Case]:
         case.same(filled, mine.region, size)
         yield case
 
-    case = Case(
-        "memory/aligned", "A buffer from an aligned region can be used with atomics of every width.", ["PAR-MEM-07"]
-    )
-    device = case.device()
-    body = "\n    ".join(
-        f"(drop (i64.atomic.rmw.add (local.get $p{i}) (i64.const {i + 1})))" for i in range(3)
-    )  # an atomic access that is not aligned traps
-    made = [case.written(device, size) for size in (8, 13, 8)]
-    case.run(device, case.code(kernel(body, 3)), 2, made)
-    for index, buffer in enumerate(made):
-        case.read(buffer)
-        case.words(buffer.region, [2 * (index + 1)])
-    yield case
+    for memory_name, memory in MEMORIES.items():
+        case = Case(
+            f"memory/aligned-{memory_name}", "A buffer from an aligned region can be used with atomics of every width.",
+            ["PAR-MEM-07"], memory=memory,
+        )  # fmt: skip
+        device = case.device()
+        body = "\n    ".join(
+            f"(drop (i64.atomic.rmw.add (local.get $p{i}) (i64.const {i + 1})))" for i in range(3)
+        )  # an atomic access that is not aligned traps
+        made = [case.written(device, size) for size in (8, 13, 8)]
+        case.run(device, case.code(kernel(body, 3)), 2, made)
+        for index, buffer in enumerate(made):
+            case.read(buffer)
+            case.words(buffer.region, [2 * (index + 1)])
+        yield case
 
 
 def _growth() -> Iterator[Case]:

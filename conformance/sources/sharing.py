@@ -89,6 +89,18 @@ def _loops(hint_name: str, hint: int) -> Iterator[Case]:
     yield case
 
     device, case = _counted(
+        f"compare-and-leave-{hint_name}", "cmpxchg stores only where it finds the expected value.", hint
+    )
+    buffer = case.written(device, 8)
+    body = """(i32.store offset=4 (local.get $p0) (i32.atomic.rmw.cmpxchg (local.get $p0) (i32.const 1) (i32.const 5)))
+    (drop (i32.atomic.rmw.cmpxchg (local.get $p0) (i32.const 0) (i32.const 7)))
+    (drop (i32.atomic.rmw.cmpxchg (local.get $p0) (i32.const 0) (i32.const 9)))"""
+    case.run(device, case.code(kernel(body)), 1, [buffer])
+    case.read(buffer)
+    case.words(buffer.region, [7, 0])
+    yield case
+
+    device, case = _counted(
         f"spin-lock-{hint_name}", "A lock of cmpxchg and an atomic store guards plain accesses.", hint
     )
     buffer = case.written(device, 8)

@@ -1,5 +1,5 @@
 ;; parallel_for of a kernel module calls it with id, number and block size only.
-;; rules: PAR-FORM-01 PAR-FORM-04
+;; rules: PAR-FORM-01 PAR-FORM-03 PAR-FORM-04
 ;; needs: memory=alias
 (module
   (import "wasi_ephemeral_parallel" "get_device" (func $get_device (param i32 i32) (result i32)))

@@ -1,0 +1,186 @@
+"""The conformance suite: its files, its runner with engines that misbehave, and refwasm as one engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from conformance.__main__ import main
+from conformance.engines import AdapterError, load_engine
+from conformance.faults import FAULTS
+from conformance.faults import main as try_faults
+from conformance.reports import read_json
+from conformance.running import EXPECTED_FAILURE, FAIL, PASS, SKIP, UNEXPECTED_PASS, run_all
+from conformance.suite import CASES, build, load
+from conformance.write_cases import FOLDER, files
+
+CHAPTERS = sorted({case.chapter for case in load()})
+#: Engines that do one thing whatever the case is: a line of Python, and how a case that should print ok ends then.
+ENGINES = {
+    "print('ok')": PASS,
+    "print('step 00000001: got 1, want 0'); raise SystemExit(99)": FAIL,
+    "print('ok'); raise SystemExit(1)": FAIL,
+    "pass": FAIL,
+    "import os; os.abort()": FAIL,
+    "import time; time.sleep(60)": FAIL,
+}
+ADAPTER = """
+import sys
+def get_name(): return "fake"
+def get_version(): return "1"
+def compute_argv({parameters}): return [sys.executable, "-c", {code!r}]
+"""
+GENERATIONS = (
+    "test_path, args, env, dirs",
+    "test_path, args, env, dirs, wasi_version",
+    "test_path, args_env_root, proposals, wasi_world, wasi_version",
+)
+Adapter = Callable[..., str]
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Adapter:
+    def write(code: str, parameters: str = GENERATIONS[0], more: str = "") -> str:
+        path = tmp_path / "fake.py"
+        path.write_text(ADAPTER.format(code=code, parameters=parameters) + more)
+        return str(path)
+
+    return write
+
+
+def test_the_files_are_what_their_sources_say() -> None:
+    """If this fails: python -m conformance.write_cases."""
+    wanted = files()
+    found = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.*")}
+    assert found == set(wanted)
+    for name, text in wanted.items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, name
+
+
+def test_there_are_enough_and_sidecars_hold_only_what_the_public_runner_knows() -> None:
+    cases = load()
+    assert len(cases) >= 200 and sum(not case.needs for case in cases) >= 200
+    for path in CASES.rglob("*.json"):
+        if path.name != "manifest.json":
+            assert set(json.loads(path.read_text())) <= {"args", "env", "root", "exit_code", "stdout"}
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_refwasm_conforms(chapter: str) -> None:
+    results = run_all(load(patterns=[f"{chapter}/*"]), load_engine("refwasm"), jobs=1)
+    assert results and {result.status for result in results} == {PASS}, [r for r in results if r.status != PASS]
+
+
+@pytest.mark.parametrize("code", ENGINES)
+def test_verdicts(adapter: Adapter, code: str) -> None:
+    (result,) = run_all(load(patterns=["devices/hint-cpu"]), load_engine(adapter(code)), timeout=1)
+    assert result.status == ENGINES[code]
+    assert result.status == PASS or result.problem
+
+
+def test_traps_are_told_from_failed_checks(adapter: Adapter) -> None:
+    for code, status in (
+        ("print('ok'); import os; os.abort()", PASS),
+        ("print('ok'); raise SystemExit(1)", PASS),
+        ("print('ok'); raise SystemExit(99)", FAIL),
+        ("print('ok')", FAIL),
+        ("import os; os.abort()", FAIL),
+    ):
+        (result,) = run_all(load(patterns=["arguments/get-device-hint-4"]), load_engine(adapter(code)))
+        assert result.status == status, code
+
+
+@pytest.mark.parametrize("parameters", GENERATIONS)
+def test_both_generations_of_adapters(adapter: Adapter, parameters: str) -> None:
+    (result,) = run_all(load(patterns=["devices/hint-cpu"]), load_engine(adapter("print('ok')", parameters)))
+    assert result.status == PASS
+
+
+def test_our_adapter_serves_both_generations() -> None:
+    compute = load_engine("refwasm").adapter.compute_argv
+    for argv in (
+        compute("a.wasm", ["x"], {"K": "V"}, [(Path("d"), "/g")]),
+        compute("a.wasm", ["x"], {"K": "V"}, [(Path("d"), "/g")], "wasm32-wasip1"),
+    ):
+        assert argv[-7:] == ["run", "--env", "K=V", "--dir", "d::/g", "a.wasm", "x"]
+    argv = compute("a.wasm", (["x"], {"K": "V"}, "d"), [], "wasi:cli/command", "wasm32-wasip1")
+    assert argv[-7:] == ["run", "--env", "K=V", "--dir", "d::/", "a.wasm", "x"]
+
+
+def test_policies_are_asked_for_or_the_case_is_skipped(adapter: Adapter) -> None:
+    cases = load(patterns=["policies/descending-cpu"])
+    (skipped,) = run_all(cases, load_engine(adapter("print('ok')")))
+    assert skipped.status == SKIP and "order=descending" in skipped.problem
+    more = "def add_policies(argv, needs): return [*argv, *needs] if needs['order'] == 'descending' else None"
+    (ran,) = run_all(cases, load_engine(adapter("print('ok')", more=more)))
+    assert ran.status == PASS and ran.argv[-2:] == ("order", "workers")
+
+
+def test_expected_failures(adapter: Adapter, tmp_path: Path) -> None:
+    cases = load(patterns=["devices/hint-*"])
+    failures = {"devices/hint-c*": "no CPU"}
+    right = run_all(cases, load_engine(adapter("print('ok')")), failures=failures)
+    assert [r.status for r in right].count(UNEXPECTED_PASS) == 1
+    wrong = run_all(cases, load_engine(adapter("pass")), failures=failures)
+    assert [r.status for r in wrong].count(EXPECTED_FAILURE) == 1 and [r.status for r in wrong].count(FAIL) == 3
+    file = tmp_path / "expected.toml"
+    file.write_text('[failures]\n"devices/hint-cpu" = "it has none"\n')
+    assert main(["--engine", adapter("pass"), "--filter", "devices/hint-cpu", "--expected", str(file)]) == 0
+    assert main(["--engine", adapter("print('ok')"), "--filter", "devices/hint-cpu", "--expected", str(file)]) == 1
+
+
+def test_reports(adapter: Adapter, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, junit, html = tmp_path / "r.json", tmp_path / "r.xml", tmp_path / "r.html"
+    code = "import sys; sys.stderr.write('<oh> \\x01'); print('ok')"
+    options = ["--engine", adapter(code), "--filter", "arguments/*", "--filter", "PAR-DEV-01"]
+    assert main([*options, "--json", str(data), "--junit", str(junit)]) == 1
+    text = capsys.readouterr().out
+    assert "fail: arguments/get-device-hint-4  (PAR-ARG-01)" in text and "PAR-DEV" in text and "$ " in text
+    run = read_json(data)
+    assert run.engine == "fake" and len(run.results) > 80 and len(run.bad) > 50
+    suites = ElementTree.parse(junit).getroot()
+    assert int(suites.get("failures", 0)) == len(run.bad) == len(suites.findall(".//failure"))
+    assert main(["--add", str(data), "--add", str(data), "--html", str(html)]) == 0
+    page = html.read_text()
+    assert page.count("<article>") == 2 * len(run.bad) and "&lt;oh&gt;" in page
+    assert "no case" in page and 'class="bad"' in page and 'class="good"' in page
+
+
+def test_usage(adapter: Adapter, tmp_path: Path) -> None:
+    assert main([]) == 2
+    assert main(["--engine", "refwasm", "--filter", "nothing/*"]) == 2
+    assert main(["--engine", "no-such-adapter"]) == 2
+    assert main(["--engine", adapter("print('ok')"), "--filter", "policies/*"]) == 2, "every case skipped"
+    assert main(["--list", "--filter", "devices/hint-cpu"]) == 0
+    broken = tmp_path / "broken.py"
+    for text in ("def get_name(): return 1", "1/0", "import nothing_at_all"):
+        broken.write_text(text)
+        with pytest.raises(AdapterError):
+            load_engine(str(broken))
+
+
+def test_the_cases_can_be_built_for_other_runners(tmp_path: Path) -> None:
+    assert main(["--build", str(tmp_path), "--filter", "forms/*"]) == 0
+    modules = list(tmp_path.rglob("*.wasm"))
+    assert len(modules) > 30 and all(path.with_suffix(".json").exists() for path in modules)
+    assert (modules[0].parent / "manifest.json").exists()
+    case = load(patterns=["forms/program-sum"])[0]
+    command = [sys.executable, "-m", "refwasm", "run", str(build(case, tmp_path))]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout == b"ok\n"
+
+
+def test_faults_are_caught() -> None:
+    """A few of them; ``python -m conformance.faults`` tries all."""
+    assert len(FAULTS) >= 60
+    assert len({(fault.rule, fault.what) for fault in FAULTS}) == len(FAULTS)
+    assert (
+        try_faults(["ids start at 1", "outputs before inputs", "a new buffer is not zeroed", "a trap is passed over"])
+        == 0
+    )
