@@ -224,7 +224,7 @@ FAULTS = (
     Fault("PAR-EXEC-06", "the first worker that is done ends the wait", "pool.py",
           "while len(answers) < workers:", "while len(answers) < 1:"),
     Fault("PAR-EXEC-07", "a trap is passed over", "worker.py",
-          'answer = ("failed", self.iteration, _portable(error))\n        except MemoryError',
+          'answer = ("failed", self.iteration, portable(error))\n        except MemoryError',
           'answer = ("done", [], [])\n        except MemoryError'),
     Fault("PAR-EXEC-07", "a trap ends the program", "devices/device.py",
           "    if isinstance(error, Crash):", "    if isinstance(error, (Crash, Trap)):\n        import os\n"

@@ -157,6 +157,12 @@ def func_invoke(in_store: Store, func: AnyFunc, args: Sequence[Any]) -> list[Any
     return in_store.invoke(func, args)
 
 
+def func_start(in_store: Store, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
+    """In an interleaved store: let another agent call a function by turns with the others; ``ended`` is called when it
+    has returned."""
+    in_store.tier.start(func, args, ended)
+
+
 def table_alloc(t: TableType, init: Any) -> TableInst:
     """A new table of a closed type."""
     return TableInst(t, init)
@@ -203,8 +209,8 @@ def value_has_type(value: Any, t: ValType) -> bool:
 __all__ = [
     "AnyFunc", "ArrayInst", "DefType", "ExnInst", "Extern", "FuncInst", "GlobalInst", "HostFunc", "HostRef", "I31",
     "Memory", "ModuleInst", "Settings", "Store", "StructInst", "TableInst", "TagInst", "Trap", "Validated",
-    "extern_type", "func_alloc", "func_invoke", "func_type", "global_alloc", "instance_export", "match_extern_type",
-    "mem_alloc", "module_decode", "module_encode", "module_exports", "module_imports", "module_instantiate",
-    "module_load", "module_parse", "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc",
-    "val_default", "value_has_type",
+    "extern_type", "func_alloc", "func_invoke", "func_start", "func_type", "global_alloc", "instance_export",
+    "match_extern_type", "mem_alloc", "module_decode", "module_encode", "module_exports", "module_imports",
+    "module_instantiate", "module_load", "module_parse", "module_validate", "resolve_imports", "store_init",
+    "table_alloc", "tag_alloc", "val_default", "value_has_type",
 ]  # fmt: skip

@@ -94,6 +94,10 @@ class Exit(WasmError):
         self.code = code
 
 
+class NotYet(Exception):
+    """Raised by a host function that would have to wait: in an interleaved store its agent tries again later."""
+
+
 class Crash(WasmError):
     """Something outside the semantics broke: a worker process died, or an internal invariant did not hold."""
 

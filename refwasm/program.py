@@ -8,21 +8,32 @@ from types import TracebackType
 
 from refwasm import embedding as e
 from refwasm.errors import Exit, Unlinkable
-from refwasm.host.guest import Guest
+from refwasm.execution.memory import SharedMemory
+from refwasm.host import wasi
+from refwasm.host.guest import Guest, host_functions
 from refwasm.host.parallel import MODULE as PARALLEL
 from refwasm.host.parallel import Context, Parallel, ParallelLimits, Policies
-from refwasm.host.parallel.forms import form_of
+from refwasm.host.parallel.forms import Form, form_of
 from refwasm.host.parallel.types import DeviceKind, Failure, Run
-from refwasm.host.wasi import preview1
+from refwasm.host.wasi import System, WasiOptions, threads
+
+Provided = Mapping[str, Mapping[str, e.Extern]]
 
 
 class Program:
-    """A module linked with ``wasi_snapshot_preview1`` and ``wasi_ephemeral_parallel``, ready to run.
+    """A module linked with ``wasi_snapshot_preview1``, wasi-threads and ``wasi_ephemeral_parallel``, ready to run.
 
-    ``source`` is bytes of either format, or text. ``args`` starts with the program's name. ``policies`` and ``limits``
-    say how kernels run; ``device`` is what every hint but SEQUENTIAL gets; with ``strict`` accesses that speak against
-    the kind of a buffer are noted. ``report`` is called with each failure that a kernel or a call ends in; they are in
-    ``failures`` too. Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises.
+    ``source`` is bytes of either format, or text. What the program gets: ``args`` (its name first), ``env``, ``dirs``
+    (the host's path and the guest's name of each directory that it may use), ``stdin`` and listening ``sockets`` (the
+    host's descriptors), clocks and random numbers that are the same in every run if ``deterministic``.
+
+    How kernels run: ``policies`` and ``limits``; ``device`` is what every hint but SEQUENTIAL gets; with ``strict``
+    accesses that speak against the kind of a buffer are noted. ``report`` is called with each failure that a kernel or
+    a call of the parallel interface ends in; they are in ``failures`` too.
+
+    How threads run: ``processes``, or ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
+
+    Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises.
 
     >>> text = '(module (memory (export "memory") 1) (func (export "_start")))'
     >>> with Program(text) as program:
@@ -36,31 +47,79 @@ class Program:
         args: Sequence[str] = ("program",),
         env: Mapping[str, str] | None = None,
         *,
+        dirs: Sequence[tuple[str, str]] = (),
+        stdin: int = 0,
+        sockets: Sequence[int] = (),
+        deterministic: bool = False,
         policies: Policies | str = Policies(),
         limits: ParallelLimits = ParallelLimits(),
         device: DeviceKind | None = None,
         strict: bool = False,
-        deterministic: bool = False,
+        report: Callable[[Failure], object] = lambda failure: None,
+        threads: str = "processes",
         settings: e.Settings | None = None,
         features: frozenset[str] | None = None,
-        report: Callable[[Failure], object] = lambda failure: None,
     ) -> None:
         self.settings = settings or e.Settings()
+        self.report = report
         module = e.module_load(source)
-        validated = e.module_validate(module) if features is None else e.module_validate(module, features)
+        self.validated = e.module_validate(module) if features is None else e.module_validate(module, features)
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
-        self.context = Context(
-            Policies.parse(policies) if isinstance(policies, str) else policies,
-            limits, device, self.settings, strict, form_of(validated, PARALLEL),
-        )  # fmt: skip
-        wasi = preview1.Preview1(self.guest, args, dict(env or {}), self.settings.deadline, deterministic)
-        provided = {
-            preview1.MODULE: wasi.exports(),
-            PARALLEL: Parallel(self.guest, self.context, report).exports(),
+        chosen = Policies.parse(policies) if isinstance(policies, str) else policies
+        form = form_of(self.validated, PARALLEL)
+        self.context = Context(chosen, limits, device, self.settings, strict, form)
+        options = WasiOptions(args, dict(env or {}), dirs, sockets, stdin, deterministic)
+        self.system = System(self.guest, options, self.settings.deadline)
+        try:
+            self._link(threads)
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- linking -----------------------------------------------------------------------------------------------------
+
+    def _link(self, how: str) -> None:
+        """Find what the program imports; with threads, make the memory that they share."""
+        self.threads = threads.uses_threads(self.validated)
+        kind, colon, seed = how.partition(":")
+        if kind not in ("processes", "interleaved") or (colon and not (kind == "interleaved" and seed.isdecimal())):
+            raise ValueError(f"threads {how!r}: choose from processes, interleaved, interleaved:SEED")
+        self.interleaving: threads.Interleaving | None = None
+        interleaved = self.threads and kind == "interleaved"
+        self.store = e.store_init(self.settings, seed=int(seed or 0) if interleaved else None)
+        if self.threads:
+            if self.context.form is Form.FOR_FUNCTION:
+                raise Unlinkable("kernels in a table (the form of 2021) and threads don't go together")
+            threads.check_program(self.validated)
+        imported = threads.shared_memory(self.validated)
+        self.memory: tuple[str, str, e.Memory] | None = None
+        if imported is not None:
+            self.memory = (*imported[:2], e.mem_alloc(self.store, imported[2]))
+            self.guest.exported_memory = self.memory[2]
+        if interleaved:
+            self.system.yields = True
+            self.interleaving = threads.Interleaving(self.store, self.validated, self._imports)
+        self._externs = self._imports()
+
+    def _imports(self) -> list[e.Extern]:
+        """What an instance imports, with functions of its own over the state that all instances share."""
+        return e.resolve_imports(self.validated, self._provided())
+
+    def _provided(self) -> Provided:
+        provided: dict[str, dict[str, e.Extern]] = {
+            wasi.MODULE: wasi.exports(self.system),
+            wasi.UNSTABLE: wasi.exports(self.system, wasi.UNSTABLE),
+            PARALLEL: Parallel(self.guest, self.context, self.report).exports(),
         }
-        self._externs = e.resolve_imports(validated, provided)
-        self._validated = validated
-        self.store = e.store_init(self.settings)
+        if self.threads:
+            spawn = _elsewhere if self.interleaving is None else self.interleaving.spawn
+            provided[threads.MODULE] = host_functions({threads.SPAWN: spawn}, {threads.SPAWN: threads.SIGNATURE})
+        if self.memory is not None:
+            module, name, memory = self.memory
+            provided[module] = {**provided.get(module, {}), name: memory}
+        return provided
+
+    # ---- running -----------------------------------------------------------------------------------------------------
 
     @property
     def runs(self) -> list[Run]:
@@ -74,7 +133,7 @@ class Program:
 
     def instantiate(self) -> e.ModuleInst:
         """Make the instance; raises what its start function does."""
-        instance = e.module_instantiate(self.store, self._validated, self._externs, self.guest.attach)
+        instance = e.module_instantiate(self.store, self.validated, self._externs, self.guest.attach)
         initialize = instance.exports.get("_initialize")
         if isinstance(initialize, e.FuncInst):
             e.func_invoke(self.store, initialize, [])
@@ -82,21 +141,40 @@ class Program:
 
     def run(self) -> int:
         """Run ``_start``; the exit code. What it returns, if anything, is not looked at."""
+        if "_start" not in dict(e.module_exports(self.validated)):
+            raise Unlinkable("the program exports no function '_start'")
         try:
+            if self.threads and self.interleaving is None:
+                return self._run_processes()
             instance = self.instantiate()
-            start = instance.exports.get("_start")
+            start = instance.exports["_start"]
             if not isinstance(start, (e.FuncInst, e.HostFunc)):
-                raise Unlinkable("the program exports no function '_start'")
+                raise Unlinkable("the program's '_start' is no function")
             e.func_invoke(self.store, start, [])
         except Exit as end:
             return end.code
         finally:
+            self.system.ended = True
             sys.stdout.flush()
         return 0
 
+    def _run_processes(self) -> int:
+        from refwasm.host.wasi.threads.processes import Supervisor  # multiprocessing is slow to import
+
+        functions = {
+            (module, name): item.function
+            for module, items in self._provided().items()
+            for name, item in items.items()
+            if isinstance(item, e.HostFunc)
+        }
+        binary = self.guest.binary or e.module_encode(self.validated.module)
+        assert self.memory is not None and isinstance(self.memory[2], SharedMemory), "checked when it was linked"
+        return Supervisor(self.validated, binary, self.memory[2], functions, self.settings).run()
+
     def close(self) -> None:
-        """Give back what its devices and buffers hold."""
+        """Give back what its devices, buffers and descriptors hold."""
         self.context.close()
+        self.system.descriptors.close_all()
 
     def __enter__(self) -> Program:
         return self
@@ -105,3 +183,8 @@ class Program:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _elsewhere(argument: int) -> int:
+    """``thread-spawn`` of threads in processes, which the supervisor makes itself."""
+    raise Unlinkable("threads in processes start with Program.run")

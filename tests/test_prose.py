@@ -36,7 +36,9 @@ def test_commands_exist_and_all_are_described() -> None:
 
 
 def test_options_exist() -> None:
-    sources = "".join(path.read_text() for folder in ("refwasm/cli", "conformance") for path in (ROOT / folder).glob("*.py"))
+    sources = "".join(
+        path.read_text() for folder in ("refwasm/cli", "conformance") for path in (ROOT / folder).glob("*.py")
+    )
     for option in set(re.findall(r"`?(--[a-z][a-z-]+)", README)) - {"--pip"}:
         assert f'"{option}"' in sources, option
 

@@ -30,6 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="for the program or the function")
     parser.add_argument("--invoke", metavar="NAME", help="call this exported function and print its results")
     parser.add_argument("--env", action="append", default=[], metavar="KEY[=VALUE]", help="VALUE defaults to yours")
+    parser.add_argument(
+        "--dir", action="append", default=[], metavar="HOST[::GUEST]", help="a directory that the program may use"
+    )
+    parser.add_argument("--stdin", metavar="FILE", help="where the program's standard input comes from")
+    parser.add_argument(
+        "--listen", action="append", default=[], metavar="HOST:PORT", help="a listening socket for the program"
+    )
+    parser.add_argument(
+        "--threads",
+        default="processes",
+        metavar="HOW",
+        help="of wasi-threads: processes, interleaved, interleaved:SEED",
+    )
     devices = [kind.name.lower().replace("_", "-") for kind in DeviceKind]
     parser.add_argument("--device", choices=devices, help="what programs get that ask for a CPU or GPU")
     parser.add_argument(
@@ -57,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     with naming(options.file):
         program = _program(options, settings)
     try:
-        return _start(program, options)
+        return _start(program, options) & 0xFF
     finally:
         if options.stats:
             _print_stats(program.context)
@@ -74,10 +87,16 @@ def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
         policies = Policies.parse(options.policy)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    how = options.threads.partition(":")
+    if how[0] not in ("processes", "interleaved") or (how[1] and not how[2].isdecimal()):
+        raise UsageError(f"--threads {options.threads}: write processes, interleaved or interleaved:SEED")
     return Program(
         read_file(options.file),
         [options.file, *(options.args if options.invoke is None else [])],
         _environment(options.env),
+        dirs=[_directory(text) for text in options.dir],
+        stdin=0 if options.stdin is None else os.open(options.stdin, os.O_RDONLY | os.O_CLOEXEC),
+        sockets=[_listening(text) for text in options.listen],
         policies=policies,
         limits=ParallelLimits(workers=options.workers),
         device=DeviceKind[options.device.upper().replace("-", "_")] if options.device else None,
@@ -86,6 +105,7 @@ def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
         settings=settings,
         features=parse_features(options.features),
         report=_report,
+        threads=options.threads,
     )
 
 
@@ -109,7 +129,27 @@ def _environment(texts: list[str]) -> dict[str, str]:
     return env
 
 
+def _directory(text: str) -> tuple[str, str]:
+    """The value of ``--dir``: the guest's name is the host's, unless it is given."""
+    host, colons, guest = text.partition("::")
+    if not os.path.isdir(host):
+        raise UsageError(f"--dir {text}: {host or 'the empty path'} is no directory")
+    return host, guest if colons else host
+
+
+def _listening(text: str) -> int:
+    """The value of ``--listen``: a socket that listens there."""
+    import socket  # 5 ms that other runs do without
+
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"--listen {text}: write HOST:PORT")
+    return socket.create_server((host.strip("[]"), int(port))).detach()
+
+
 def _start(program: Program, options: argparse.Namespace) -> int:
+    if program.threads and options.invoke is None:
+        return program.run()
     instance = program.instantiate()
     name = "_start" if options.invoke is None else options.invoke
     function = instance.exports.get(name)

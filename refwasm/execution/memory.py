@@ -144,6 +144,12 @@ class SharedMemory(Memory):
         self.identity = self.header[1]
         self.refresh()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process that is being started: the same mapping."""
+        from multiprocessing.reduction import DupFd
+
+        return _mapped, (self.type, self.domain, DupFd(self.fd))
+
     def _reserve(self) -> memoryview:
         size = self.HEADER + self.limit * PAGE
         if self.fd < 0:
@@ -189,6 +195,10 @@ class SharedMemory(Memory):
             return old
         finally:
             self.domain.release()
+
+
+def _mapped(t: MemType, domain: Any, fd: Any) -> SharedMemory:
+    return SharedMemory(t, domain, fd=fd.detach())
 
 
 def shared_file(size: int) -> int:

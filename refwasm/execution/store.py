@@ -58,6 +58,9 @@ class Tier(Protocol):
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a WebAssembly function; arguments and results in internal representation."""
 
+    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
+        """In an interleaved store: call a function by turns with other agents; ``ended`` is told when it returns."""
+
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from refwasm.execution.interpreter import (  # noqa: F401  (each registers its meanings)
@@ -39,6 +39,19 @@ class Interpreter:
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function and run it to its end."""
         return self._finish(self.agent(func, args))
+
+    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
+        """Call a function on an agent of its own, which takes turns with the others of an interleaved store."""
+        scheduler: Scheduler = self.store.interleaved
+        agent = self.agent(func, args)
+
+        def advance() -> bool:
+            done = scheduler.advance_agent(agent) is not None
+            if done:
+                ended()
+            return done
+
+        scheduler.add(advance, lambda: scheduler.is_ready(agent))
 
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""

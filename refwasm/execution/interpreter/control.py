@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from refwasm.errors import Exhaustion, Trap, UncaughtException
+from refwasm.errors import Exhaustion, NotYet, Trap, UncaughtException
+from refwasm.execution.interpreter.agent import Paused
 from refwasm.execution.interpreter.code import Code, code_of
 from refwasm.execution.interpreter.exceptions import throw
 from refwasm.execution.interpreter.meaning import Op, meaning
@@ -238,6 +239,10 @@ def call_host(store: Store, func: HostFunc, following: Op) -> Op:
             if error.exception is None:
                 raise
             return throw(t, s, error.exception)
+        except NotYet:
+            s += args
+            t.pc = op
+            raise Paused from None
         except RecursionError:  # the embedder was deep in Python already
             raise Exhaustion(EXHAUSTED) from None
         finally:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import signal
 import threading
 import time
 import weakref
@@ -36,6 +35,7 @@ from refwasm.host.parallel.devices.device import Job, kernel_error
 from refwasm.host.parallel.kernels import Kernel
 from refwasm.host.parallel.types import Run
 from refwasm.host.parallel.worker import ABORT, NEXT, worker_main
+from refwasm.host.processes import cause_of_death, start
 
 #: How long a worker gets to leave when asked, in seconds.
 GRACE = 0.5
@@ -69,16 +69,12 @@ class Pool:
             name=f"refwasm-worker-{index}",
             daemon=True,
         )
-        # A worker ignores Ctrl-C, which its parent handles; until it can say so, it inherits that Ctrl-C waits.
-        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
-        except OSError as error:
+            start(process, f"worker process {index}")
+        except ResourceLimit:
             ours.close()
             theirs.close()
-            raise ResourceLimit(f"worker process {index} can't be started: {error}") from None
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+            raise
         theirs.close()
         self.processes.append(process)
         self.pipes.append(ours)
@@ -116,7 +112,7 @@ class Pool:
     def _worker_died(self, index: int) -> NoReturn:
         process = self.processes[index]
         process.join(GRACE)
-        reason = f"worker process {index} (pid {process.pid}) died{_cause(process.exitcode)}"
+        reason = f"worker process {index} (pid {process.pid}) died{cause_of_death(process.exitcode)}"
         self.kill()
         self.domain.mark_broken(reason)
         raise Crash(reason)
@@ -253,17 +249,6 @@ class _Failed(Exception):
         super().__init__(iteration)
         self.iteration = iteration
         self.error = error
-
-
-def _cause(exitcode: int | None) -> str:
-    if exitcode is None:
-        return ""
-    if exitcode >= 0:
-        return f" with exit code {exitcode}"
-    try:
-        return f" of signal {-exitcode} ({signal.Signals(-exitcode).name})"
-    except ValueError:
-        return f" of signal {-exitcode}"
 
 
 _pool: Pool | None = None  # guarded by _starting

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
-from multiprocessing import connection, parent_process
+from multiprocessing import connection
 from multiprocessing.reduction import recv_handle
 from typing import Any
 
-from refwasm.errors import Crash, ResourceLimit, Trap, UncaughtException, WasmError
+from refwasm.errors import Crash, ResourceLimit, WasmError
 from refwasm.execution.domain import WORK, Domain, adopt_domain
 from refwasm.execution.memory import SharedMemory
 from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
 from refwasm.host.parallel.schedule import Schedule
 from refwasm.host.parallel.types import Block, Violation
+from refwasm.host.processes import begin, portable
 
 #: Shared words, guarded by the domain's lock: the next position of the schedule to hand out, whether to stop.
 NEXT, ABORT = 0, 1
@@ -113,7 +111,7 @@ class Worker:
         try:
             answer: tuple[Any, ...] = ("done", *act())
         except WasmError as error:
-            answer = ("failed", self.iteration, _portable(error))
+            answer = ("failed", self.iteration, portable(error))
         except MemoryError:
             answer = ("failed", self.iteration, ResourceLimit("a worker ran out of memory"))
         if answer[0] == "failed":
@@ -139,35 +137,10 @@ class Worker:
             self.domain.release()
 
 
-def _portable(error: WasmError) -> WasmError:
-    """An error without references into the store, which can't travel."""
-    if isinstance(error, UncaughtException):
-        return Trap(error.message)
-    error.__traceback__ = error.__cause__ = error.__context__ = None
-    return error
-
-
-def _leave_with_parent() -> None:
-    """End this process as soon as its parent is gone, whatever it is doing."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def worker_main(index: int, pipe: connection.Connection, domain: Domain, inherited: list[Any]) -> None:
     """Entry point of the process. ``inherited`` are pipe ends that fork copied and that belong to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and decides
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    for other in inherited:
-        other.close()
+    begin(inherited)
     adopt_domain(domain)
-    _leave_with_parent()
     try:
         Worker(index, pipe, domain).serve()
     except (BrokenPipeError, ConnectionResetError):

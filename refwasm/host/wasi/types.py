@@ -1,78 +1,201 @@
-"""Numbers of WASI preview1 (its ``typenames.witx``): error numbers, file types, flags, rights, clocks."""
+"""The tables of WASI preview1 (its ``typenames.witx``): error numbers, file types, rights, flags, clocks, signals.
+
+Members are in the order of the witx, which gives them their values; host numbers are found by name.
+"""
 
 from __future__ import annotations
 
-import errno
+import errno as host_errno
+import os
+import signal as host_signal
 import stat
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class Errno(IntEnum):
-    """Error numbers, those that the functions here return."""
+    """Error numbers."""
 
-    SUCCESS = 0
-    TOOBIG = 1
-    ACCES = 2
-    AGAIN = 6
-    BADF = 8
-    FAULT = 21
-    INVAL = 28
-    IO = 29
-    ISDIR = 31
-    NOSPC = 51
-    NOSYS = 52
-    NOTSUP = 58
-    PERM = 63
-    PIPE = 64
-    SPIPE = 70
-    NOTCAPABLE = 76
+    (
+        SUCCESS, TOOBIG, ACCES, ADDRINUSE, ADDRNOTAVAIL, AFNOSUPPORT, AGAIN, ALREADY, BADF, BADMSG, BUSY,
+        CANCELED, CHILD, CONNABORTED, CONNREFUSED, CONNRESET, DEADLK, DESTADDRREQ, DOM, DQUOT, EXIST, FAULT,
+        FBIG, HOSTUNREACH, IDRM, ILSEQ, INPROGRESS, INTR, INVAL, IO, ISCONN, ISDIR, LOOP, MFILE, MLINK, MSGSIZE,
+        MULTIHOP, NAMETOOLONG, NETDOWN, NETRESET, NETUNREACH, NFILE, NOBUFS, NODEV, NOENT, NOEXEC, NOLCK,
+        NOLINK, NOMEM, NOMSG, NOPROTOOPT, NOSPC, NOSYS, NOTCONN, NOTDIR, NOTEMPTY, NOTRECOVERABLE, NOTSOCK,
+        NOTSUP, NOTTY, NXIO, OVERFLOW, OWNERDEAD, PERM, PIPE, PROTO, PROTONOSUPPORT, PROTOTYPE, RANGE, ROFS,
+        SPIPE, SRCH, STALE, TIMEDOUT, TXTBSY, XDEV, NOTCAPABLE,
+    ) = range(77)  # fmt: skip
 
 
-_FROM_HOST = {
-    errno.EACCES: Errno.ACCES, errno.EAGAIN: Errno.AGAIN, errno.EBADF: Errno.BADF, errno.EINVAL: Errno.INVAL,
-    errno.EISDIR: Errno.ISDIR, errno.ENOSPC: Errno.NOSPC, errno.EPERM: Errno.PERM, errno.EPIPE: Errno.PIPE,
-    errno.ESPIPE: Errno.SPIPE,
-}  # fmt: skip
+class FileType(IntEnum):
+    """What a descriptor or a name refers to."""
+
+    (
+        UNKNOWN, BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, REGULAR_FILE, SOCKET_DGRAM, SOCKET_STREAM,
+        SYMBOLIC_LINK,
+    ) = range(8)  # fmt: skip
 
 
-def from_os_error(error: OSError) -> Errno:
+class Clock(IntEnum):
+    """Clocks."""
+
+    (
+        REALTIME, MONOTONIC, PROCESS_CPUTIME, THREAD_CPUTIME,
+    ) = range(4)  # fmt: skip
+
+
+class Whence(IntEnum):
+    """Where a seek starts."""
+
+    (
+        SET, CUR, END,
+    ) = range(3)  # fmt: skip
+
+
+class Advice(IntEnum):
+    """How a file will be used."""
+
+    (
+        NORMAL, SEQUENTIAL, RANDOM, WILLNEED, DONTNEED, NOREUSE,
+    ) = range(6)  # fmt: skip
+
+
+class EventType(IntEnum):
+    """What poll_oneoff waits for."""
+
+    (
+        CLOCK, FD_READ, FD_WRITE,
+    ) = range(3)  # fmt: skip
+
+
+class Signal(IntEnum):
+    """Signals."""
+
+    (
+        NONE, HUP, INT, QUIT, ILL, TRAP, ABRT, BUS, FPE, KILL, USR1, SEGV, USR2, PIPE, ALRM, TERM, CHLD, CONT,
+        STOP, TSTP, TTIN, TTOU, URG, XCPU, XFSZ, VTALRM, PROF, WINCH, POLL, PWR, SYS,
+    ) = range(31)  # fmt: skip
+
+
+class Rights(IntFlag):
+    """What may be done with a descriptor."""
+
+    (
+        FD_DATASYNC, FD_READ, FD_SEEK, FD_FDSTAT_SET_FLAGS, FD_SYNC, FD_TELL, FD_WRITE, FD_ADVISE, FD_ALLOCATE,
+        PATH_CREATE_DIRECTORY, PATH_CREATE_FILE, PATH_LINK_SOURCE, PATH_LINK_TARGET, PATH_OPEN, FD_READDIR,
+        PATH_READLINK, PATH_RENAME_SOURCE, PATH_RENAME_TARGET, PATH_FILESTAT_GET, PATH_FILESTAT_SET_SIZE,
+        PATH_FILESTAT_SET_TIMES, FD_FILESTAT_GET, FD_FILESTAT_SET_SIZE, FD_FILESTAT_SET_TIMES, PATH_SYMLINK,
+        PATH_REMOVE_DIRECTORY, PATH_UNLINK_FILE, POLL_FD_READWRITE, SOCK_SHUTDOWN, SOCK_ACCEPT,
+    ) = (1 << bit for bit in range(30))  # fmt: skip
+
+
+class FdFlags(IntFlag):
+    """State of a descriptor."""
+
+    (
+        APPEND, DSYNC, NONBLOCK, RSYNC, SYNC,
+    ) = (1 << bit for bit in range(5))  # fmt: skip
+
+
+class OFlags(IntFlag):
+    """How path_open opens."""
+
+    (
+        CREAT, DIRECTORY, EXCL, TRUNC,
+    ) = (1 << bit for bit in range(4))  # fmt: skip
+
+
+class FstFlags(IntFlag):
+    """Which times are set."""
+
+    (
+        ATIM, ATIM_NOW, MTIM, MTIM_NOW,
+    ) = (1 << bit for bit in range(4))  # fmt: skip
+
+
+class LookupFlags(IntFlag):
+    """How a path is resolved."""
+
+    (SYMLINK_FOLLOW,) = (1 << bit for bit in range(1))
+
+
+class RiFlags(IntFlag):
+    """How sock_recv receives."""
+
+    (
+        PEEK, WAITALL,
+    ) = (1 << bit for bit in range(2))  # fmt: skip
+
+
+class SdFlags(IntFlag):
+    """What sock_shutdown ends."""
+
+    (
+        RD, WR,
+    ) = (1 << bit for bit in range(2))  # fmt: skip
+
+
+#: Bits of a subscription and of an event of poll_oneoff.
+CLOCK_ABSTIME = 1
+READWRITE_HANGUP = 1
+
+R = Rights
+#: What can be done with a directory, and with what is not one.
+DIRECTORY_RIGHTS = (
+    R.FD_FDSTAT_SET_FLAGS | R.FD_SYNC | R.FD_ADVISE | R.PATH_CREATE_DIRECTORY | R.PATH_CREATE_FILE | R.PATH_LINK_SOURCE
+    | R.PATH_LINK_TARGET | R.PATH_OPEN | R.FD_READDIR | R.PATH_READLINK | R.PATH_RENAME_SOURCE | R.PATH_RENAME_TARGET
+    | R.PATH_FILESTAT_GET | R.PATH_FILESTAT_SET_SIZE | R.PATH_FILESTAT_SET_TIMES | R.FD_FILESTAT_GET
+    | R.FD_FILESTAT_SET_TIMES | R.PATH_SYMLINK | R.PATH_REMOVE_DIRECTORY | R.PATH_UNLINK_FILE | R.POLL_FD_READWRITE
+)  # fmt: skip
+FILE_RIGHTS = (
+    R.FD_DATASYNC | R.FD_READ | R.FD_SEEK | R.FD_FDSTAT_SET_FLAGS | R.FD_SYNC | R.FD_TELL | R.FD_WRITE | R.FD_ADVISE
+    | R.FD_ALLOCATE | R.FD_FILESTAT_GET | R.FD_FILESTAT_SET_SIZE | R.FD_FILESTAT_SET_TIMES | R.POLL_FD_READWRITE
+)  # fmt: skip
+SOCKET_RIGHTS = (
+    R.FD_READ | R.FD_WRITE | R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE | R.SOCK_SHUTDOWN
+)
+
+
+class WasiError(Exception):
+    """Raised inside the functions for what becomes an error number."""
+
+    def __init__(self, errno: int) -> None:
+        super().__init__(Errno(errno).name)
+        self.errno = errno
+
+
+_FROM_HOST: dict[int, int] = {
+    number: getattr(Errno, name[1:], Errno.TOOBIG if name == "E2BIG" else Errno.IO)
+    for number, name in host_errno.errorcode.items()
+} | {host_errno.EOPNOTSUPP: Errno.NOTSUP}
+
+
+def from_os_error(error: OSError) -> int:
     """The error number for an error of the host's."""
     return _FROM_HOST.get(error.errno or 0, Errno.IO)
 
 
-class FileType(IntEnum):
-    """What a descriptor refers to."""
-
-    UNKNOWN = 0
-    CHARACTER_DEVICE = 2
-    REGULAR_FILE = 4
+_FILE_TYPES = {
+    stat.S_IFBLK: FileType.BLOCK_DEVICE, stat.S_IFCHR: FileType.CHARACTER_DEVICE, stat.S_IFDIR: FileType.DIRECTORY,
+    stat.S_IFREG: FileType.REGULAR_FILE, stat.S_IFSOCK: FileType.SOCKET_STREAM, stat.S_IFLNK: FileType.SYMBOLIC_LINK,
+}  # fmt: skip
 
 
-def file_type(mode: int) -> FileType:
-    """The file type for a mode as ``os.fstat`` gives it."""
-    if stat.S_ISCHR(mode):
-        return FileType.CHARACTER_DEVICE
-    return FileType.REGULAR_FILE if stat.S_ISREG(mode) else FileType.UNKNOWN
+def file_type(mode: int) -> int:
+    """The file type in a host's mode."""
+    return _FILE_TYPES.get(stat.S_IFMT(mode), FileType.UNKNOWN)
 
 
-class Clock(IntEnum):
-    """Clock identifiers."""
+def exit_code_of_signal(number: int) -> int | None:
+    """The exit code of a program that a signal ends (128 and the host's number); None if it goes on."""
+    if number in (Signal.NONE, Signal.CHLD, Signal.CONT, Signal.URG, Signal.WINCH, Signal.STOP, Signal.TSTP, Signal.TTIN,
+                  Signal.TTOU):  # fmt: skip
+        return None
+    found = getattr(host_signal, f"SIG{Signal(number).name}", None)
+    return 128 + (int(found) if found is not None else number)
 
-    REALTIME = 0
-    MONOTONIC = 1
-    PROCESS_CPUTIME = 2
-    THREAD_CPUTIME = 3
 
-
-# Rights of stream descriptors.
-RIGHT_FD_READ = 1 << 1
-RIGHT_FD_SEEK = 1 << 2
-RIGHT_FD_TELL = 1 << 5
-RIGHT_FD_WRITE = 1 << 6
-RIGHT_POLL = 1 << 27
-
-FDFLAG_APPEND = 1
-
-#: Subscription and event types of poll_oneoff.
-EVENT_CLOCK, EVENT_FD_READ, EVENT_FD_WRITE = 0, 1, 2
-SUBSCRIPTION_CLOCK_ABSTIME = 1
+def filestat(found: os.stat_result) -> bytes:
+    """A filestat: device, inode (u64 each), file type (u8 at 16), links, size, times (u64 each, from 24 on)."""
+    words = (found.st_dev, found.st_ino, file_type(found.st_mode), found.st_nlink, found.st_size,
+             found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)  # fmt: skip
+    return b"".join((word & (1 << 64) - 1).to_bytes(8, "little") for word in words)

@@ -1,0 +1,63 @@
+"""Processes of ours: how they start, and how they end with their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from multiprocessing import connection, parent_process
+from typing import Any
+
+from refwasm.errors import ResourceLimit, Trap, UncaughtException, WasmError
+
+
+def start(process: Any, what: str) -> None:
+    """Start a process; ResourceLimit if the system has none left.
+
+    It will ignore Ctrl-C, which its parent handles; until it can say so, it inherits that Ctrl-C waits.
+    """
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    except OSError as error:
+        raise ResourceLimit(f"{what} can't be started: {error}") from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+
+
+def begin(inherited: list[Any]) -> None:
+    """The first thing in a process: leave Ctrl-C to the parent, close the pipe ends that fork copied and that belong to
+    the parent, and see to it that the process ends as soon as its parent is gone, whatever it is doing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for other in inherited:
+        other.close()
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def cause_of_death(exitcode: int | None) -> str:
+    """Why a process ended, to follow its name; "" if that is not known."""
+    if exitcode is None:
+        return ""
+    if exitcode >= 0:
+        return f" with exit code {exitcode}"
+    try:
+        return f" of signal {-exitcode} ({signal.Signals(-exitcode).name})"
+    except ValueError:
+        return f" of signal {-exitcode}"
+
+
+def portable(error: WasmError) -> WasmError:
+    """An error without references into the store, which can't travel to another process."""
+    if isinstance(error, UncaughtException):
+        return Trap(error.message)
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
