@@ -24,8 +24,9 @@ class Program:
     """A module linked with ``wasi_snapshot_preview1``, wasi-threads and ``wasi_ephemeral_parallel``, ready to run.
 
     ``source`` is bytes of either format, or text. What the program gets: ``args`` (its name first), ``env``, ``dirs``
-    (the host's path and the guest's name of each directory that it may use), ``stdin`` and listening ``sockets`` (the
-    host's descriptors), clocks and random numbers that are the same in every run if ``deterministic``.
+    (the host's path and the guest's name of each directory that it may use), standard streams and listening ``sockets``
+    (the host's descriptors), clocks and random numbers that are the same in every run if ``deterministic``, and
+    ``imports`` of the embedder's own by module and name.
 
     How kernels run: ``policies`` and ``limits``; ``device`` is what every hint but SEQUENTIAL gets; with ``strict``
     accesses that speak against the kind of a buffer are noted. ``report`` is called with each failure that a kernel or
@@ -49,6 +50,8 @@ class Program:
         *,
         dirs: Sequence[tuple[str, str]] = (),
         stdin: int = 0,
+        stdout: int = 1,
+        stderr: int = 2,
         sockets: Sequence[int] = (),
         deterministic: bool = False,
         policies: Policies | str = Policies(),
@@ -57,18 +60,20 @@ class Program:
         strict: bool = False,
         report: Callable[[Failure], object] = lambda failure: None,
         threads: str = "processes",
+        imports: Provided | None = None,
         settings: e.Settings | None = None,
         features: frozenset[str] | None = None,
     ) -> None:
         self.settings = settings or e.Settings()
         self.report = report
+        self.imports = imports or {}
         module = e.module_load(source)
         self.validated = e.module_validate(module) if features is None else e.module_validate(module, features)
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
         form = form_of(self.validated, PARALLEL)
         self.context = Context(chosen, limits, device, self.settings, strict, form)
-        options = WasiOptions(args, dict(env or {}), dirs, sockets, stdin, deterministic)
+        options = WasiOptions(args, dict(env or {}), dirs, sockets, stdin, stdout, stderr, deterministic)
         self.system = System(self.guest, options, self.settings.deadline)
         try:
             self._link(threads)
@@ -111,6 +116,8 @@ class Program:
             wasi.UNSTABLE: wasi.exports(self.system, wasi.UNSTABLE),
             PARALLEL: Parallel(self.guest, self.context, self.report).exports(),
         }
+        for module, items in self.imports.items():
+            provided[module] = {**provided.get(module, {}), **items}
         if self.threads:
             spawn = _elsewhere if self.interleaving is None else self.interleaving.spawn
             provided[threads.MODULE] = host_functions({threads.SPAWN: spawn}, {threads.SPAWN: threads.SIGNATURE})

@@ -27,15 +27,13 @@ def get_wasi_worlds() -> list[str]:
     return ["wasi:cli/command"]
 
 
-def compute_argv(test_path, *run):  # type: ignore[no-untyped-def]
-    """The command for a test: ``run`` is ``args, env, dirs[, version]`` or ``(args, env, root), proposals, …``."""
-    if len(run) > 1 and isinstance(run[1], dict):
-        args, env, dirs = run[0], run[1], [f"{host}::{guest}" for host, guest in run[2]]
-    else:
-        args, env, root = run[0]
-        dirs = [f"{root}::/"] if root else []
+def compute_argv(test_path, args, env, dirs=(), wasi_version=""):  # type: ignore[no-untyped-def]
+    """The command for a test. The newer generation passes ``(args, env, root), proposals, world`` in these places."""
+    if not isinstance(env, dict):
+        args, env, root = args
+        dirs = [(root, "/")] if root else []
     options = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
-    options += [word for folder in dirs for word in ("--dir", folder)]
+    options += [word for host, guest in dirs for word in ("--dir", f"{host}::{guest}")]
     return [*REFWASM, "run", *options, str(test_path), *args]
 
 

@@ -92,7 +92,7 @@ class Agent:
         """
         try:
             if steps is not None:
-                self._step(steps)
+                self._step(steps if self.fuel is None else min(steps, self.fuel))
                 return None
             if self.fuel is None and self.deadline is None and self.store.settings.interrupted is None:
                 self._run(repeat(None))

@@ -66,6 +66,7 @@ class Scheduler:
     def advance_agent(self, agent: Agent) -> list[Any] | None:
         """Run an agent to its next stop; its results if it has finished. It must be ready."""
         self._wake(agent)
+        agent.check_limits()
         try:
             return agent.run(TURN)
         except Paused:

@@ -154,10 +154,10 @@ class Descriptors:
             self.table.clear()
 
 
-def add_standard_streams(descriptors: Descriptors, stdin: int = 0) -> None:
+def add_standard_streams(descriptors: Descriptors, stdin: int, stdout: int, stderr: int) -> None:
     """Numbers 0, 1 and 2."""
     common = Rights.POLL_FD_READWRITE | Rights.FD_FILESTAT_GET | Rights.FD_FDSTAT_SET_FLAGS
-    for fd, rights in ((stdin, Rights.FD_READ), (1, Rights.FD_WRITE), (2, Rights.FD_WRITE)):
+    for fd, rights in ((stdin, Rights.FD_READ), (stdout, Rights.FD_WRITE), (stderr, Rights.FD_WRITE)):
         made = Descriptor(fd, rights | common, is_stream=True)
         if stat.S_ISREG(_mode(fd)):
             made.rights |= Rights.FD_SEEK | Rights.FD_TELL

@@ -31,8 +31,8 @@ class WasiOptions:
     """What a guest gets.
 
     Arguments (the program's name first), environment, directories (the host's path and the guest's name), listening
-    sockets (host descriptors), and where its standard input comes from. With ``deterministic``, clocks tick when they
-    are looked at and random numbers come from a seed, so that two runs give the same.
+    sockets and standard streams (descriptors of the host's). With ``deterministic``, clocks tick when they are looked
+    at and random numbers come from a seed, so that two runs give the same.
     """
 
     args: Sequence[str] = ("program",)
@@ -40,6 +40,8 @@ class WasiOptions:
     dirs: Sequence[tuple[str, str]] = ()
     sockets: Sequence[int] = ()
     stdin: int = 0
+    stdout: int = 1
+    stderr: int = 2
     deterministic: bool = False
 
 
@@ -64,7 +66,7 @@ class System:
             self.clocks = dict.fromkeys(_CLOCKS, lambda: next(ticks))
             self.random = random.Random(0).randbytes
         self.descriptors = Descriptors()
-        add_standard_streams(self.descriptors, options.stdin)
+        add_standard_streams(self.descriptors, options.stdin, options.stdout, options.stderr)
         for host, name in options.dirs:
             add_directory(self.descriptors, host, name)
         for fd in options.sockets:

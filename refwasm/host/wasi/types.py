@@ -185,17 +185,21 @@ def file_type(mode: int) -> int:
     return _FILE_TYPES.get(stat.S_IFMT(mode), FileType.UNKNOWN)
 
 
+_HARMLESS = (
+    Signal.NONE, Signal.CHLD, Signal.CONT, Signal.URG, Signal.WINCH, Signal.STOP, Signal.TSTP, Signal.TTIN, Signal.TTOU,
+)  # fmt: skip
+
+
 def exit_code_of_signal(number: int) -> int | None:
     """The exit code of a program that a signal ends (128 and the host's number); None if it goes on."""
-    if number in (Signal.NONE, Signal.CHLD, Signal.CONT, Signal.URG, Signal.WINCH, Signal.STOP, Signal.TSTP, Signal.TTIN,
-                  Signal.TTOU):  # fmt: skip
+    if number in _HARMLESS:
         return None
     found = getattr(host_signal, f"SIG{Signal(number).name}", None)
     return 128 + (int(found) if found is not None else number)
 
 
 def filestat(found: os.stat_result) -> bytes:
-    """A filestat: device, inode (u64 each), file type (u8 at 16), links, size, times (u64 each, from 24 on)."""
+    """A filestat: device, inode (u64 each), file type (u8 at 16), links, size, times (u64 each from 24 on)."""
     words = (found.st_dev, found.st_ino, file_type(found.st_mode), found.st_nlink, found.st_size,
              found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)  # fmt: skip
     return b"".join((word & (1 << 64) - 1).to_bytes(8, "little") for word in words)
