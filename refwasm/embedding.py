@@ -12,6 +12,7 @@ from typing import Any
 from refwasm import binary
 from refwasm.errors import Malformed, Trap, Unlinkable
 from refwasm.execution import instantiation, store
+from refwasm.execution.compiler import Compiler
 from refwasm.execution.interpreter import Interpreter, Scheduler
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import (
@@ -45,15 +46,18 @@ from refwasm.validation.features import ALL
 from refwasm.validation.matching import match_extern_type
 from refwasm.validation.types import func_type as canonical_func_type
 
-TIERS: dict[str, Callable[[Store], store.Tier]] = {"interpret": Interpreter}
+TIERS: dict[str, Callable[[Store], store.Tier]] = {
+    "interpret": Interpreter,
+    "compile": lambda in_store: Compiler(in_store, Interpreter(in_store)),
+}
 
 
 def store_init(settings: Settings | None = None, tier: str = "interpret", seed: int | None = None) -> Store:
-    """A new store. With a ``seed`` it is interleaved: agents take turns that the seed decides."""
+    """A new store. With a ``seed`` it is interleaved: agents (the interpreter's) take turns that the seed decides."""
     new = Store(settings, None if seed is None else Scheduler(seed))
     if tier not in TIERS:
         raise ValueError(f"unknown tier {tier!r}; there are {', '.join(TIERS)}")
-    new.tier = TIERS[tier](new)
+    new.tier = TIERS[tier if seed is None else "interpret"](new)
     return new
 
 

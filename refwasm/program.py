@@ -32,7 +32,8 @@ class Program:
     accesses that speak against the kind of a buffer are noted. ``report`` is called with each failure that a kernel or
     a call of the parallel interface ends in; they are in ``failures`` too.
 
-    How threads run: ``processes``, or ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
+    What executes functions, kernels too, is the ``tier``: ``interpret`` or ``compile``. Threads are ``processes``, or
+    ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
 
     Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises.
 
@@ -59,6 +60,7 @@ class Program:
         device: DeviceKind | None = None,
         strict: bool = False,
         report: Callable[[Failure], object] = lambda failure: None,
+        tier: str = "interpret",
         threads: str = "processes",
         imports: Provided | None = None,
         settings: e.Settings | None = None,
@@ -72,7 +74,8 @@ class Program:
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
         form = form_of(self.validated, PARALLEL)
-        self.context = Context(chosen, limits, device, self.settings, strict, form)
+        self.tier = tier
+        self.context = Context(chosen, limits, device, self.settings, strict, form, tier)
         options = WasiOptions(args, dict(env or {}), dirs, sockets, stdin, stdout, stderr, deterministic)
         self.system = System(self.guest, options, self.settings.deadline)
         try:
@@ -91,7 +94,7 @@ class Program:
             raise ValueError(f"threads {how!r}: choose from processes, interleaved, interleaved:SEED")
         self.interleaving: threads.Interleaving | None = None
         interleaved = self.threads and kind == "interleaved"
-        self.store = e.store_init(self.settings, seed=int(seed or 0) if interleaved else None)
+        self.store = e.store_init(self.settings, self.tier, int(seed or 0) if interleaved else None)
         if self.threads:
             if self.context.form is Form.FOR_FUNCTION:
                 raise Unlinkable("kernels in a table (the form of 2021) and threads don't go together")
@@ -176,7 +179,7 @@ class Program:
         }
         binary = self.guest.binary or e.module_encode(self.validated.module)
         assert self.memory is not None and isinstance(self.memory[2], SharedMemory), "checked when it was linked"
-        return Supervisor(self.validated, binary, self.memory[2], functions, self.settings).run()
+        return Supervisor(self.validated, binary, self.memory[2], functions, self.settings, self.tier).run()
 
     def close(self) -> None:
         """Give back what its devices, buffers and descriptors hold."""

@@ -19,6 +19,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "execution": ("syntax", "errors", "validation"),
     "execution.numerics": ("errors", "syntax.instructions"),
     "execution.interpreter": ("syntax", "errors", "validation", "execution"),
+    "execution.compiler": ("syntax", "errors", "validation", "execution"),
     "embedding": ("syntax", "errors", "binary", "text", "validation", "execution"),
     "api": ("syntax", "errors", "validation", "execution", "embedding"),
     "host": ("syntax", "errors", "embedding", "execution.domain", "execution.memory"),
@@ -29,6 +30,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "__init__": ("api", "errors", "host.parallel", "program"),
     "__main__": ("cli",),
 }  # fmt: skip
+TIERS = ("execution.interpreter", "execution.compiler")
 #: Inside execution, the tiers do not know each other and nothing below knows a tier.
 FORBIDDEN = {"execution.store", "execution.memory", "execution.domain", "execution.bulk", "execution.values",
              "execution.instantiation", "execution.numerics"}  # fmt: skip
@@ -65,7 +67,9 @@ def test_imports_follow_the_rules(path: Path) -> None:
             continue
         assert any(under(module, allowed) for allowed in ALLOWED[part]), f"{name} imports {module}"
         if any(under(name, below) for below in FORBIDDEN):
-            assert not under(module, "execution.interpreter"), f"{name} knows a tier"
+            assert not any(under(module, tier) for tier in TIERS), f"{name} knows a tier"
+        for tier, other in (TIERS, TIERS[::-1]):
+            assert not (under(name, tier) and under(module, other)), f"{name} knows another tier"
 
 
 def test_the_rules_cover_every_file() -> None:

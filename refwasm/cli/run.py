@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="report kernels that write a read buffer or read a write buffer"
     )
+    parser.add_argument("--tier", choices=list(e.TIERS), default="interpret", help="what executes functions")
     parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
     parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
@@ -105,6 +106,7 @@ def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
         settings=settings,
         features=parse_features(options.features),
         report=_report,
+        tier=options.tier,
         threads=options.threads,
     )
 

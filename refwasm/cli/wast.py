@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import parse_features
 from refwasm.script.runner import Options, Report
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help="processes")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--seed", type=int, default=0, help="of the scheduler, for scripts with threads")
+    parser.add_argument("--tier", choices=list(e.TIERS), default="interpret", help="what executes functions")
     parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")
     parser.add_argument("--round-trip", action="store_true", help="take every module through both formats and back")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
@@ -34,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
     files, left_out = find_scripts(options.paths)
     if not files:
         raise UsageError(f"no .wast files in {', '.join(options.paths)}")
-    run_options = Options(seed=options.seed, features=parse_features(options.features), round_trip=options.round_trip)
+    features = parse_features(options.features)
+    run_options = Options(seed=options.seed, tier=options.tier, features=features, round_trip=options.round_trip)
     started = time.monotonic()
     reports = []
     progress = _Progress(len(files))

@@ -37,8 +37,8 @@ class Context:
     """All that wasi-parallel keeps for one guest. Memory is passed in, since the guest may export it late.
 
     ``force_device`` is given for every hint but SEQUENTIAL, which asks for a way to debug; ``strict`` reports accesses
-    that speak against the kind of a buffer; ``form`` is the one that the guest was written for. ``runs`` and
-    ``failures`` tell afterwards what happened.
+    that speak against the kind of a buffer; ``form`` is the one that the guest was written for, ``tier`` what executes
+    kernels. ``runs`` and ``failures`` tell afterwards what happened.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Context:
         settings: e.Settings | None = None,
         strict: bool = False,
         form: Form = Form.EXEC,
+        tier: str = "interpret",
     ) -> None:  # fmt: skip
         self.policies = policies
         self.limits = limits
@@ -54,6 +55,7 @@ class Context:
         self.settings = settings or e.Settings()
         self.strict = strict
         self.form = form
+        self.tier = tier
         self.devices: dict[int, Device] = {}
         self.buffers: dict[int, Buffer] = {}
         self.kernels: dict[tuple[bytes, int | None], Kernel] = {}

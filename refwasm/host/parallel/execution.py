@@ -66,7 +66,9 @@ class Execution:
             limit = time.monotonic() + context.limits.seconds
             deadline = limit if deadline is None else min(deadline, limit)
         depth = context.settings.call_depth
-        return Task(iterations, block_size, (), deadline, context.limits.fuel, depth, context.policies)
+        return Task(
+            iterations, block_size, (), deadline, context.limits.fuel, depth, context.policies, tier=context.tier
+        )
 
     def _execute(self, memory: e.Memory, places: dict[int, int]) -> None:
         """Run in a memory that holds the buffers at ``places`` (by handle)."""

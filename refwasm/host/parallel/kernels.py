@@ -44,6 +44,7 @@ class Task(NamedTuple):
     call_depth: int = 100_000
     policies: Policies = Policies()
     watched: tuple[Region, ...] = ()
+    tier: str = "interpret"
 
     @property
     def fresh(self) -> bool:
@@ -124,12 +125,12 @@ class KernelInstance:
         self.kernel, self.memory, self.stopped = kernel, memory, stopped
         self.settings = task.settings()
         self.settings.interrupted = stopped
-        self.watched = task.watched
+        self.watched, self.tier = task.watched, task.tier
         self.watch = AccessWatch(memory, task.watched) if task.watched else None
         self._instantiate()
 
     def _instantiate(self) -> None:
-        self.store = e.store_init(self.settings)
+        self.store = e.store_init(self.settings, self.tier)
         self.store.watch = self.watch
         self.instance = e.module_instantiate(self.store, self.kernel.validated, [self.memory])
         function = e.instance_export(self.instance, "kernel")

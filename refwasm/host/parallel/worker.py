@@ -79,9 +79,9 @@ class Worker:
         return instance
 
     def _instance(self, kernel: int, memory: int, task: Task) -> KernelInstance:
-        """An instance made before, unless strict mode watches other places now."""
+        """An instance made before, unless strict mode watches other places now, or another tier is wanted."""
         instance = self.instances.get((kernel, memory))
-        if instance is None or instance.watched != task.watched:
+        if instance is None or (instance.watched, instance.tier) != (task.watched, task.tier):
             instance = self._instantiate(kernel, memory, task)
         return instance
 

@@ -33,12 +33,14 @@ class Supervisor:
     not inherit it."""
 
     def __init__(
-        self, validated: e.Validated, binary: bytes, memory: SharedMemory, functions: Functions, settings: e.Settings
-    ) -> None:
+        self, validated: e.Validated, binary: bytes, memory: SharedMemory, functions: Functions, settings: e.Settings,
+        tier: str,
+    ) -> None:  # fmt: skip
         self.validated, self.binary = validated, binary
         self.memory = memory
         self.functions = functions
         self.settings = settings
+        self.tier = tier
         self.events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.processes: dict[int, Any] = {}
         self.pipes: dict[int, connection.Connection] = {}
@@ -106,7 +108,7 @@ class Supervisor:
         process = context.Process(
             target=thread_main,
             args=(thread, argument, theirs, self.memory, self.validated if forks else self.binary,
-                  (self.settings.call_depth, self.settings.fuel, self.settings.deadline),
+                  (self.settings.call_depth, self.settings.fuel, self.settings.deadline, self.tier),
                   [*self.pipes.values(), ours] if forks else []),
             name=f"refwasm-thread-{thread}", daemon=True,
         )  # fmt: skip
@@ -165,7 +167,7 @@ class Supervisor:
 
 def thread_main(
     thread: int, argument: int | None, pipe: connection.Connection, memory: SharedMemory,
-    program: e.Validated | bytes, limits: tuple[int, int | None, float | None], inherited: list[Any],
+    program: e.Validated | bytes, limits: tuple[int, int | None, float | None, str], inherited: list[Any],
 ) -> None:  # fmt: skip
     """Entry point of a thread's process; without an argument it is the first one."""
     begin(inherited)
@@ -174,7 +176,7 @@ def thread_main(
     validated = e.module_validate(e.module_decode(program)) if isinstance(program, bytes) else program
     settings = e.Settings(limits[0], None, limits[1], limits[2])
     try:
-        _run_thread(thread, argument, pipe, memory, validated, settings)
+        _run_thread(thread, argument, pipe, memory, validated, e.store_init(settings, limits[3]))
         outcome: tuple[Any, ...] = ("end",)
     except WasmError as error:
         outcome = ("error", portable(error))
@@ -188,9 +190,8 @@ def thread_main(
 
 def _run_thread(
     thread: int, argument: int | None, pipe: connection.Connection, memory: SharedMemory, validated: e.Validated,
-    settings: e.Settings,
+    store: e.Store,
 ) -> None:  # fmt: skip
-    store = e.store_init(settings)
     externs = [
         _stub(pipe, module, name, t) if isinstance(t, FuncUse) else memory
         for module, name, t in e.module_imports(validated)
