@@ -99,6 +99,7 @@ class Program:
             if self.context.form is Form.FOR_FUNCTION:
                 raise Unlinkable("kernels in a table (the form of 2021) and threads don't go together")
             threads.check_program(self.validated)
+            self.context.interruptible = True
         imported = threads.shared_memory(self.validated)
         self.memory: tuple[str, str, e.Memory] | None = None
         if imported is not None:
@@ -165,6 +166,8 @@ class Program:
             return end.code
         finally:
             self.system.ended = True
+            if self.threads:
+                self._end_kernels()
             sys.stdout.flush()
         return 0
 
@@ -180,6 +183,13 @@ class Program:
         binary = self.guest.binary or e.module_encode(self.validated.module)
         assert self.memory is not None and isinstance(self.memory[2], SharedMemory), "checked when it was linked"
         return Supervisor(self.validated, binary, self.memory[2], functions, self.settings, self.tier).run()
+
+    def _end_kernels(self) -> None:
+        """Threads may have been ended in the middle of an execution: nothing of it goes on."""
+        from refwasm.host.parallel.pool import kill_broken_pool  # multiprocessing is slow to import
+
+        self.context.closed = True
+        kill_broken_pool()
 
     def close(self) -> None:
         """Give back what its devices, buffers and descriptors hold."""

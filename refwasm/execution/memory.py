@@ -178,6 +178,11 @@ class SharedMemory(Memory):
         self.refresh()
         return self.pages
 
+    def restore(self, content: bytes) -> None:
+        """As for private memories; nobody else may be using it."""
+        self.header[0] = len(content) // PAGE
+        super().restore(content)
+
     def refresh(self) -> bool:
         if self.header[0] == self.pages:
             return False

@@ -60,6 +60,8 @@ class Context:
         self.buffers: dict[int, Buffer] = {}
         self.kernels: dict[tuple[bytes, int | None], Kernel] = {}
         self.buffer_bytes = 0
+        self.interruptible = False  # whether something may end the guest while a call of it runs in this process
+        self.closed = False
         self.runs: list[Run] = []
         self.failures: list[Failure] = []
 
@@ -67,15 +69,23 @@ class Context:
 
     def get_device(self, hint: DeviceKind) -> int:
         """The handle for a hint. Kinds that this host lacks give the CPU."""
+        kind = self._kind(hint)
+        handle = FIRST_DEVICE + kind
+        if handle not in self.devices:
+            self.devices[handle] = self._make(kind)
+        return handle
+
+    def _kind(self, hint: DeviceKind) -> DeviceKind:
         kind = hint
         if self.force_device is not None and hint is not DeviceKind.SEQUENTIAL:
             kind = self.force_device
-        if kind not in (DeviceKind.SEQUENTIAL, DeviceKind.CPU):
-            kind = DeviceKind.CPU
-        handle = FIRST_DEVICE + kind
-        if handle not in self.devices:
-            self.devices[handle] = make_device(kind, self.limits)
-        return handle
+        return kind if kind in (DeviceKind.SEQUENTIAL, DeviceKind.CPU) else DeviceKind.CPU
+
+    def _make(self, kind: DeviceKind) -> Device:
+        return make_device(kind, self.limits, self._is_closed if self.interruptible else None)
+
+    def _is_closed(self) -> bool:
+        return self.closed
 
     def device(self, handle: int) -> Device:
         if handle not in self.devices:
@@ -157,31 +167,29 @@ class Context:
         self, memory: e.Memory, code: bytes, iterations: int, block_size: int, handles: Sequence[int]
     ) -> None:
         """The form of 2022: no device, and a kernel that is not told about the buffers."""
-        device = self._device_of(handles)
-        buffers = self._buffers(device, handles)
-        Execution(self, memory, self.device(device), self.kernel(code, 0), buffers, passed=False).run(
-            iterations, block_size
-        )
+        device, buffers = self._device_and_buffers(handles)
+        Execution(self, memory, device, self.kernel(code, 0), buffers, passed=False).run(iterations, block_size)
 
     def parallel_for_function(
         self, memory: e.Memory, code: bytes, function: int, iterations: int, block_size: int, handles: Sequence[int]
     ) -> None:
         """The form of 2021: ``code`` is the caller's module, the kernel one of its functions."""
-        device = self._device_of(handles)
-        buffers = self._buffers(device, handles)
+        device, buffers = self._device_and_buffers(handles)
         for buffer in buffers:
             if buffer.region is None:
                 raise ParallelError(
                     Errno.UNSUPPORTED, "PAR-FORM-06", f"buffer {buffer.handle} was never written and has no place"
                 )
         kernel = self.kernel(code, len(buffers), function)
-        Execution(self, memory, self.device(device), kernel, buffers).run(iterations, block_size)
+        Execution(self, memory, device, kernel, buffers).run(iterations, block_size)
 
-    def _device_of(self, handles: Sequence[int]) -> int:
-        """For forms that name no device: the one that the first buffer is on, otherwise the CPU (PAR-FORM-03)."""
+    def _device_and_buffers(self, handles: Sequence[int]) -> tuple[Device, list[Buffer]]:
+        """For forms that name no device: the one that the first buffer is on, otherwise the CPU (PAR-FORM-03), which
+        gets no handle by that."""
         if handles:
-            return self.buffer(handles[0]).device
-        return self.get_device(DeviceKind.CPU)
+            device = self.buffer(handles[0]).device
+            return self.device(device), self._buffers(device, handles)
+        return self._make(self._kind(DeviceKind.CPU)), []
 
     def _buffers(self, device: int, handles: Sequence[int]) -> list[Buffer]:
         buffers = [self.buffer(handle) for handle in handles]
@@ -216,6 +224,7 @@ class Context:
 
     def close(self) -> None:
         """Forget devices, buffers and kernels; workers stay for the next guest (:mod:`refwasm.host.parallel.pool`)."""
+        self.closed = True
         self.devices.clear()
         self.buffers.clear()
         self.kernels.clear()

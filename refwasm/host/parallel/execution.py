@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from refwasm import embedding as e
 from refwasm.errors import ResourceLimit
@@ -61,14 +61,12 @@ class Execution:
     def _task(self, iterations: int, block_size: int) -> Task:
         """The task under the policies and limits, its buffers not placed yet."""
         context = self.context
-        deadline = context.settings.deadline
-        if context.limits.seconds is not None:
-            limit = time.monotonic() + context.limits.seconds
-            deadline = limit if deadline is None else min(deadline, limit)
-        depth = context.settings.call_depth
+        settings, limits = context.settings, context.limits
+        end = None if limits.seconds is None else time.monotonic() + limits.seconds
         return Task(
-            iterations, block_size, (), deadline, context.limits.fuel, depth, context.policies, tier=context.tier
-        )
+            iterations, block_size, (), _least(settings.deadline, end), _least(settings.fuel, limits.fuel),
+            settings.call_depth, settings.memory_pages, context.policies, tier=context.tier,
+        )  # fmt: skip
 
     def _execute(self, memory: e.Memory, places: dict[int, int]) -> None:
         """Run in a memory that holds the buffers at ``places`` (by handle)."""
@@ -121,7 +119,7 @@ class Execution:
         places: dict[int, int] = {}
         end = self.kernel.memory_type.limits.minimum * PAGE
         for buffer in self._distinct():
-            places[buffer.handle] = end
+            places[buffer.handle] = end & 0xFFFFFFFF  # an empty one may lie behind all of memory
             end += (buffer.size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
         return places, -(-end // PAGE)
 
@@ -141,3 +139,11 @@ class Execution:
             self.memory.grow(own.size() - self.memory.size())
             self.memory.write(0, own.read(0, self.memory.size() * PAGE))
             self.done.bytes_copied += self.memory.size() * PAGE
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _least(*limits: Number | None) -> Number | None:
+    """The strictest of limits, None being no limit."""
+    return min((limit for limit in limits if limit is not None), default=None)

@@ -68,12 +68,9 @@ def kernel_module(module: Module, function: int) -> Module:
     """
     others = [i.name for i in module.imports if not isinstance(i.type, (FuncUse, MemType))]
     imported = [i.type for i in module.imports if isinstance(i.type, MemType)]
-    if others or len(imported) > 1:
-        raise ParallelError(
-            Errno.UNSUPPORTED,
-            "PAR-FORM-05",
-            f"the caller can't be instantiated again: it imports {others or 'memories'}",
-        )
+    if others or len(imported) + len(module.memories) > 1:
+        why = f"it imports {', '.join(others)}" if others else "it has several memories"
+        raise ParallelError(Errno.UNSUPPORTED, "PAR-FORM-05", f"the caller can't be instantiated again: {why}")
     stubs = [i for i in module.imports if isinstance(i.type, FuncUse)]
     names = dict(module.names.maps.get("func", {}))
     names.update({index: f"{i.module}.{i.name}, which kernels cannot call" for index, i in enumerate(stubs)})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from refwasm import embedding as e
@@ -17,6 +18,7 @@ from refwasm.host.parallel.policies import Policies
 from refwasm.host.parallel.schedule import Schedule
 from refwasm.host.parallel.strict import AccessWatch, Region
 from refwasm.host.parallel.types import Errno, ParallelError, Violation
+from refwasm.syntax.modules import Data
 from refwasm.syntax.types import I32, FuncType, FuncUse, MemType
 
 #: Instructions that change the module state of an instance, beyond its memories.
@@ -42,6 +44,7 @@ class Task(NamedTuple):
     deadline: float | None = None
     fuel: int | None = None
     call_depth: int = 100_000
+    memory_pages: int | None = None
     policies: Policies = Policies()
     watched: tuple[Region, ...] = ()
     tier: str = "interpret"
@@ -57,7 +60,7 @@ class Task(NamedTuple):
 
     def settings(self) -> e.Settings:
         """Limits of a kernel instance."""
-        return e.Settings(call_depth=self.call_depth, fuel=self.fuel, deadline=self.deadline)
+        return e.Settings(self.call_depth, self.memory_pages, self.fuel, self.deadline)
 
 
 class Kernel:
@@ -74,6 +77,7 @@ class Kernel:
             self.validated = e.module_validate(module if function is None else kernel_module(module, function))
         except (Malformed, Invalid, ResourceLimit) as error:
             raise _invalid("PAR-KERN-01", f"the kernel is not a valid module: {error}") from None
+        self.quiet = self._quiet() if function is None else self.validated
         self.memory_type = self._memory_type()
         self.buffers = self._check_signature()
         module = self.validated.module
@@ -83,6 +87,14 @@ class Kernel:
         self.changes_objects = bool(mnemonics & HEAP_CHANGING)
         #: Whether making an instance does something that others can see: then it happens once per parallel_exec.
         self.acts_on_instantiation = module.start is not None or any(d.offset is not None for d in module.datas)
+
+    def _quiet(self) -> e.Validated:
+        """The kernel without what acts on memory when an instance is made."""
+        module = self.validated.module
+        if module.start is None and not any(data.mode == "active" for data in module.datas):
+            return self.validated
+        datas = tuple(Data(b"", "passive") if d.mode == "active" and d.memory == 0 else d for d in module.datas)
+        return e.module_validate(replace(module, start=None, datas=datas))
 
     def _memory_type(self) -> MemType:
         imports = e.module_imports(self.validated)
@@ -129,6 +141,11 @@ class KernelInstance:
         self.watch = AccessWatch(memory, task.watched) if task.watched else None
         self._instantiate()
 
+    def forget_violations(self) -> None:
+        """Strict mode: those of earlier jobs."""
+        if self.watch is not None:
+            self.watch.found.clear()
+
     def _instantiate(self) -> None:
         self.store = e.store_init(self.settings, self.tier)
         self.store.watch = self.watch
@@ -137,12 +154,25 @@ class KernelInstance:
         assert isinstance(function, e.FuncInst), "the signature was checked"
         self.function = function
         self._saved = self._module_state() if self.kernel.has_state else []
+        self._first_globals = [e.GlobalInst(cell.type, cell.value) for cell in self.instance.globals]
         self._own_memories = [(m, m.read(0, len(m.u8))) for m in self.instance.memories[1:]]
 
     @property
     def violations(self) -> list[Violation]:
         """What strict mode found so far."""
         return [] if self.watch is None else self.watch.violations
+
+    def _renew(self) -> None:
+        """Another instance, with objects of its own; what the first one did to memory when it was made is not done
+        again, and numbers that its start function left in globals are carried over."""
+        numbers = [cell.value for cell in self._first_globals]
+        self.instance = e.module_instantiate(self.store, self.kernel.quiet, [self.memory])
+        function = e.instance_export(self.instance, "kernel")
+        assert isinstance(function, e.FuncInst), "the signature was checked"
+        self.function = function
+        for cell, value in zip(self.instance.globals, numbers):
+            if isinstance(value, int) and cell.type.mutable:
+                cell.value = value
 
     def _module_state(self) -> list[tuple[Any, str, Any]]:
         """What instructions can change, with copies of the present values."""
@@ -157,7 +187,7 @@ class KernelInstance:
     def reset(self) -> None:
         """Globals, tables, segments and memories of its own as right after instantiation."""
         if self.kernel.changes_objects:
-            self._instantiate()
+            self._renew()
             return
         for item, field, value in self._saved:
             setattr(item, field, list(value) if isinstance(value, list) else value)
@@ -177,10 +207,10 @@ class KernelInstance:
                 raise ResourceLimit("time limit exceeded")
             if self.stopped is not None and self.stopped():
                 raise ResourceLimit("interrupted")
+            settings.fuel = task.fuel
             if task.fresh:
                 self.reset()
-                invoke = self.store.tier.invoke
-            settings.fuel = task.fuel
+                settings.fuel = task.fuel
             invoke(self.function, (iteration, task.iterations, task.block_size, *task.pairs))
             done += 1
         return done

@@ -10,7 +10,7 @@ Each worker has a pipe to its parent. Messages are tuples, first what to do:
 
 Iteration ids are handed out through words that all processes share, guarded by the domain's lock, in blocks that
 get smaller towards the end, so that uneven work balances. A worker answers ``("done", blocks, violations)`` or
-``("failed", iteration, error)``; the first failure sets a word that stops the others.
+``("failed", iteration, error, violations)``; the first failure sets a word that stops the others.
 
 A worker that dies may have held the lock. Nobody waits for it then: the others are killed, the domain is marked
 broken, and the caller gets a Crash.
@@ -204,9 +204,11 @@ class Pool:
             if answer[0] == "done":
                 run.blocks += answer[1]
                 run.violations += answer[2]
+            else:
+                run.violations += answer[3]
         if failures:
             real = [f for f in failures if f[2].message != "interrupted"] or failures
-            _, iteration, error = min(real, key=lambda f: -1 if f[1] is None else f[1])
+            _, iteration, error, _ = min(real, key=lambda f: -1 if f[1] is None else f[1])
             raise _Failed(iteration, error)
 
     # ---- ending ------------------------------------------------------------------------------------------------------
@@ -260,8 +262,15 @@ def shared_pool() -> Pool:
     global _pool
     with _starting:
         if _pool is None or _pool.closed or _pool.owner != os.getpid() or _pool.domain is not current_domain():
+            kill_broken_pool()
             _pool = Pool()
         return _pool
+
+
+def kill_broken_pool() -> None:
+    """End the workers of this process if their domain is broken, so that nobody can use them any more."""
+    if _pool is not None and not _pool.closed and _pool.owner == os.getpid() and _pool.domain.broken:
+        _pool.kill()
 
 
 def close_pool() -> None:

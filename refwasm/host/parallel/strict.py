@@ -65,6 +65,8 @@ class AccessWatch:
             self._look(agent, READ, agent.stack[-2], count)
 
     def _look(self, agent: Any, action: str, address: int, size: int) -> None:
+        if not size:
+            return
         for region in self.regions:
             inside = address < region.start + region.size and region.start < address + size
             if inside and region.forbids(action):

@@ -34,6 +34,7 @@ class Worker:
         self.kernels: dict[int, Kernel] = {}
         self.instances: dict[tuple[int, int], KernelInstance] = {}
         self.iteration: int | None = None  # the one that runs
+        self.running: KernelInstance | None = None  # the instance of the job in hand
 
     def serve(self) -> None:
         """Handle messages until the parent closes the pipe."""
@@ -81,6 +82,8 @@ class Worker:
     def _instance(self, kernel: int, memory: int, task: Task) -> KernelInstance:
         """An instance made before, unless strict mode watches other places now, or another tier is wanted."""
         instance = self.instances.get((kernel, memory))
+        if instance is not None and not instance.kernel.acts_on_instantiation:
+            instance.forget_violations()
         if instance is None or (instance.watched, instance.tier) != (task.watched, task.tier):
             instance = self._instantiate(kernel, memory, task)
         return instance
@@ -90,6 +93,7 @@ class Worker:
 
         def run() -> tuple[list[Block], list[Violation]]:
             instance = self._instance(kernel, memory, task)
+            self.running = instance
             if not task.fresh:
                 instance.reset()  # module state lasts for one job
             blocks = []
@@ -111,14 +115,17 @@ class Worker:
         try:
             answer: tuple[Any, ...] = ("done", *act())
         except WasmError as error:
-            answer = ("failed", self.iteration, portable(error))
+            answer = ("failed", self.iteration, portable(error), self._violations())
         except MemoryError:
-            answer = ("failed", self.iteration, ResourceLimit("a worker ran out of memory"))
+            answer = ("failed", self.iteration, ResourceLimit("a worker ran out of memory"), [])
         if answer[0] == "failed":
             self.domain.acquire()
             self.work[ABORT] = 1
             self.domain.release()
         self.pipe.send(answer)
+
+    def _violations(self) -> list[Violation]:
+        return [] if self.running is None else self.running.violations
 
     def _stopped(self) -> bool:
         return bool(self.work[ABORT])

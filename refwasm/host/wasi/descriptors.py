@@ -41,7 +41,7 @@ class Descriptor:
     made nonblocking, since others use them too.
     """
 
-    __slots__ = ("fd", "rights", "inheriting", "flags", "preopen", "is_stream", "type", "entries")
+    __slots__ = ("fd", "rights", "inheriting", "flags", "preopen", "is_stream", "type", "entries", "users")
 
     def __init__(
         self, fd: int, rights: int, inheriting: int = 0, flags: int = 0, preopen: bytes | None = None,
@@ -54,6 +54,7 @@ class Descriptor:
         self.preopen = preopen
         self.is_stream = is_stream
         self.type = _type(fd)
+        self.users = 1  # the table, and calls in progress; guarded by the table's lock
         self.entries: list[Entry] = []  # of a directory, as the last reading from its start found them
 
     @property
@@ -67,7 +68,7 @@ class Descriptor:
 
     def set_flags(self, flags: int) -> None:
         """Append and nonblocking can be changed; others are refused."""
-        if flags & ~(FdFlags.APPEND | FdFlags.NONBLOCK) & ~self.flags:
+        if (flags ^ self.flags) & ~(FdFlags.APPEND | FdFlags.NONBLOCK):
             raise WasiError(Errno.NOTSUP)
         if not self.is_stream:
             present = fcntl.fcntl(self.fd, fcntl.F_GETFL)
@@ -103,21 +104,46 @@ class Descriptors:
         self.lock = threading.Lock()
         self.table: dict[int, Descriptor] = {}  # guarded by lock where a number is chosen
 
+    @contextlib.contextmanager
+    def using(self, number: int, rights: int = 0) -> Iterator[Descriptor]:
+        """The descriptor during a call; BADF if there is none, NOTCAPABLE if a right is missing.
+
+        If another thread closes it meanwhile, the host's descriptor stays open until the call is over: its number must
+        not become that of something else that the guest may not touch.
+        """
+        with self.lock:
+            found = self.get(number, rights)
+            found.users += 1
+        try:
+            yield found
+        finally:
+            self._release(found)
+
+    @contextlib.contextmanager
+    def directory(self, number: int, rights: int = 0) -> Iterator[Descriptor]:
+        """As :meth:`using`; NOTDIR if it is no directory."""
+        with self.using(number) as found:
+            if not found.is_directory:
+                raise WasiError(Errno.NOTDIR)
+            self.get(number, rights)
+            yield found
+
+    def _release(self, descriptor: Descriptor) -> None:
+        """The table or a call has done with a descriptor; the last one closes it."""
+        with self.lock:
+            descriptor.users -= 1
+            last = descriptor.users == 0
+        if last:
+            descriptor.close()
+
     def get(self, number: int, rights: int = 0) -> Descriptor:
-        """The descriptor; BADF if there is none, NOTCAPABLE if a right is missing."""
+        """The descriptor, for a look at what we keep of it; errors as of :meth:`using`."""
         found = self.table.get(number)
         if found is None:
             raise WasiError(Errno.BADF)
         if found.rights & rights != rights:
             raise WasiError(Errno.NOTCAPABLE)
         return found
-
-    def directory(self, number: int, rights: int = 0) -> Descriptor:
-        """A descriptor of a directory; NOTDIR if it is none."""
-        found = self.get(number)
-        if not found.is_directory:
-            raise WasiError(Errno.NOTDIR)
-        return self.get(number, rights)
 
     def add(self, descriptor: Descriptor) -> int:
         """The lowest free number, from now on the descriptor's; NFILE if there are too many."""
@@ -133,25 +159,27 @@ class Descriptors:
         """Forget a descriptor."""
         with self.lock:
             self.get(number)
-            self.table.pop(number).close()
+            closed = self.table.pop(number)
+        self._release(closed)
 
     def renumber(self, old: int, new: int) -> None:
         """Give a descriptor the number of another one, which is closed."""
         with self.lock:
-            moved = self.get(old)
+            self.get(old)
             replaced = self.get(new)
-            if old != new:
-                self.table[new] = self.table.pop(old)
-                assert self.table[new] is moved
-                replaced.close()
+            if old == new:
+                return
+            self.table[new] = self.table.pop(old)
+        self._release(replaced)
 
     def close_all(self) -> None:
         """At the end of a guest."""
         with self.lock:
-            for descriptor in self.table.values():
-                with contextlib.suppress(OSError):
-                    descriptor.close()
+            all_of_them = list(self.table.values())
             self.table.clear()
+        for descriptor in all_of_them:
+            with contextlib.suppress(OSError):
+                self._release(descriptor)
 
 
 def add_standard_streams(descriptors: Descriptors, stdin: int, stdout: int, stderr: int) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 
+from refwasm.errors import NotYet
 from refwasm.host.wasi import types as w
-from refwasm.host.wasi.descriptors import flush_python_streams, read_entries
+from refwasm.host.wasi.descriptors import Descriptor, flush_python_streams, read_entries
 from refwasm.host.wasi.system import System
 from refwasm.host.wasi.types import Errno, FdFlags, FstFlags, Rights, WasiError, Whence
 
@@ -85,20 +87,21 @@ class Fd:
         AGAIN: nonblocking, and nothing is there.
         """
         self.guest.check(size_out, 4)
-        source = self.descriptors.get(fd, Rights.FD_READ)
-        buffers = self.system.vectors(vectors, count)
-        total = 0
-        if any(map(len, buffers)):
-            source.wait(select.POLLIN, self.system.pause)
-            total = os.readv(source.fd, buffers[:MAX_VECTORS])
+        with self.descriptors.using(fd, Rights.FD_READ) as source:
+            buffers = [view for view in self.system.vectors(vectors, count) if view]
+            total = 0
+            if buffers:
+                source.wait(select.POLLIN, self.system.pause)
+                total = os.readv(source.fd, buffers[:MAX_VECTORS])
         self.guest.write_u32(size_out, total)
 
     def fd_pread(self, fd: int, vectors: int, count: int, offset: int, size_out: int) -> None:
         """As fd_read, from ``offset`` (u64), which leaves the position of the descriptor alone."""
         self.guest.check(size_out, 4)
-        source = self.descriptors.get(fd, Rights.FD_READ | Rights.FD_SEEK)
-        buffers = self.system.vectors(vectors, count)
-        self.guest.write_u32(size_out, os.preadv(source.fd, buffers[:MAX_VECTORS], _offset(offset)))
+        with self.descriptors.using(fd, Rights.FD_READ | Rights.FD_SEEK) as source:
+            buffers = [view for view in self.system.vectors(vectors, count) if view]
+            total = os.preadv(source.fd, buffers[:MAX_VECTORS], _offset(offset))
+        self.guest.write_u32(size_out, total)
 
     def fd_write(self, fd: int, vectors: int, count: int, size_out: int) -> None:
         """Write buffers (pairs of u32: address, size), all of them; bytes written (u32) at ``size_out``.
@@ -106,35 +109,52 @@ class Fd:
         PIPE: nobody reads any more; AGAIN: nonblocking, and there is no room.
         """
         self.guest.check(size_out, 4)
-        target = self.descriptors.get(fd, Rights.FD_WRITE)
-        buffers = self.system.vectors(vectors, count)
-        if target.is_stream:
-            flush_python_streams(target.fd)
-        total = 0
-        for view in buffers:
-            while view:
-                if target.flags & FdFlags.NONBLOCK:
-                    target.wait(select.POLLOUT, self.system.pause)
-                written = os.write(target.fd, view)
-                view, total = view[written:], total + written
+        with self.descriptors.using(fd, Rights.FD_WRITE) as target:
+            buffers = self.system.vectors(vectors, count)
+            if target.is_stream:
+                flush_python_streams(target.fd)
+            total = self._write(target, buffers)
         self.guest.write_u32(size_out, total & 0xFFFFFFFF)
+
+    def _write(self, target: Descriptor, buffers: list[memoryview]) -> int:
+        """Write all; if something goes wrong after a part, that part counts, and the next call will tell."""
+        total = 0
+        try:
+            for view in buffers:
+                while view:
+                    total += (written := self._write_some(target, view))
+                    view = view[written:]
+        except (OSError, WasiError, NotYet):
+            if not total:
+                raise
+        return total
+
+    def _write_some(self, target: Descriptor, view: memoryview) -> int:
+        """Write what can be written without waiting past the guest's end."""
+        if stat.S_ISREG(os.fstat(target.fd).st_mode):
+            return os.write(target.fd, view)
+        target.wait(select.POLLOUT, self.system.pause)
+        return os.write(target.fd, view[: select.PIPE_BUF])
 
     def fd_pwrite(self, fd: int, vectors: int, count: int, offset: int, size_out: int) -> None:
         """As fd_write, at ``offset`` (u64), which leaves the position of the descriptor alone."""
         self.guest.check(size_out, 4)
-        target = self.descriptors.get(fd, Rights.FD_WRITE | Rights.FD_SEEK)
-        buffers = self.system.vectors(vectors, count)
-        self.guest.write_u32(size_out, os.pwritev(target.fd, buffers[:MAX_VECTORS], _offset(offset)))
+        with self.descriptors.using(fd, Rights.FD_WRITE | Rights.FD_SEEK) as target:
+            buffers = [view for view in self.system.vectors(vectors, count) if view]
+            total = os.pwritev(target.fd, buffers[:MAX_VECTORS], _offset(offset))
+        self.guest.write_u32(size_out, total)
 
     def fd_seek(self, fd: int, offset: int, whence: int, position_out: int) -> None:
         """Move the position by ``offset`` (i64) from the start, the position or the end; the new one (u64) at
         ``position_out``. INVAL: before the start, or no such whence; SPIPE: a stream."""
         self.guest.check(position_out, 8)
         tells_only = whence == Whence.CUR and offset == 0
-        target = self.descriptors.get(fd, Rights.FD_TELL if tells_only else Rights.FD_SEEK | Rights.FD_TELL)
-        if whence not in _WHENCE:
-            raise WasiError(Errno.INVAL)
-        self.guest.write_u64(position_out, os.lseek(target.fd, signed(offset), _WHENCE[Whence(whence)]))
+        right = Rights.FD_TELL if tells_only else Rights.FD_SEEK | Rights.FD_TELL
+        with self.descriptors.using(fd, right) as target:
+            if whence not in _WHENCE:
+                raise WasiError(Errno.INVAL)
+            position = os.lseek(target.fd, signed(offset), _WHENCE[Whence(whence)])
+        self.guest.write_u64(position_out, position)
 
     def fd_tell(self, fd: int, position_out: int) -> None:
         """The position (u64)."""
@@ -162,7 +182,8 @@ class Fd:
         """Change append and nonblocking. INVAL: no such flag; NOTSUP: another one would change."""
         if flags >= 1 << len(FdFlags):
             raise WasiError(Errno.INVAL)
-        self.descriptors.get(fd, Rights.FD_FDSTAT_SET_FLAGS).set_flags(flags)
+        with self.descriptors.using(fd, Rights.FD_FDSTAT_SET_FLAGS) as found:
+            found.set_flags(flags)
 
     def fd_fdstat_set_rights(self, fd: int, rights: int, inheriting: int) -> None:
         """Give up rights (two u64). NOTCAPABLE: one of them is not there."""
@@ -197,39 +218,42 @@ class Fd:
     def fd_filestat_get(self, fd: int, stat_out: int) -> None:
         """A filestat of 64 bytes: device, inode (u64 each), file type (u8), links, size, times (u64 each)."""
         self.guest.check(stat_out, 64)
-        found = self.descriptors.get(fd, Rights.FD_FILESTAT_GET)
-        self.guest.memory.write(stat_out, w.filestat(os.fstat(found.fd)))
+        with self.descriptors.using(fd, Rights.FD_FILESTAT_GET) as found:
+            raw = w.filestat(os.fstat(found.fd))
+        self.guest.memory.write(stat_out, raw)
 
     def fd_filestat_set_size(self, fd: int, size: int) -> None:
         """Cut or extend with zeros to ``size`` (u64). INVAL: too large for the host."""
-        target = self.descriptors.get(fd, Rights.FD_FILESTAT_SET_SIZE)
-        os.ftruncate(target.fd, _offset(size))
+        with self.descriptors.using(fd, Rights.FD_FILESTAT_SET_SIZE) as target:
+            os.ftruncate(target.fd, _offset(size))
 
     def fd_filestat_set_times(self, fd: int, atime: int, mtime: int, flags: int) -> None:
         """Set times (u64 nanoseconds), to those given or to the present, as flags say. INVAL: both at once."""
-        target = self.descriptors.get(fd, Rights.FD_FILESTAT_SET_TIMES)
-        times = new_times(os.fstat(target.fd), atime, mtime, flags, self.system.clocks[w.Clock.REALTIME]())
-        os.utime(target.fd, ns=times)
+        with self.descriptors.using(fd, Rights.FD_FILESTAT_SET_TIMES) as target:
+            times = new_times(os.fstat(target.fd), atime, mtime, flags, self.system.clocks[w.Clock.REALTIME]())
+            os.utime(target.fd, ns=times)
 
     def fd_allocate(self, fd: int, offset: int, size: int) -> None:
         """Make sure that there is room for so many bytes (u64 each); extends the file."""
-        target = self.descriptors.get(fd, Rights.FD_ALLOCATE)
-        os.posix_fallocate(target.fd, _offset(offset), _offset(size))
+        with self.descriptors.using(fd, Rights.FD_ALLOCATE) as target:
+            os.posix_fallocate(target.fd, _offset(offset), _offset(size))
 
     def fd_advise(self, fd: int, offset: int, size: int, advice: int) -> None:
         """Tell the host how a file will be used. INVAL: no such advice; SPIPE: a stream."""
-        target = self.descriptors.get(fd, Rights.FD_ADVISE)
-        if advice >= len(_ADVICE):
-            raise WasiError(Errno.INVAL)
-        os.posix_fadvise(target.fd, _offset(offset), _offset(size), _ADVICE[advice])
+        with self.descriptors.using(fd, Rights.FD_ADVISE) as target:
+            if advice >= len(_ADVICE):
+                raise WasiError(Errno.INVAL)
+            os.posix_fadvise(target.fd, _offset(offset), _offset(size), _ADVICE[advice])
 
     def fd_sync(self, fd: int) -> None:
         """Write contents and state to the disk."""
-        os.fsync(self.descriptors.get(fd, Rights.FD_SYNC).fd)
+        with self.descriptors.using(fd, Rights.FD_SYNC) as target:
+            os.fsync(target.fd)
 
     def fd_datasync(self, fd: int) -> None:
         """Write contents to the disk."""
-        os.fdatasync(self.descriptors.get(fd, Rights.FD_DATASYNC).fd)
+        with self.descriptors.using(fd, Rights.FD_DATASYNC) as target:
+            os.fdatasync(target.fd)
 
     # ---- directories -------------------------------------------------------------------------------------------------
 
@@ -243,12 +267,13 @@ class Fd:
         """
         self.guest.check(buffer, size)
         self.guest.check(used_out, 4)
-        directory = self.descriptors.directory(fd, Rights.FD_READDIR)
-        if cookie == 0 or not directory.entries:
-            directory.entries = read_entries(directory)
+        with self.descriptors.directory(fd, Rights.FD_READDIR) as directory:
+            if cookie == 0 or not directory.entries:
+                directory.entries = read_entries(directory)
+            entries = directory.entries
         raw = bytearray()
-        for position in range(cookie, len(directory.entries)):
-            entry = directory.entries[position]
+        for position in range(cookie, len(entries)):
+            entry = entries[position]
             raw += (position + 1).to_bytes(8, "little") + entry.inode.to_bytes(8, "little")
             raw += len(entry.name).to_bytes(4, "little") + bytes([entry.type, 0, 0, 0]) + entry.name
             if len(raw) >= size:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from refwasm.host.wasi import types as w
 from refwasm.host.wasi.descriptors import Descriptor
@@ -42,10 +43,12 @@ class Path:
         self.guest = system.guest
         self.descriptors = system.descriptors
 
-    def _place(self, fd: int, path: int, size: int, right: int, follow: bool = False) -> AbstractContextManager[Place]:
+    @contextmanager
+    def _place(self, fd: int, path: int, size: int, right: int, follow: bool = False) -> Iterator[Place]:
         """Where a path of the guest's leads."""
         name = self.system.string(path, size)
-        return resolved(self.descriptors.directory(fd, right).fd, name, follow)
+        with self.descriptors.directory(fd, right) as directory, resolved(directory.fd, name, follow) as place:
+            yield place
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
@@ -59,7 +62,9 @@ class Path:
         to be followed; EXIST, ISDIR, NOTDIR, NOENT as the oflags (create, directory, exclusive, truncate) ask.
         """
         self.guest.check(fd_out, 4)
-        directory = self.descriptors.directory(fd, Rights.PATH_OPEN)
+        if oflags >= 1 << len(OFlags) or flags >= 1 << len(FdFlags) or lookup >= 1 << len(LookupFlags):
+            raise WasiError(Errno.INVAL)
+        directory = self.descriptors.get(fd)
         if oflags & OFlags.CREAT:
             self.descriptors.get(fd, Rights.PATH_CREATE_FILE)
         if oflags & OFlags.TRUNC:
@@ -67,7 +72,7 @@ class Path:
         if oflags & OFlags.DIRECTORY and oflags & (OFlags.CREAT | OFlags.EXCL | OFlags.TRUNC):
             raise WasiError(Errno.INVAL)
         granted, passed_on = rights & directory.inheriting, inheriting & directory.inheriting
-        follow = bool(lookup & LookupFlags.SYMLINK_FOLLOW) and not oflags & OFlags.EXCL
+        follow = bool(lookup & LookupFlags.SYMLINK_FOLLOW) and not (oflags & OFlags.EXCL and oflags & OFlags.CREAT)
         with self._place(fd, path, size, Rights.PATH_OPEN, follow) as place:
             opened = _open(place, oflags, granted, flags)
         os.set_blocking(opened, True)

@@ -6,6 +6,7 @@ import os
 import select
 import stat
 import time
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from refwasm.host.wasi import types as w
@@ -81,6 +82,10 @@ class Poll:
         self.guest.write_u32(count_out, len(events))
 
     def _poll(self, subscriptions: list[bytes]) -> list[Event]:
+        with ExitStack() as used:
+            return self._poll_with(used, subscriptions)
+
+    def _poll_with(self, used: ExitStack, subscriptions: list[bytes]) -> list[Event]:
         events: list[Event] = []
         clocks: list[tuple[float, bytes]] = []
         watched: list[_Watched] = []
@@ -91,9 +96,9 @@ class Poll:
             user_data, kind = raw[:8], raw[8]
             try:
                 if kind == EventType.CLOCK:
-                    clocks.append((now + self._seconds(raw), user_data))
+                    clocks.append((self._due(raw, now), user_data))
                 else:
-                    watched.append(_Watched(user_data, kind, self._descriptor(raw, kind)))
+                    watched.append(_Watched(user_data, kind, self._descriptor(used, raw, kind)))
             except WasiError as error:
                 events.append(Event(user_data, error.errno, kind))
         events += self._first(watched, clocks, waits=not events)
@@ -112,8 +117,8 @@ class Poll:
             first = min((due for due, _ in clocks), default=now + MAX_SLEEP)
             seconds = min(self.system.pause(), first - now)
 
-    def _seconds(self, raw: bytes) -> float:
-        """Time until a clock subscription is due, at most what a host can sleep."""
+    def _due(self, raw: bytes, began: float) -> float:
+        """When a clock subscription is due (``time.monotonic``), at most what a host can sleep from now on."""
         at = self.layout
         clock = int.from_bytes(raw[at.clock : at.clock + 4], "little")
         look = self.system.clock(clock)
@@ -122,14 +127,15 @@ class Poll:
         nanoseconds = int.from_bytes(raw[at.timeout : at.timeout + 8], "little")
         if int.from_bytes(raw[at.flags : at.flags + 2], "little") & w.CLOCK_ABSTIME:
             nanoseconds -= look()
-        return min(max(nanoseconds, 0) / 1e9, MAX_SLEEP)
+            began = time.monotonic()
+        return began + min(max(nanoseconds, 0) / 1e9, MAX_SLEEP)
 
-    def _descriptor(self, raw: bytes, kind: int) -> Descriptor:
+    def _descriptor(self, used: ExitStack, raw: bytes, kind: int) -> Descriptor:
         if kind not in _HOST_EVENT:
             raise WasiError(Errno.INVAL)
         number = int.from_bytes(raw[16:20], "little")
         right = Rights.FD_READ if kind == EventType.FD_READ else Rights.FD_WRITE
-        found = self.system.descriptors.get(number, Rights.POLL_FD_READWRITE)
+        found = used.enter_context(self.system.descriptors.using(number, Rights.POLL_FD_READWRITE))
         if not found.rights & right:
             raise WasiError(Errno.BADF)
         try:

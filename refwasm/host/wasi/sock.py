@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from refwasm.host.wasi import types as w
 from refwasm.host.wasi.descriptors import Descriptor
@@ -25,12 +27,18 @@ class Sock:
         self.system = system
         self.guest = system.guest
 
-    def _socket(self, number: int, right: int) -> tuple[Descriptor, socket.socket]:
-        """The descriptor, and a socket object over it that does not own it (:meth:`socket.socket.detach` it)."""
-        found = self.system.descriptors.get(number)
-        if found.type not in (w.FileType.SOCKET_STREAM, w.FileType.SOCKET_DGRAM):
-            raise WasiError(Errno.NOTSOCK)
-        return self.system.descriptors.get(number, right), socket.socket(fileno=found.fd)
+    @contextmanager
+    def _socket(self, number: int, right: int) -> Iterator[tuple[Descriptor, socket.socket]]:
+        """The descriptor, and a socket object over it that does not own it."""
+        with self.system.descriptors.using(number) as found:
+            if found.type not in (w.FileType.SOCKET_STREAM, w.FileType.SOCKET_DGRAM):
+                raise WasiError(Errno.NOTSOCK)
+            self.system.descriptors.get(number, right)
+            host = socket.socket(fileno=found.fd)
+            try:
+                yield found, host
+            finally:
+                host.detach()
 
     def sock_accept(self, fd: int, flags: int, fd_out: int) -> None:
         """Take a connection of a listening socket; its descriptor (u32), with flags, at ``fd_out``. AGAIN: nonblocking,
@@ -38,13 +46,10 @@ class Sock:
         self.guest.check(fd_out, 4)
         if flags & ~FdFlags.NONBLOCK:
             raise WasiError(Errno.INVAL)
-        listening, host = self._socket(fd, Rights.SOCK_ACCEPT)
-        try:
+        with self._socket(fd, Rights.SOCK_ACCEPT) as (listening, host):
             listening.wait(select.POLLIN, self.system.pause)
             connection, _ = host.accept()
-        finally:
-            host.detach()
-        made = Descriptor(connection.detach(), listening.inheriting, 0, flags)
+            made = Descriptor(connection.detach(), listening.inheriting, 0, flags)
         self.guest.write_u32(fd_out, self.system.descriptors.add(made))
 
     def sock_recv(self, fd: int, vectors: int, count: int, flags: int, size_out: int, flags_out: int) -> None:
@@ -54,14 +59,17 @@ class Sock:
         """
         self.guest.check(size_out, 4)
         self.guest.check(flags_out, 2)
-        source, host = self._socket(fd, Rights.FD_READ)
-        mode = (socket.MSG_PEEK if flags & RiFlags.PEEK else 0) | (socket.MSG_WAITALL if flags & RiFlags.WAITALL else 0)
-        try:
-            buffers = self.system.vectors(vectors, count)
-            source.wait(select.POLLIN, self.system.pause)
-            size, _, got, _ = host.recvmsg_into(buffers, 0, mode)
-        finally:
-            host.detach()
+        peek = socket.MSG_PEEK if flags & RiFlags.PEEK else 0
+        with self._socket(fd, Rights.FD_READ) as (source, host):
+            buffers = [view for view in self.system.vectors(vectors, count) if view]
+            size = got = 0
+            while buffers:
+                source.wait(select.POLLIN, self.system.pause)
+                received, _, got, _ = host.recvmsg_into(buffers, 0, peek | socket.MSG_DONTWAIT)
+                size += received
+                if not received or peek or not flags & RiFlags.WAITALL:
+                    break
+                buffers = _behind(buffers, received)
         self.guest.write_u32(size_out, size)
         self.guest.memory.store(2, flags_out, int(bool(got & socket.MSG_TRUNC)))
 
@@ -70,20 +78,23 @@ class Sock:
         self.guest.check(size_out, 4)
         if flags:
             raise WasiError(Errno.INVAL)
-        target, host = self._socket(fd, Rights.FD_WRITE)
-        try:
+        with self._socket(fd, Rights.FD_WRITE) as (target, host):
             buffers = self.system.vectors(vectors, count)
             target.wait(select.POLLOUT, self.system.pause)
-            self.guest.write_u32(size_out, host.sendmsg(buffers, [], socket.MSG_NOSIGNAL))
-        finally:
-            host.detach()
+            size = host.sendmsg(buffers, [], socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+        self.guest.write_u32(size_out, size)
 
     def sock_shutdown(self, fd: int, how: int) -> None:
         """End receiving (1), sending (2) or both (3). INVAL: neither."""
-        _, host = self._socket(fd, Rights.SOCK_SHUTDOWN)
-        try:
+        with self._socket(fd, Rights.SOCK_SHUTDOWN) as (_, host):
             if how not in (SdFlags.RD, SdFlags.WR, SdFlags.RD | SdFlags.WR):
                 raise WasiError(Errno.INVAL)
             host.shutdown({1: socket.SHUT_RD, 2: socket.SHUT_WR, 3: socket.SHUT_RDWR}[how])
-        finally:
-            host.detach()
+
+
+def _behind(buffers: list[memoryview], size: int) -> list[memoryview]:
+    """What is left of buffers when so many bytes have been filled."""
+    while buffers and size >= len(buffers[0]):
+        size -= len(buffers[0])
+        buffers = buffers[1:]
+    return [buffers[0][size:], *buffers[1:]] if buffers else []

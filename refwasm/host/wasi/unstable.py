@@ -35,8 +35,9 @@ def unstable_functions(system: System) -> dict[str, Callable[..., None]]:
 
     def fd_filestat_get(number: int, stat_out: int) -> None:
         system.guest.check(stat_out, 56)
-        found = system.descriptors.get(number, Rights.FD_FILESTAT_GET)
-        system.guest.memory.write(stat_out, old_filestat(os.fstat(found.fd)))
+        with system.descriptors.using(number, Rights.FD_FILESTAT_GET) as found:
+            raw = old_filestat(os.fstat(found.fd))
+        system.guest.memory.write(stat_out, raw)
 
     def path_filestat_get(number: int, lookup: int, name: int, size: int, stat_out: int) -> None:
         system.guest.check(stat_out, 56)

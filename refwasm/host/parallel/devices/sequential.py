@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from refwasm.errors import WasmError
 from refwasm.host.parallel.devices.device import Job, kernel_error
@@ -15,6 +16,9 @@ class Sequential:
 
     kind = DeviceKind.SEQUENTIAL
 
+    def __init__(self, stopped: Callable[[], bool] | None = None) -> None:
+        self.stopped = stopped
+
     def run(self, job: Job, run: Run) -> None:
         schedule = job.task.schedule()
         if schedule.units == 0:
@@ -24,11 +28,13 @@ class Sequential:
         def begin(iteration: int) -> None:
             current[0] = iteration
 
+        instance: KernelInstance | None = None
         try:
-            instance = KernelInstance(job.kernel, job.memory, job.task)
+            instance = KernelInstance(job.kernel, job.memory, job.task, self.stopped)
             started = time.perf_counter()
             done = instance.run(job.task, schedule.ids(0, schedule.units), begin)
             run.blocks.append(Block(0, done, started, time.perf_counter()))
-            run.violations += instance.violations
         except WasmError as error:
             raise kernel_error(error, current[0]) from error
+        finally:
+            run.violations += [] if instance is None else instance.violations
