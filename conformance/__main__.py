@@ -27,8 +27,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--filter", action="append", default=[], metavar="PATTERN", help="names of cases or rules, with *"
     )
-    made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="cases at the same time")
-    made.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for each case; default 60")
+    made.add_argument(
+        "--jobs", type=_positive(int), default=os.cpu_count() or 1, metavar="N", help="cases at the same time"
+    )
+    made.add_argument(
+        "--timeout", type=_positive(float), default=60, metavar="SECONDS", help="for each case; default 60"
+    )
     made.add_argument("--expected", type=Path, metavar="FILE", help="TOML; default conformance/expected/ENGINE.toml")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     made.add_argument("--junit", type=Path, metavar="FILE", help="the same for CI systems")
@@ -38,6 +42,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--build", type=Path, metavar="FOLDER", help="only write the binary modules and sidecars there")
     made.add_argument("--list", action="store_true", help="only name the cases with their rules")
     return made
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """An argument type: a number greater than 0."""
+
+    def number(text: str) -> float:
+        found = kind(text)
+        if not 0 < found < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not greater than 0")
+        return found
+
+    return number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,14 +68,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _show(cases, options.build)
     if not options.engine and not options.add:
         return _complain("--engine is missing: an adapter, for example refwasm")
+    if options.add and not options.html:
+        return _complain("--add is for --html")
     try:
+        former = [read_json(path) for path in options.add]
         engines = [load_engine(path) for path in options.engine]
-    except AdapterError as error:
-        return _complain(str(error))
-    runs = [_run(engine, cases, options) for engine in engines]
+        expected = [_expected(engine, options.expected) for engine in engines]
+    except (AdapterError, OSError, ValueError, KeyError, TypeError) as error:
+        return _complain(f"{error}")
+    if len({engine.name for engine in engines}) < len(engines):
+        return _complain("two engines have the same name")
+    runs = [_run(engine, cases, failures, options) for engine, failures in zip(engines, expected)]
     for run in runs:
         print(summary(run))
-    _write(runs, options)
+    try:
+        _write(runs, former, options)
+    except OSError as error:
+        return _complain(str(error))
     if not any(result.status != SKIP for run in runs for result in run.results) and runs:
         return _complain("every case was skipped")
     return int(any(run.bad for run in runs))
@@ -79,10 +104,16 @@ def _show(cases: Sequence[Case], folder: Path | None) -> int:
     return 0
 
 
-def _run(engine: Engine, cases: Sequence[Case], options: argparse.Namespace) -> Run:
-    expected = options.expected or Path(__file__).parent / "expected" / f"{engine.name}.toml"
+def _expected(engine: Engine, given: Path | None) -> dict[str, str]:
+    """Failures that are expected; a file that was asked for must be there."""
+    if given is not None and not given.exists():
+        raise AdapterError(f"{given}: no such file")
+    return expected_failures(given or Path(__file__).parent / "expected" / f"{engine.name}.toml")
+
+
+def _run(engine: Engine, cases: Sequence[Case], failures: dict[str, str], options: argparse.Namespace) -> Run:
     results = run_all(
-        cases, engine, jobs=options.jobs, timeout=options.timeout, failures=expected_failures(expected),
+        cases, engine, jobs=options.jobs, timeout=options.timeout, failures=failures,
         seen=_progress(engine.name, len(cases)),
     )  # fmt: skip
     return Run(engine.name, engine.version, results)
@@ -102,15 +133,15 @@ def _progress(name: str, total: int) -> Callable[[Result], object]:
     return tell
 
 
-def _write(runs: Sequence[Run], options: argparse.Namespace) -> None:
+def _write(runs: Sequence[Run], former: Sequence[Run], options: argparse.Namespace) -> None:
     """Report files; with several engines the name of JSON and JUnit files gets the engine's."""
     for run in runs:
         for path, write in ((options.json, write_json), (options.junit, write_junit)):
             if path is not None:
                 write(run, path if len(runs) == 1 else path.with_stem(f"{path.stem}-{run.engine}"))
     if options.html:
-        everything = [*runs, *(read_json(path) for path in options.add)]
-        options.html.write_text(page(everything, read_rules()), encoding="utf-8")
+        text = page([*runs, *former], read_rules())
+        options.html.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -33,16 +34,18 @@ class Engine:
         """The command that runs a case; None if it needs a policy that the engine does not offer."""
         compute = self.adapter.compute_argv
         if len(inspect.signature(compute).parameters) == 5 and "proposals" in inspect.signature(compute).parameters:
-            run = (list(case.args), case.env, None)
+            run = (list(case.args), case.env, [])  # nothing is preopened; some adapters loop over it
             argv = compute(str(wasm), run, [], "wasi:cli/command", "wasm32-wasip1")
         elif "wasi_version" in inspect.signature(compute).parameters:
             argv = compute(str(wasm), list(case.args), case.env, [], "wasm32-wasip1")
         else:
             argv = compute(str(wasm), list(case.args), case.env, [])
-        if not case.needs:
-            return list(argv)
         add = getattr(self.adapter, "add_policies", None)
-        return None if add is None else add(list(argv), case.needs)
+        if case.needs:
+            argv = None if add is None else add(list(argv), case.needs)
+        if argv is not None and not argv:
+            raise AdapterError("compute_argv gives no command")
+        return None if argv is None else [str(word) for word in argv]
 
 
 def load_engine(path: str) -> Engine:
@@ -50,17 +53,18 @@ def load_engine(path: str) -> Engine:
     file = Path(path)
     if not file.suffix and not file.is_file():
         file = Path(__file__).parent / "adapters" / f"{path}.py"
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    spec = importlib.util.spec_from_file_location(f"conformance.adapters.{file.stem}", file)
     if spec is None or spec.loader is None or not file.is_file():
         raise AdapterError(f"{path}: no such adapter")
     adapter = importlib.util.module_from_spec(spec)
+    sys.modules[f"conformance.adapters.{file.stem}"] = adapter  # where dataclasses look for it
     try:
         spec.loader.exec_module(adapter)
         for function in ("get_name", "get_version", "compute_argv"):
             if not callable(getattr(adapter, function, None)):
                 raise AdapterError(f"{file}: an adapter needs the function {function}")
-        return Engine(adapter, adapter.get_name(), adapter.get_version())
+        return Engine(adapter, str(adapter.get_name()).replace("/", "-"), str(adapter.get_version()))
     except AdapterError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AdapterError(f"{file}: {type(error).__name__}: {error}") from error

@@ -29,7 +29,7 @@ CHAPTERS = {
 def page(runs: Sequence[Run], rules: Sequence[Rule]) -> str:
     """The report of one or several engines."""
     engines = "".join(f"<th>{escape(run.engine)}<br><small>{escape(run.version)}</small></th>" for run in runs)
-    totals = "".join(f"<li>{escape(run.engine)}: {counts(run.results)}</li>" for run in runs)
+    totals = "".join(f"<li>{escape(run.engine)}: {escape(counts(run.results))}</li>" for run in runs)
     failures = "".join(_failure(run, result) for run in runs for result in run.bad)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>wasi-parallel conformance</title>'
@@ -53,7 +53,7 @@ def _rows(runs: Sequence[Run], rules: Sequence[Rule]) -> str:
         rule = known.get(name)
         cells = "".join(_cell(groups.get(name, [])) for groups in results)
         rows.append(
-            f'<tr><td class="mark">{name}</td><td>{escape(rule.text if rule else "")}</td>'
+            f'<tr><td class="mark">{escape(name)}</td><td>{escape(rule.text if rule else "")}</td>'
             f'<td class="mark">{escape(rule.mark if rule else "")}</td>{cells}</tr>\n'
         )
     return "".join(rows)
@@ -75,7 +75,7 @@ def _failure(run: Run, result: Result) -> str:
         if text
     )
     return (
-        f"<article><h3>{escape(result.case)} <small>{escape(run.engine)}: {result.status}</small></h3>"
+        f"<article><h3>{escape(result.case)} <small>{escape(run.engine)}: {escape(result.status)}</small></h3>"
         f"<p>{escape(result.about)} ({escape(', '.join(result.rules))})</p>"
         f"<p>Expected {escape(result.expected)}; {escape(result.problem)}.</p>"
         f"<pre>$ {escape(shlex.join(result.argv))}</pre>{details}</article>\n"

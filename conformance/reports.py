@@ -81,7 +81,9 @@ def read_json(path: Path) -> Run:
 
 def write_junit(run: Run, path: Path) -> None:
     """JUnit's XML, which CI systems show."""
-    suites = ElementTree.Element("testsuites", _totals(run.results) | {"name": f"{run.engine} {run.version}"})
+    suites = ElementTree.Element(
+        "testsuites", _totals(run.results) | {"name": _printable(f"{run.engine} {run.version}")}
+    )
     for chapter, results in grouped(run.results, lambda r: [r.chapter]).items():
         suite = ElementTree.SubElement(suites, "testsuite", _totals(results) | {"name": chapter})
         for result in results:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,13 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from conformance.engines import Engine
 from conformance.suite import Case, build
 
 #: Exit code with which a case says that a check failed.
 FAILED_CHECK = 99
+#: Output of a case beyond which it is ended, and what is kept of it.
+MAX_OUTPUT, MAX_KEPT = 1 << 24, 1 << 14
 #: Ways in which a case can end; the last two make a run fail.
 PASS, SKIP, EXPECTED_FAILURE, FAIL, UNEXPECTED_PASS = "pass", "skip", "expected failure", "fail", "unexpected pass"
 BAD = (FAIL, UNEXPECTED_PASS)
@@ -63,44 +67,73 @@ def judge(case: Case, code: int, stdout: str) -> str:
         return ""
     wanted = trapped if case.outcome == "trap" else code == case.exit_code
     if not wanted:
-        return f"got exit code {code}, output {stdout!r}"
-    return "" if stdout == case.stdout else f"got output {stdout!r}"
+        return f"got exit code {code}, output {stdout!r:.300}"
+    return "" if stdout == case.stdout else f"got output {stdout!r:.300}"
 
 
 def run_case(case: Case, wasm: Path, engine: Engine, timeout: float) -> Result:
     """Run one case."""
     unrun = Result(case.name, case.chapter, case.about, case.rules, SKIP, expected=expectation(case))
-    argv = engine.argv(case, wasm)
+    try:
+        argv = engine.argv(case, wasm)
+    except Exception as error:  # of somebody's adapter
+        return replace(unrun, status=FAIL, problem=f"the adapter fails: {type(error).__name__}: {error}")
     if argv is None:
         needs = ",".join(f"{name}={value}" for name, value in case.needs.items())
         return replace(unrun, problem=f"the engine does not offer {needs}")
     started = time.monotonic()
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired as late:
-        seconds = time.monotonic() - started
-        return replace(
-            unrun, status=FAIL, seconds=seconds, problem=f"still running after {timeout:g} s", argv=tuple(argv),
-            stdout=_text(late.stdout), stderr=_text(late.stderr),
-        )  # fmt: skip
-    except OSError as error:
-        return replace(unrun, status=FAIL, problem=f"can't be started: {error}", argv=tuple(argv))
-    problem = judge(case, done.returncode, _text(done.stdout))
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            code, ended = _run(argv, out, err, timeout)
+        except (OSError, ValueError) as error:
+            return replace(unrun, status=FAIL, problem=f"can't be started: {error}", argv=tuple(argv))
+        stdout, stderr = _beginning(out), _beginning(err)
+    problem = ended or judge(case, code, stdout)
     return replace(
         unrun, status=FAIL if problem else PASS, seconds=time.monotonic() - started, problem=problem, argv=tuple(argv),
-        stdout=_text(done.stdout), stderr=_text(done.stderr),
+        stdout=stdout, stderr=stderr,
     )  # fmt: skip
 
 
-def _text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "replace")
+def _run(argv: Sequence[str], out: IO[bytes], err: IO[bytes], timeout: float) -> tuple[int, str]:
+    """Exit code of a command, and why it had to be ended, if so: with all that it started."""
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+    end = time.monotonic() + timeout
+    ended = ""
+    try:
+        while not ended:
+            try:
+                process.wait(0.05)
+                break
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > end:
+                    ended = f"still running after {timeout:g} s"
+                elif max(os.fstat(out.fileno()).st_size, os.fstat(err.fileno()).st_size) > MAX_OUTPUT:
+                    ended = f"more than {MAX_OUTPUT} bytes of output"
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return process.returncode, ended
+
+
+def _beginning(file: IO[bytes]) -> str:
+    file.seek(0)
+    return _text(file.read(MAX_KEPT))
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def expected_failures(path: Path | None) -> dict[str, str]:
     """Patterns of cases with the reason why they fail: the table ``failures`` of a TOML file."""
     if path is None or not path.exists():
         return {}
-    return dict(tomllib.loads(path.read_text(encoding="utf-8")).get("failures", {}))
+    found = tomllib.loads(path.read_text(encoding="utf-8")).get("failures", {})
+    if not isinstance(found, dict):
+        raise ValueError("'failures' must be a table of patterns and reasons")
+    return {str(pattern): str(reason) for pattern, reason in found.items()}
 
 
 def apply_expectations(result: Result, failures: dict[str, str]) -> Result:

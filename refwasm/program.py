@@ -16,6 +16,7 @@ from refwasm.host.parallel import Context, Parallel, ParallelLimits, Policies
 from refwasm.host.parallel.forms import Form, form_of
 from refwasm.host.parallel.types import DeviceKind, Failure, Run
 from refwasm.host.wasi import System, WasiOptions, threads
+from refwasm.syntax.types import FuncType, FuncUse
 
 Provided = Mapping[str, Mapping[str, e.Extern]]
 
@@ -76,9 +77,10 @@ class Program:
         form = form_of(self.validated, PARALLEL)
         self.tier = tier
         self.context = Context(chosen, limits, device, self.settings, strict, form, tier)
-        options = WasiOptions(args, dict(env or {}), dirs, sockets, stdin, stdout, stderr, deterministic)
+        options = WasiOptions(args, dict(env or {}), (), sockets, stdin, stdout, stderr, deterministic)
         self.system = System(self.guest, options, self.settings.deadline)
         try:
+            self.system.open_directories(dirs)
             self._link(threads)
         except BaseException:
             self.close()
@@ -145,23 +147,36 @@ class Program:
     def instantiate(self) -> e.ModuleInst:
         """Make the instance; raises what its start function does."""
         instance = e.module_instantiate(self.store, self.validated, self._externs, self.guest.attach)
-        initialize = instance.exports.get("_initialize")
-        if isinstance(initialize, e.FuncInst):
-            e.func_invoke(self.store, initialize, [])
+        if "_initialize" in instance.exports:
+            e.func_invoke(self.store, self.entry(instance, "_initialize"), [])
         return instance
+
+    def check_entry(self, name: str) -> None:
+        """Unlinkable unless the program exports a function of that name that takes nothing."""
+        exported = dict(e.module_exports(self.validated)).get(name)
+        if not isinstance(exported, FuncUse):
+            raise Unlinkable(f"the program exports no function {name!r}")
+        composite: FuncType = exported.type.composite  # type: ignore[union-attr, assignment]
+        if composite.params:
+            raise Unlinkable(f"the program's {name!r} takes parameters")
+
+    def entry(self, instance: e.ModuleInst, name: str) -> e.AnyFunc:
+        """A function that a program starts with."""
+        self.check_entry(name)
+        function = instance.exports[name]
+        assert isinstance(function, (e.FuncInst, e.HostFunc)), "just checked"
+        return function
 
     def run(self) -> int:
         """Run ``_start``; the exit code. What it returns, if anything, is not looked at."""
-        if "_start" not in dict(e.module_exports(self.validated)):
-            raise Unlinkable("the program exports no function '_start'")
+        self.check_entry("_start")
+        if "_initialize" in dict(e.module_exports(self.validated)):
+            self.check_entry("_initialize")
         try:
             if self.threads and self.interleaving is None:
                 return self._run_processes()
             instance = self.instantiate()
-            start = instance.exports["_start"]
-            if not isinstance(start, (e.FuncInst, e.HostFunc)):
-                raise Unlinkable("the program's '_start' is no function")
-            e.func_invoke(self.store, start, [])
+            e.func_invoke(self.store, self.entry(instance, "_start"), [])
         except Exit as end:
             return end.code
         finally:

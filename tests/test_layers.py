@@ -23,7 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "embedding": ("syntax", "errors", "binary", "text", "validation", "execution"),
     "api": ("syntax", "errors", "validation", "execution", "embedding"),
     "host": ("syntax", "errors", "embedding", "execution.domain", "execution.memory"),
-    "program": ("errors", "embedding", "host", "execution.memory"),
+    "program": ("syntax", "errors", "embedding", "host", "execution.memory"),
     "script": ("syntax", "errors", "embedding", "host", "binary", "text", "validation.features"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
             "execution.instantiation", "execution.memory"),

@@ -39,7 +39,7 @@ def compute_argv(test_path, args, env, dirs=(), wasi_version=""):  # type: ignor
 
 def add_policies(argv: list[str], needs: dict[str, str]) -> list[str]:
     """The command with policies; ``workers`` is an option of its own."""
-    policies = ",".join(f"{name}={value}" for name, value in needs.items() if name != "workers")
+    policies = ",".join(f"{name}={value}" for name, value in needs.items() if name not in ("workers", "feature"))
     options = ["--policy", policies] if policies else []
     options += ["--workers", needs["workers"]] if "workers" in needs else []
     place = argv.index("run", len(REFWASM)) + 1

@@ -103,6 +103,7 @@ def _loops(hint_name: str, hint: int) -> Iterator[Case]:
     device, case = _counted(
         f"spin-lock-{hint_name}", "A lock of cmpxchg and an atomic store guards plain accesses.", hint
     )
+    case.needs = "workers=2"  # waiting for a lock counts on the progress of who has it
     buffer = case.written(device, 8)
     body = """(loop $again (br_if $again (i32.atomic.rmw.cmpxchg (local.get $p0) (i32.const 0) (i32.const 1))))
     (i32.store offset=4 (local.get $p0) (i32.add (i32.load offset=4 (local.get $p0)) (i32.const 1)))

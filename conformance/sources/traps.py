@@ -47,6 +47,7 @@ def cases() -> Iterator[Case]:
                 f"{name}-{hint_name}", f"A kernel that ends in {name.replace('-', ' ')}: an error number, and the device "
                 "still works.",
             )  # fmt: skip
+            case.needs = "feature=exceptions" if "$t" in extra and "throw" in instruction else ""
             device = case.device(hint)
             case.refuse(device, case.code(kernel(instruction, 0, extra=extra)), 3)
             works(case, device)

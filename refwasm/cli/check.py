@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from refwasm.cli import EXIT_BAD, UsageError, positive
+from refwasm.cli import EXIT_BAD, EXIT_CRASH, EXIT_LIMIT, UsageError, positive
 from refwasm.cli.files import load_valid
 
 #: What is varied, the default first, and the rule that leaves it open.
@@ -33,6 +33,9 @@ CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
 }
 #: What is compared, the most visible first.
 ASPECTS = ("exit code", "output", "errors", "buffers", "memory")
+
+#: What refwasm itself says on stderr; the rest is the program's.
+_HOST_LINES = re.compile(rb"^(refwasm: |    at ).*\n?", re.MULTILINE)
 
 Setting = tuple[str, ...]  # one value for each choice
 
@@ -52,9 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Observation:
-    """What one run showed, by aspect."""
+    """What one run showed, by aspect; ``unfit`` is what refwasm said if it could not run the program at all."""
 
     values: tuple[str, ...]
+    unfit: str = ""
 
     def first_difference(self, other: Observation) -> str:
         """The most visible aspect that differs, or ""."""
@@ -66,13 +70,18 @@ def run(options: argparse.Namespace) -> int:
     load_valid(options.file)
     settings = list(_settings(_varied(options.only)))
     try:
-        pattern = re.compile(options.ignore.encode()) if options.ignore else None
-    except re.error as error:
+        pattern = re.compile(os.fsencode(options.ignore)) if options.ignore else None
+    except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(f"--ignore {options.ignore}: {error}") from None
     stdin = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    if len(settings) < 2:
+        raise UsageError(f"--only {options.only}: there is nothing to compare")
     with ThreadPoolExecutor(options.jobs) as pool:
         observed = list(pool.map(lambda setting: _observe(setting, options, stdin, pattern), settings))
         again = _observe(settings[0], options, stdin, pattern)
+    if observed[0].unfit:
+        print(observed[0].unfit, file=sys.stderr, end="")
+        return EXIT_BAD
     if unsteady := again.first_difference(observed[0]):
         print(f"{unsteady} differs between two runs with the same policies: nothing can be said about the others")
         return EXIT_BAD
@@ -88,8 +97,17 @@ def _varied(names: str) -> set[str]:
 
 def _settings(varied: set[str]) -> Iterator[Setting]:
     """All combinations, one of each lot that has the same effect."""
-    columns = [values if name in varied else values[:1] for name, (values, _) in CHOICES.items()]
+    columns = [values if name in varied else _fixed(name, varied) for name, (values, _) in CHOICES.items()]
     yield from dict.fromkeys(_in_effect(*setting) for setting in itertools.product(*columns))
+
+
+def _fixed(name: str, varied: set[str]) -> tuple[str, ...]:
+    """The value of what is not varied: the default, unless what is varied would have no effect then."""
+    if name == "device" and varied & {"workers", "grouping"}:
+        return ("cpu",)
+    if name == "workers" and varied & {"grouping", "device"}:
+        return ("2",)
+    return CHOICES[name][0][:1]
 
 
 def _in_effect(memory: str, instance: str, grouping: str, order: str, device: str, workers: str) -> Setting:
@@ -118,11 +136,13 @@ def _observe(
         command = [
             sys.executable, "-m", "refwasm", "run", "--deterministic", "--observe", str(report), "--device", device,
             "--workers", workers, "--timeout", str(options.timeout),
-            "--policy", policies, options.file, *options.args,
+            "--policy", policies, "--", options.file, *options.args,
         ]  # fmt: skip
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+        ran = report.exists() and done.returncode not in (EXIT_LIMIT, EXIT_CRASH)
         left = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
-    output = ignore.sub(b"", done.stdout) if ignore else done.stdout
+    shown = done.stdout + _HOST_LINES.sub(b"", done.stderr)
+    output = ignore.sub(b"", shown) if ignore else shown
     return Observation(
         (
             str(done.returncode),
@@ -130,7 +150,8 @@ def _observe(
             json.dumps(left.get("failures")),
             json.dumps(left.get("buffers")),
             str(left.get("memory")),
-        )
+        ),
+        "" if ran else done.stderr.decode("utf-8", "replace") or f"refwasm: exit code {done.returncode}\n",
     )
 
 

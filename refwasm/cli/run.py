@@ -89,7 +89,7 @@ def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
     except ValueError as error:
         raise UsageError(str(error)) from None
     how = options.threads.partition(":")
-    if how[0] not in ("processes", "interleaved") or (how[1] and not how[2].isdecimal()):
+    if how[0] not in ("processes", "interleaved") or (how[1] and not (how[2].isdecimal() and len(how[2]) < 20)):
         raise UsageError(f"--threads {options.threads}: write processes, interleaved or interleaved:SEED")
     return Program(
         read_file(options.file),
@@ -116,7 +116,7 @@ def _pages(text: str | None) -> int | None:
     if text is None:
         return None
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if not (number.isascii() and number.isdigit()) or unit not in _SIZES:
+    if not (number.isascii() and number.isdigit() and len(number) < 20) or unit not in _SIZES:
         raise UsageError(f"--max-memory {text}: write a number, with K, M or G behind it if you like")
     return int(number) * _SIZES[unit] // PAGE
 
@@ -144,14 +144,18 @@ def _listening(text: str) -> int:
     import socket  # 5 ms that other runs do without
 
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise UsageError(f"--listen {text}: write HOST:PORT")
-    return socket.create_server((host.strip("[]"), int(port))).detach()
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, int(port)), family=family).detach()
 
 
 def _start(program: Program, options: argparse.Namespace) -> int:
     if program.threads and options.invoke is None:
         return program.run()
+    if options.invoke is None and "_start" in dict(e.module_exports(program.validated)):
+        program.check_entry("_start")
     instance = program.instantiate()
     name = "_start" if options.invoke is None else options.invoke
     function = instance.exports.get(name)

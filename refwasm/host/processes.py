@@ -11,6 +11,15 @@ from typing import Any
 from refwasm.errors import ResourceLimit, Trap, UncaughtException, WasmError
 
 
+def pipe_of(context: Any) -> tuple[connection.Connection, connection.Connection]:
+    """Both ends of a new pipe; ResourceLimit if there are no descriptors left."""
+    try:
+        ends: tuple[connection.Connection, connection.Connection] = context.Pipe()
+    except OSError as error:
+        raise ResourceLimit(f"a process can't be started: {error}") from None
+    return ends
+
+
 def start(process: Any, what: str) -> None:
     """Start a process; ResourceLimit if the system has none left.
 

@@ -1,6 +1,6 @@
 ;; By default each iteration finds its data segment as after instantiation.
 ;; rules: PAR-INST-01
-;; needs: instance=fresh
+;; needs: instance=fresh,feature=multi-memory
 (module
   (import "wasi_ephemeral_parallel" "get_device" (func $get_device (param i32 i32) (result i32)))
   (import "wasi_ephemeral_parallel" "create_buffer" (func $create_buffer (param i32 i32 i32 i32) (result i32)))

@@ -13,15 +13,15 @@
   (global $buffer0 (mut i32) (i32.const 0))
   ;; (module
   ;;   (import "env" "memory" (memory 1 64 shared))
-  ;;   (global $g i32 (i32.const 2)) (data $d "\28\00\00\00") (memory $own 1)
+  ;;   (global $g i32 (i32.const 2)) (data $d "\28\00\00\00")
   ;;   (func $kernel (export "kernel") (param $id i32) (param $n i32) (param $block i32) (param $p0 i32) (param $s0 i32)
-  ;;     (memory.init $own $d (i32.const 0) (i32.const 0) (i32.const 4))
-  ;;     (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (i32.add (i32.load $own (i32.const 0)) (global.get $g)))))
+  ;;     (memory.init $d (i32.const 2048) (i32.const 0) (i32.const 4))
+  ;;     (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (i32.add (i32.load (i32.const 2048)) (global.get $g)))))
   (data (i32.const 4096) "\00\61\73\6d\01\00\00\00\01\09\01\60\05\7f\7f\7f\7f\7f\00\02\10\01\03\65\6e\76\06\6d\65\6d\6f\72\79\02\03\01\40\03\02\01"
-    "\00\05\03\01\00\01\06\06\01\7f\00\41\02\0b\07\0a\01\06\6b\65\72\6e\65\6c\00\00\0c\01\01\0a\22\01\20\00\41\00\41\00\41\04"
-    "\fc\08\00\01\20\03\20\00\41\02\74\6a\41\00\28\42\01\00\23\00\6a\36\02\00\0b\0b\07\01\01\04\28\00\00\00\00\3f\04\6e\61\6d"
-    "\65\01\09\01\00\06\6b\65\72\6e\65\6c\02\19\01\00\05\00\02\69\64\01\01\6e\02\05\62\6c\6f\63\6b\03\02\70\30\04\02\73\30\06"
-    "\06\01\01\03\6f\77\6e\07\04\01\00\01\67\09\04\01\00\01\64")
+    "\00\06\06\01\7f\00\41\02\0b\07\0a\01\06\6b\65\72\6e\65\6c\00\00\0c\01\01\0a\23\01\21\00\41\80\10\41\00\41\04\fc\08\00\00"
+    "\20\03\20\00\41\02\74\6a\41\80\10\28\02\00\23\00\6a\36\02\00\0b\0b\07\01\01\04\28\00\00\00\00\37\04\6e\61\6d\65\01\09\01"
+    "\00\06\6b\65\72\6e\65\6c\02\19\01\00\05\00\02\69\64\01\01\6e\02\05\62\6c\6f\63\6b\03\02\70\30\04\02\73\30\07\04\01\00\01"
+    "\67\09\04\01\00\01\64")
   (func $check (param $step i32) (param $got i32) (param $want i32)
     (if (i32.ne (local.get $got) (local.get $want)) (then
       (call $hex (i32.const 517) (local.get $step))
@@ -57,7 +57,7 @@
     (global.set $buffer0 (i32.load (i32.const 0)))
     (call $check (i32.const 3) (call $write_buffer (i32.const 65536) (i32.const 400) (global.get $buffer0)) (i32.const 0))
     (i32.store (i32.const 64) (global.get $buffer0))
-    (call $check (i32.const 4) (call $parallel_exec (global.get $device0) (i32.const 4096) (i32.const 179) (i32.const 100) (i32.const 7) (i32.const 64) (i32.const 0) (i32.const 64) (i32.const 1)) (i32.const 0))
+    (call $check (i32.const 4) (call $parallel_exec (global.get $device0) (i32.const 4096) (i32.const 167) (i32.const 100) (i32.const 7) (i32.const 64) (i32.const 0) (i32.const 64) (i32.const 1)) (i32.const 0))
     (call $check (i32.const 5) (call $read_buffer (global.get $buffer0) (i32.const 65536) (i32.const 400)) (i32.const 0))
     (call $all (i32.const 6) (i32.const 65536) (i32.const 100) (i32.const 42))
     (call $print (i32.const 592) (i32.const 3))))

@@ -1,5 +1,6 @@
 ;; A kernel may contain an exception that it catches itself.
 ;; rules: PAR-KERN-04
+;; needs: feature=exceptions
 (module
   (import "wasi_ephemeral_parallel" "get_device" (func $get_device (param i32 i32) (result i32)))
   (import "wasi_ephemeral_parallel" "create_buffer" (func $create_buffer (param i32 i32 i32 i32) (result i32)))

@@ -13,14 +13,13 @@
   (global $buffer0 (mut i32) (i32.const 0))
   ;; (module
   ;;   (import "env" "memory" (memory 1 64 shared))
-  ;;   (data $d "\2a\00\00\00") (memory $own 1)
+  ;;   (data $d "\2a\00\00\00")
   ;;   (func $kernel (export "kernel") (param $id i32) (param $n i32) (param $block i32) (param $p0 i32) (param $s0 i32)
-  ;;     (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (block (result i32) (memory.init $own $d (i32.const 0) (i32.const 0) (i32.const 4)) (i32.load $own (i32.const 0))))))
+  ;;     (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (block (result i32) (memory.init $d (i32.const 2048) (i32.const 0) (i32.const 4)) (i32.load (i32.const 2048))))))
   (data (i32.const 4096) "\00\61\73\6d\01\00\00\00\01\09\01\60\05\7f\7f\7f\7f\7f\00\02\10\01\03\65\6e\76\06\6d\65\6d\6f\72\79\02\03\01\40\03\02\01"
-    "\00\05\03\01\00\01\07\0a\01\06\6b\65\72\6e\65\6c\00\00\0c\01\01\0a\22\01\20\00\20\03\20\00\41\02\74\6a\02\7f\41\00\41\00"
-    "\41\04\fc\08\00\01\41\00\28\42\01\00\0b\36\02\00\0b\0b\07\01\01\04\2a\00\00\00\00\39\04\6e\61\6d\65\01\09\01\00\06\6b\65"
-    "\72\6e\65\6c\02\19\01\00\05\00\02\69\64\01\01\6e\02\05\62\6c\6f\63\6b\03\02\70\30\04\02\73\30\06\06\01\01\03\6f\77\6e\09"
-    "\04\01\00\01\64")
+    "\00\07\0a\01\06\6b\65\72\6e\65\6c\00\00\0c\01\01\0a\23\01\21\00\20\03\20\00\41\02\74\6a\02\7f\41\80\10\41\00\41\04\fc\08"
+    "\00\00\41\80\10\28\02\00\0b\36\02\00\0b\0b\07\01\01\04\2a\00\00\00\00\31\04\6e\61\6d\65\01\09\01\00\06\6b\65\72\6e\65\6c"
+    "\02\19\01\00\05\00\02\69\64\01\01\6e\02\05\62\6c\6f\63\6b\03\02\70\30\04\02\73\30\09\04\01\00\01\64")
   (func $check (param $step i32) (param $got i32) (param $want i32)
     (if (i32.ne (local.get $got) (local.get $want)) (then
       (call $hex (i32.const 517) (local.get $step))
@@ -49,7 +48,7 @@
     (global.set $buffer0 (i32.load (i32.const 0)))
     (call $check (i32.const 3) (call $write_buffer (i32.const 65536) (i32.const 12) (global.get $buffer0)) (i32.const 0))
     (i32.store (i32.const 64) (global.get $buffer0))
-    (call $check (i32.const 4) (call $parallel_exec (global.get $device0) (i32.const 4096) (i32.const 165) (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 0) (i32.const 64) (i32.const 1)) (i32.const 0))
+    (call $check (i32.const 4) (call $parallel_exec (global.get $device0) (i32.const 4096) (i32.const 153) (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 0) (i32.const 64) (i32.const 1)) (i32.const 0))
     (call $check (i32.const 5) (call $read_buffer (global.get $buffer0) (i32.const 65536) (i32.const 12)) (i32.const 0))
     (call $check (i32.const 6) (i32.load (i32.const 65536)) (i32.const 42))
     (call $check (i32.const 7) (i32.load (i32.const 65540)) (i32.const 42))

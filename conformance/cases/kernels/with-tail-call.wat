@@ -1,5 +1,6 @@
 ;; A kernel may contain a tail call that is too deep for any stack.
 ;; rules: PAR-KERN-04
+;; needs: feature=tail-call
 (module
   (import "wasi_ephemeral_parallel" "get_device" (func $get_device (param i32 i32) (result i32)))
   (import "wasi_ephemeral_parallel" "create_buffer" (func $create_buffer (param i32 i32 i32 i32) (result i32)))

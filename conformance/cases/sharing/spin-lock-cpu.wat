@@ -1,5 +1,6 @@
 ;; A lock of cmpxchg and an atomic store guards plain accesses.
 ;; rules: PAR-SHARE-01
+;; needs: workers=2
 (module
   (import "wasi_ephemeral_parallel" "get_device" (func $get_device (param i32 i32) (result i32)))
   (import "wasi_ephemeral_parallel" "create_buffer" (func $create_buffer (param i32 i32 i32 i32) (result i32)))

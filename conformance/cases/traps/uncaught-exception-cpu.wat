@@ -1,5 +1,6 @@
 ;; A kernel that ends in uncaught exception: an error number, and the device still works.
 ;; rules: PAR-EXEC-07
+;; needs: feature=exceptions
 ;; outcome: ok or trap
 (module
   (import "wasi_ephemeral_parallel" "get_device" (func $get_device (param i32 i32) (result i32)))

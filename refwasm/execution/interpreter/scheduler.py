@@ -14,6 +14,8 @@ from refwasm.errors import Deadlock
 from refwasm.execution.interpreter.agent import Agent, Blocked, Paused
 from refwasm.execution.memory import Memory
 
+#: Longest sleep between two looks at the limits, in seconds.
+SLICE = 0.1
 #: Steps an agent may run without touching shared memory before others get their turn.
 TURN = 10_000
 
@@ -105,4 +107,6 @@ class Scheduler:
         times = [agent.wake_at for agent in self.sleeping if agent.wake_at is not None]
         if not times:
             raise Deadlock(f"deadlock: {len(self.sleeping)} agents wait and none can be woken")
-        time.sleep(max(min(times) - time.monotonic(), 0.0))
+        for agent in self.sleeping:
+            agent.check_limits()
+        time.sleep(min(max(min(times) - time.monotonic(), 0.0), SLICE))

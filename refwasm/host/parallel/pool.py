@@ -35,7 +35,7 @@ from refwasm.host.parallel.devices.device import Job, kernel_error
 from refwasm.host.parallel.kernels import Kernel
 from refwasm.host.parallel.types import Run
 from refwasm.host.parallel.worker import ABORT, NEXT, worker_main
-from refwasm.host.processes import cause_of_death, start
+from refwasm.host.processes import cause_of_death, pipe_of, start
 
 #: How long a worker gets to leave when asked, in seconds.
 GRACE = 0.5
@@ -52,6 +52,7 @@ class Pool:
         self.work = self.domain.counters[WORK]
         self.owner = os.getpid()
         self.busy = threading.Lock()
+        self.ending = threading.Lock()
         self.numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of kernels and memories
         self.last_number = 0
         self.dead: list[int] = []
@@ -62,7 +63,7 @@ class Pool:
 
     def _start(self) -> None:
         context, index = self.domain.context, len(self.processes)
-        ours, theirs = context.Pipe()
+        ours, theirs = pipe_of(context)
         process = context.Process(  # type: ignore[attr-defined]
             target=worker_main,
             args=(index, theirs, self.domain, [*self.pipes, ours] if context.get_start_method() == "fork" else []),
@@ -216,10 +217,7 @@ class Pool:
     def kill(self) -> None:
         """End all workers at once."""
         self.closed = True
-        for process in self.processes:
-            if process.is_alive():
-                process.kill()
-        self._reap()
+        self._reap(grace=0.0)
 
     def close(self) -> None:
         """Let idle workers leave, and kill those that do not."""
@@ -228,20 +226,23 @@ class Pool:
         self.closed = True
         for pipe in self.pipes:
             pipe.close()
-        end = time.monotonic() + GRACE
-        for process in self.processes:
+        self._reap(GRACE)
+
+    def _reap(self, grace: float) -> None:
+        """Wait so long for workers to leave, then end them. Several threads may want that at once: one does it."""
+        with self.ending:
+            processes, self.processes = self.processes, []
+            pipes, self.pipes, self.known = self.pipes, [], []
+        end = time.monotonic() + grace
+        for process in processes:
             process.join(max(end - time.monotonic(), 0.0))
             if process.is_alive():
                 process.kill()
-        self._reap()
-
-    def _reap(self) -> None:
-        for pipe in self.pipes:
-            pipe.close()
-        for process in self.processes:
+        for process in processes:
             process.join()
             process.close()
-        self.processes, self.pipes, self.known = [], [], []
+        for pipe in pipes:
+            pipe.close()
 
 
 class _Failed(Exception):

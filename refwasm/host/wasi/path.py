@@ -50,6 +50,13 @@ class Path:
         with self.descriptors.directory(fd, right) as directory, resolved(directory.fd, name, follow) as place:
             yield place
 
+    @contextmanager
+    def _name(self, fd: int, path: int, size: int, right: int) -> Iterator[Place]:
+        """The same, of a name that is about to be made, removed or changed."""
+        name = self.system.string(path, size)
+        with self.descriptors.directory(fd, right) as directory, resolved(directory.fd, name, False, True) as place:
+            yield place
+
     # ---- opening -----------------------------------------------------------------------------------------------------
 
     def path_open(
@@ -88,17 +95,17 @@ class Path:
 
     def path_create_directory(self, fd: int, path: int, size: int) -> None:
         """Make a directory. EXIST: something has the name."""
-        with self._place(fd, path, size, Rights.PATH_CREATE_DIRECTORY) as place:
+        with self._name(fd, path, size, Rights.PATH_CREATE_DIRECTORY) as place:
             os.mkdir(place.name, dir_fd=place.directory)
 
     def path_remove_directory(self, fd: int, path: int, size: int) -> None:
         """Remove an empty directory. NOTEMPTY; NOTDIR; INVAL: the path ends in "."."""
-        with self._place(fd, path, size, Rights.PATH_REMOVE_DIRECTORY) as place:
+        with self._name(fd, path, size, Rights.PATH_REMOVE_DIRECTORY) as place:
             os.rmdir(place.name, dir_fd=place.directory)
 
     def path_unlink_file(self, fd: int, path: int, size: int) -> None:
         """Remove a name of a file or link. ISDIR: a directory; NOTDIR: a slash behind a file's name."""
-        with self._place(fd, path, size, Rights.PATH_UNLINK_FILE) as place:
+        with self._name(fd, path, size, Rights.PATH_UNLINK_FILE) as place:
             if place.is_directory:
                 found = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
                 raise WasiError(Errno.ISDIR if stat.S_ISDIR(found.st_mode) else Errno.NOTDIR)
@@ -107,8 +114,8 @@ class Path:
     def path_rename(self, old_fd: int, old: int, old_size: int, new_fd: int, new: int, new_size: int) -> None:
         """Give a file or directory another name, here or below another directory's descriptor."""
         with (
-            self._place(old_fd, old, old_size, Rights.PATH_RENAME_SOURCE) as source,
-            self._place(new_fd, new, new_size, Rights.PATH_RENAME_TARGET) as target,
+            self._name(old_fd, old, old_size, Rights.PATH_RENAME_SOURCE) as source,
+            self._name(new_fd, new, new_size, Rights.PATH_RENAME_TARGET) as target,
         ):
             _check_slashes(source, target)
             os.rename(source.name, target.name, src_dir_fd=source.directory, dst_dir_fd=target.directory)
@@ -145,14 +152,14 @@ class Path:
             if place.is_directory:
                 found = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)  # FileNotFoundError: NOENT
                 raise WasiError(Errno.EXIST if stat.S_ISDIR(found.st_mode) else Errno.NOTDIR)
-            os.symlink(_text(target), place.name, dir_fd=place.directory)
+            os.symlink(_checked(target), place.name, dir_fd=place.directory)
 
     def path_readlink(self, fd: int, path: int, size: int, buffer: int, room: int, used_out: int) -> None:
         """What a link holds, cut to ``room`` bytes; bytes used (u32) at ``used_out``. INVAL: no link."""
         self.guest.check(buffer, room)
         self.guest.check(used_out, 4)
         with self._place(fd, path, size, Rights.PATH_READLINK) as place:
-            held = os.fsencode(os.readlink(place.name, dir_fd=place.directory))[:room]
+            held = os.readlink(place.name, dir_fd=place.directory)[:room]
         self.guest.memory.write(buffer, held)
         self.guest.write_u32(used_out, len(held))
 
@@ -183,11 +190,12 @@ class Path:
             os.utime(place.name, ns=times, dir_fd=place.directory, follow_symlinks=False)
 
 
-def _text(path: bytes) -> str:
+def _checked(path: bytes) -> bytes:
     try:
-        return path.decode("utf-8")
+        path.decode("utf-8")
     except UnicodeDecodeError:
         raise WasiError(Errno.ILSEQ) from None
+    return path
 
 
 def _open(place: Place, oflags: int, rights: int, flags: int) -> int:

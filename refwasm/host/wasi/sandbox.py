@@ -32,18 +32,21 @@ class Place(NamedTuple):
     """
 
     directory: int
-    name: str
+    name: bytes
     is_directory: bool
 
 
 @contextmanager
-def resolved(directory: int, path: bytes, follow: bool) -> Iterator[Place]:
+def resolved(directory: int, path: bytes, follow: bool, changes_name: bool = False) -> Iterator[Place]:
     """The place of a path below a directory; with ``follow`` a link at its end is followed too.
+
+    With ``changes_name`` it is for making, removing or renaming what has the name: then a link at the end is never
+    followed, not even before a slash, and a final ``.`` is a name like others.
 
     NOENT, NOTDIR, LOOP, NAMETOOLONG, ILSEQ, INVAL as usual; PERM for absolute paths and for ``..`` that leads outside,
     also by way of links.
     """
-    walk = _Walk(directory, follow)
+    walk = _Walk(directory, follow, changes_name)
     try:
         yield walk.run(_decoded(path))
     finally:
@@ -66,9 +69,10 @@ def _decoded(path: bytes) -> str:
 class _Walk:
     """A walk: ``trail`` are the directories come through, ``ahead`` the components still to go, the next one last."""
 
-    def __init__(self, start: int, follow: bool) -> None:
+    def __init__(self, start: int, follow: bool, changes_name: bool) -> None:
         self.start = start
         self.follow = follow
+        self.changes_name = changes_name
         self.trail: list[int] = []
         self.ahead: list[str] = []
         self.links = 0
@@ -83,17 +87,17 @@ class _Walk:
         while self.ahead:
             name = self.ahead.pop()
             is_last = not self.ahead
-            if name in ("", "."):
-                continue
+            if name == ".":
+                continue  # a final one, which ends the walk
             if name == "..":
                 self._go_back()
-            elif is_last and not (self.follow or self.demands_directory):
-                return Place(self.here, name, False)
+            elif is_last and not (self.follow or (self.demands_directory and not self.changes_name)):
+                return Place(self.here, name.encode(), self.demands_directory)
             else:
                 found = self._step(name, is_last)
                 if found is not None:
-                    return Place(self.here, found, self.demands_directory)
-        return Place(self.here, ".", True)
+                    return Place(self.here, found.encode(), self.demands_directory)
+        return Place(self.here, b".", True)
 
     def _push(self, path: str) -> None:
         """Put a path ahead. If it is the last thing ahead, it may demand that it ends in a directory."""
@@ -101,7 +105,10 @@ class _Walk:
             raise WasiError(Errno.PERM)
         if not self.ahead:
             self.demands_directory |= path.endswith(("/", "/."))
-        self.ahead += reversed([part for part in path.split("/") if part not in ("", ".")])
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if self.changes_name and not self.ahead and path.endswith("/."):
+            parts.append(".")
+        self.ahead += reversed(parts)
 
     def _go_back(self) -> None:
         if not self.trail:
@@ -111,7 +118,7 @@ class _Walk:
     def _step(self, name: str, is_last: bool) -> str | None:
         """Go into a directory, or along a link; the name if the walk ends there with something else."""
         try:
-            fd = os.open(name, _STEP, dir_fd=self.here)
+            fd = os.open(name.encode(), _STEP, dir_fd=self.here)
         except FileNotFoundError:
             if is_last:
                 return name  # may be about to be created
@@ -131,14 +138,12 @@ class _Walk:
 
     def _follow(self, fd: int) -> None:
         try:
-            target = os.readlink("", dir_fd=fd)
+            target = _decoded(os.readlink(b"", dir_fd=fd) or b"")
         finally:
             os.close(fd)
         self.links += 1
         if self.links > MAX_LINKS:
             raise WasiError(Errno.LOOP)
-        if not target:
-            raise WasiError(Errno.NOENT)
         self._push(target)
 
     def close(self) -> None:

@@ -67,11 +67,15 @@ class System:
             self.random = random.Random(0).randbytes
         self.descriptors = Descriptors()
         add_standard_streams(self.descriptors, options.stdin, options.stdout, options.stderr)
-        for host, name in options.dirs:
-            add_directory(self.descriptors, host, name)
+        self.open_directories(options.dirs)
         for fd in options.sockets:
             rights = w.SOCKET_RIGHTS | w.Rights.SOCK_ACCEPT
             self.descriptors.add(Descriptor(fd, rights, w.SOCKET_RIGHTS))
+
+    def open_directories(self, dirs: Sequence[tuple[str, str]]) -> None:
+        """Preopen directories: the host's path and the guest's name of each."""
+        for host, name in dirs:
+            add_directory(self.descriptors, host, name)
 
     def pause(self) -> float:
         """How long a call that waits may sleep before it looks again, in seconds. NotYet: not at all; ResourceLimit:

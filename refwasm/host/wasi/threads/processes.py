@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from multiprocessing import connection
 from typing import Any
 
@@ -21,7 +21,7 @@ from refwasm import embedding as e
 from refwasm.errors import Crash, Exit, ResourceLimit, WasmError
 from refwasm.execution.domain import Domain, adopt_domain
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.processes import begin, cause_of_death, portable, start
+from refwasm.host.processes import begin, cause_of_death, pipe_of, portable, start
 from refwasm.host.wasi.threads.linking import MAX_THREAD_ID, MAX_THREADS, MODULE, NO_THREAD, SPAWN, START
 from refwasm.syntax.types import FuncUse
 
@@ -45,6 +45,8 @@ class Supervisor:
         self.processes: dict[int, Any] = {}
         self.pipes: dict[int, connection.Connection] = {}
         self.last_id = 0
+        self.asked: list[Future[int]] = []  # answers that may be waited for
+        self.ended = False
 
     def run(self) -> int:
         """The exit code; raises what a thread ended in."""
@@ -60,10 +62,12 @@ class Supervisor:
 
     def _next_event(self) -> tuple[Any, ...]:
         deadline = self.settings.deadline
-        try:
-            return self.events.get(timeout=None if deadline is None else max(deadline - time.monotonic(), 0.0))
-        except queue.Empty:
-            raise ResourceLimit("time limit exceeded") from None
+        while deadline is not None and (left := deadline - time.monotonic()) < threading.TIMEOUT_MAX:
+            try:
+                return self.events.get(timeout=max(left, 0.0))
+            except queue.Empty:
+                raise ResourceLimit("time limit exceeded") from None
+        return self.events.get()
 
     # ---- what happens ------------------------------------------------------------------------------------------------
 
@@ -103,7 +107,7 @@ class Supervisor:
 
     def _start(self, thread: int, argument: int | None) -> None:
         context = self.memory.domain.context
-        ours, theirs = context.Pipe()
+        ours, theirs = pipe_of(context)
         forks = context.get_start_method() == "fork"
         process = context.Process(
             target=thread_main,
@@ -142,6 +146,9 @@ class Supervisor:
         if (module, name) == (MODULE, SPAWN):
             answer: Future[int] = Future()
             self.events.put(("spawn", args[0], answer))
+            self.asked.append(answer)
+            if self.ended:
+                self._refuse()
             return "return", (answer.result(),)
         try:
             return "return", tuple(self.functions[module, name](*args))
@@ -149,9 +156,19 @@ class Supervisor:
             raise
         except WasmError as error:
             return "raise", portable(error)
+        except Exception as error:  # of a host function of the embedder's
+            return "raise", Crash(f"{module}.{name}: {type(error).__name__}: {error}")
+
+    def _refuse(self) -> None:
+        """Nobody starts threads any more: whoever waits for one is told so."""
+        while self.asked:
+            with contextlib.suppress(InvalidStateError, IndexError):
+                self.asked.pop().set_result(NO_THREAD)
 
     def _kill(self) -> None:
         """End all threads at once. One may have held the lock of atomic operations, so nobody uses that again."""
+        self.ended = True
+        self._refuse()
         for process in self.processes.values():
             if process.is_alive():
                 process.kill()
