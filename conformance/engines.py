@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from conformance.suite import Case
 
@@ -34,7 +35,7 @@ class Engine:
         """The command that runs a case; None if it needs a policy that the engine does not offer."""
         compute = self.adapter.compute_argv
         if len(inspect.signature(compute).parameters) == 5 and "proposals" in inspect.signature(compute).parameters:
-            run = (list(case.args), case.env, [])  # nothing is preopened; some adapters loop over it
+            run: tuple[Any, ...] = (list(case.args), case.env, [])  # nothing is preopened; some adapters loop over it
             argv = compute(str(wasm), run, [], "wasi:cli/command", "wasm32-wasip1")
         elif "wasi_version" in inspect.signature(compute).parameters:
             argv = compute(str(wasm), list(case.args), case.env, [], "wasm32-wasip1")

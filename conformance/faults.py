@@ -48,8 +48,8 @@ FAULTS = (
           "self.guest.write_u32(device_out, self.context.get_device(kind))\n"
           "        if kind == 3:\n            return Errno.UNSUPPORTED"),
     Fault("PAR-DEV-02", "a GPU hint gives a device that runs nothing", "context.py",
-          "self.devices[handle] = make_device(kind, self.limits)",
-          "self.devices[handle] = make_device(kind, self.limits)\n"
+          "self.devices[handle] = self._make(kind)",
+          "self.devices[handle] = self._make(kind)\n"
           "            if hint > 1:\n                self.devices[handle].run = lambda job, run: None"),
     Fault("PAR-DEV-03", "device and buffer handles overlap", "context.py",
           "FIRST_DEVICE, FIRST_BUFFER = 1, 1001", "FIRST_DEVICE, FIRST_BUFFER = 1, 1"),
@@ -196,9 +196,9 @@ FAULTS = (
     Fault("PAR-INST-01", "instance=single is fresh", "kernels.py",
           'return self.policies.instance == "fresh"', "return True"),
     Fault("PAR-INST-02", "segments are applied again for each iteration", "kernels.py",
-          "            self._instantiate()\n            return\n        for",
-          "            self._instantiate()\n            return\n        if self.kernel.acts_on_instantiation:\n"
-          "            self._instantiate()\n            return\n        for"),
+          "        if self.kernel.changes_objects:\n            self._renew()",
+          "        if self.kernel.acts_on_instantiation:\n            self._instantiate()\n            return\n"
+          "        if self.kernel.changes_objects:\n            self._renew()"),
     Fault("PAR-INST-02", "an instance of the last execution is used again", "pool.py",
           "if job.kernel.acts_on_instantiation:", "if False:"),
     # ---- execution
@@ -224,7 +224,7 @@ FAULTS = (
     Fault("PAR-EXEC-06", "the first worker that is done ends the wait", "pool.py",
           "while len(answers) < workers:", "while len(answers) < 1:"),
     Fault("PAR-EXEC-07", "a trap is passed over", "worker.py",
-          'answer = ("failed", self.iteration, portable(error))\n        except MemoryError',
+          'answer = ("failed", self.iteration, portable(error), self._violations())\n        except MemoryError',
           'answer = ("done", [], [])\n        except MemoryError'),
     Fault("PAR-EXEC-07", "a trap ends the program", "devices/device.py",
           "    if isinstance(error, Crash):", "    if isinstance(error, (Crash, Trap)):\n        import os\n"
@@ -263,7 +263,7 @@ FAULTS = (
           "return Form.FOR_FUNCTION if len(function.params) == 7 else Form.FOR_MODULE", "return Form.FOR_MODULE"),
     Fault("PAR-FORM-02", "older programs use the new numbers", "abi.py", "if self.context.form is Form.EXEC:", "if True:"),
     Fault("PAR-FORM-03", "forms without a device need a buffer", "context.py",
-          "        return self.get_device(DeviceKind.CPU)", "        return self.get_device(DeviceKind.SEQUENTIAL) + 99"),
+          "        return self._make(self._kind(DeviceKind.CPU)), []", "        return self.device(0), []"),
     Fault("PAR-FORM-04", "the form of 2022 passes buffers", "context.py",
           "self.kernel(code, 0), buffers, passed=False)", "self.kernel(code, len(buffers)), buffers)"),
     Fault("PAR-FORM-05", "kernels in a table start with segments applied", "forms.py",
