@@ -63,6 +63,21 @@ def test_the_examples_are_portable_but_for_the_device_they_print() -> None:
     assert done.returncode == 1 and b"left open by PAR-DEV-02" in done.stdout
 
 
+def test_a_program_that_cannot_run_is_not_called_portable(tmp_path: Path) -> None:
+    path = tmp_path / "p.wat"
+    path.write_text('(module (import "nope" "nope" (func)) (func (export "_start")))')
+    done = refwasm("check", str(path))
+    assert done.returncode == 1 and b"unknown import" in done.stderr and not done.stdout
+    path.write_text('(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))')
+    assert refwasm("check", "--timeout", "0.4", "--only", "order", str(path)).returncode == 1
+
+
+def test_only_workers_varies_workers(tmp_path: Path) -> None:
+    """Not to be portable, it needs several workers: with one, they all find the module state of the others."""
+    done = refwasm("check", "--only", "workers", program(tmp_path, kernel_wat("")))
+    assert done.returncode == 0 and b"in 3 runs" in done.stdout
+
+
 def test_usage() -> None:
     assert refwasm("check", "--only", "weather", str(EXAMPLES / "squares.wat")).returncode == 2
     assert refwasm("check", "--ignore", "(", str(EXAMPLES / "squares.wat")).returncode == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -82,6 +83,29 @@ def test_verdicts(adapter: Adapter, code: str) -> None:
     (result,) = run_all(load(patterns=["devices/hint-cpu"]), load_engine(adapter(code)), timeout=1)
     assert result.status == ENGINES[code]
     assert result.status == PASS or result.problem
+
+
+def test_an_engine_that_does_not_end_is_ended_with_all_it_started(adapter: Adapter, tmp_path: Path) -> None:
+    mark, child = tmp_path / "alive", tmp_path / "child.py"
+    child.write_text(f"import time\nwhile True:\n    open({str(mark)!r}, 'w').close()\n    time.sleep(0.1)\n")
+    code = f"import subprocess, sys; subprocess.run([sys.executable, {str(child)!r}])"
+    (result,) = run_all(load(patterns=["devices/hint-cpu"]), load_engine(adapter(code)), timeout=1)
+    assert result.status == FAIL and "still running" in result.problem
+    mark.unlink(missing_ok=True)
+    time.sleep(0.4)
+    assert not mark.exists()
+    (flood,) = run_all(load(patterns=["devices/hint-cpu"]), load_engine(adapter("while 1: print('y' * 9999)")))
+    assert "bytes of output" in flood.problem and len(flood.stdout) < 20_000
+
+
+def test_an_adapter_that_fails_fails_the_case(tmp_path: Path) -> None:
+    path = tmp_path / "bad.py"
+    for body in ("raise KeyError('x')", "return None.x", "return []"):
+        path.write_text(
+            f"def get_name(): return 'bad'\ndef get_version(): return '1'\ndef compute_argv(a, b, c, d): {body}\n"
+        )
+        (result,) = run_all(load(patterns=["devices/hint-cpu"]), load_engine(str(path)))
+        assert result.status == FAIL and "adapter" in result.problem
 
 
 def test_traps_are_told_from_failed_checks(adapter: Adapter) -> None:

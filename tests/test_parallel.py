@@ -536,6 +536,26 @@ def test_strict_mode_sees_bulk_and_atomic_accesses(kind: int, instruction: str, 
     assert [v.action for v in p.context.runs[-1].violations] == actions
 
 
+@DEVICES
+def test_new_objects_repeat_nothing(hint: int) -> None:
+    """A kernel that changes objects gets new ones for each iteration; its segments and start function act once."""
+    extra = """(type $a (array (mut i32))) (global $arr (ref $a) (array.new $a (i32.const 3) (i32.const 2)))
+      (data (i32.const 512) "\\05\\00\\00\\00") (global $g (mut i32) (i32.const 0))
+      (start $init) (func $init (global.set $g (i32.const 9)))"""
+    body = """(drop (i32.atomic.rmw.add (i32.const 512) (i32.const 1)))
+      (if (i32.ne (array.get $a (global.get $arr) (i32.const 0)) (i32.const 3)) (then (unreachable)))
+      (if (i32.ne (global.get $g) (i32.const 9)) (then (unreachable)))
+      (array.set $a (global.get $arr) (i32.const 0) (i32.const 7))"""
+    p = program(kernel_wat(body, 0, extra=extra), limits=ParallelLimits(workers=1, fuel=1000))
+    assert p.exec(p.device(hint), 50) == 0, p.failures
+    assert p.memory.load(4, 512) == 55
+
+
+def test_the_fuel_of_the_program_bounds_its_kernels() -> None:
+    p = program(kernel_wat("(loop (br 0))", 0), settings=e.Settings(fuel=5000))
+    assert p.exec(p.device(SEQUENTIAL), 1) == Errno.RESOURCE_LIMIT
+
+
 def test_failures_name_their_rule() -> None:
     p = program(kernel_wat("(unreachable)"))
     device = p.device(CPU)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +13,11 @@ import pytest
 
 from refwasm import Program, ResourceLimit, Trap, Unlinkable
 from refwasm import embedding as e
+from refwasm.binary import encode
+from refwasm.host.parallel.types import DeviceKind
+from refwasm.text import parse_module
+from refwasm.text.printer import quote
+from tests.support import IMPORTS
 
 HOW = pytest.mark.parametrize("how", ["processes", "interleaved", "interleaved:5"])
 
@@ -183,3 +190,48 @@ def test_a_trap_in_a_host_call_of_a_thread_names_it() -> None:
     main = "(drop (call $fd_write (i32.const 1) (i32.const -4) (i32.const 1) (i32.const 0)))"
     with Program(module(main, "")) as program, pytest.raises(Trap, match="out of bounds"):
         program.run()
+
+
+@HOW
+def test_absolute_clocks_are_waited_for_in_full(tmp_path: Path, how: str) -> None:
+    """A wait that is tried again and again takes no longer and no shorter."""
+    main = """(drop (call $spawn (i32.const 0)))
+      (drop (call $time (i32.const 1) (i64.const 0) (i32.const 500)))
+      (i32.store (i32.const 208) (i32.const 1)) (i32.store16 (i32.const 232) (i32.const 1))
+      (i64.store (i32.const 216) (i64.add (i64.load (i32.const 500)) (i64.const 600000000)))
+      (drop (call $poll (i32.const 192) (i32.const 320) (i32.const 1) (i32.const 400)))
+      (drop (call $time (i32.const 1) (i64.const 0) (i32.const 600)))
+      (call $exit (i32.wrap_i64 (i64.div_u (i64.sub (i64.load (i32.const 600)) (i64.load (i32.const 500)))
+        (i64.const 100000000))))"""
+    source = module(main, "").replace(
+        '(import "wasi_snapshot_preview1" "fd_read"',
+        '(import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))\n'
+        '      (import "wasi_snapshot_preview1" "fd_read"',
+    )
+    code, _, errors = run(tmp_path / "p.wat", how, source)
+    assert 6 <= code <= 9, errors
+
+
+def test_a_program_that_ends_during_an_execution_leaves_nothing() -> None:
+    """A thread runs a kernel without end while the main thread exits."""
+    kernel = encode(
+        parse_module(
+            '(module (import "" "m" (memory 1 1 shared)) (func (export "kernel") (param i32 i32 i32) (loop (br 0))))'
+        )
+    )
+    text = f"""(module (import "env" "mem" (memory 1 4 shared))
+      (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) {IMPORTS} (export "memory" (memory 0))
+      (data (i32.const 1024) {quote(kernel)})
+      (func (export "wasi_thread_start") (param i32 i32)
+        (drop (call $gd (i32.const 1) (i32.const 0)))
+        (drop (call $pe (i32.load (i32.const 0)) (i32.const 1024) (i32.const {len(kernel)}) (i32.const 4) (i32.const 1)
+          (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))
+      (func (export "_start") (drop (call $spawn (i32.const 0))) {SLEEP} (call $exit (i32.const 7))))"""
+    for device in (DeviceKind.SEQUENTIAL, DeviceKind.CPU):
+        with Program(text, device=device) as program:
+            assert program.run() == 7
+        end = time.monotonic() + 5
+        while time.monotonic() < end and (multiprocessing.active_children() or threading.active_count() > 1):
+            time.sleep(0.05)
+        assert not multiprocessing.active_children()

@@ -429,3 +429,65 @@ def test_all_rights_of_a_preopened_directory_reach_files(box: Path) -> None:
     c = Caller(box)
     assert c("fd_fdstat_get", 3, OUT) == 0
     assert c.u64(OUT + 16) & ALL & int(Rights.FD_READ | Rights.FD_WRITE | Rights.PATH_OPEN)
+
+
+# ---- found by bug hunts ----------------------------------------------------------------------------------------------
+
+
+def test_a_descriptor_closed_in_use_keeps_its_number_on_the_host(box: Path) -> None:
+    """Otherwise a thread in the middle of a call would go on in whatever got the number next."""
+    c = Caller(box)
+    fd = c.open("f")
+    with c.system.descriptors.using(fd) as found:
+        assert c("fd_close", fd) == 0 and c.read(fd) == Errno.BADF
+        os.fstat(found.fd)
+        assert c.open("f") == fd, "the guest's number is free at once"
+        assert c.system.descriptors.get(fd).fd != found.fd
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(found.fd)
+
+
+def test_what_was_written_counts_though_the_rest_fails(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    c = Caller(stdout=writing)
+    assert c("fd_fdstat_set_flags", 1, FdFlags.NONBLOCK) == 0
+    assert c.write(1, b"x" * 100_000) == 0 and 0 < c.u32() < 100_000
+    assert c.write(1, b"x") in (0, Errno.AGAIN)
+    c("fd_fdstat_set_flags", 1, 0)
+    c.system.deadline = time.monotonic() + 0.2
+    with pytest.raises(ResourceLimit):
+        while True:
+            c.write(1, b"x" * 10_000)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_slash_does_not_change_what_a_link_leads_to(box: Path) -> None:
+    (box / "ld").symlink_to("d")
+    (box / "dangling").symlink_to("nowhere")
+    c = Caller(box)
+    assert c("path_remove_directory", 3, "ld/") == Errno.NOTDIR and (box / "d").is_dir()
+    assert c("path_remove_directory", 3, "d/.") == Errno.INVAL
+    assert c("path_rename", 3, "ld/", 3, "z") == Errno.NOTDIR
+    assert c("path_create_directory", 3, "dangling/") == Errno.EXIST and not (box / "nowhere").exists()
+    assert c("path_rename", 3, "d/.", 3, "z") == Errno.BUSY
+    assert c.open("ld/", rights=2) > 3, "opening follows"
+
+
+def test_unknown_flags_and_empty_vectors(box: Path) -> None:
+    c = Caller(box)
+    assert c.open("f", flags=1 << 5) == -Errno.INVAL and c.open("f", oflags=1 << 4) == -Errno.INVAL
+    fd = c.open("f")
+    c.memory.write(1024, bytes(8 * 1100) + (DATA + 20000).to_bytes(4, "little") + (5).to_bytes(4, "little"))
+    assert c("fd_read", fd, 1024, 1101, OUT) == 0 and c.u32() == 5
+
+
+@pytest.mark.parametrize(
+    "body", ['(func (export "_start") (param i32))', '(global (export "_start") i32 (i32.const 0))',
+             '(func (export "_start")) (func (export "_initialize") (param i32))'],
+)  # fmt: skip
+def test_a_start_of_the_wrong_type_is_refused(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "p.wat"
+    path.write_text(f'(module (memory (export "memory") 1) {body})')
+    done = refwasm("run", str(path))
+    assert done.returncode in (1, 2) and b"Traceback" not in done.stderr and done.stderr.startswith(b"refwasm: ")
