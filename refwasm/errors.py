@@ -106,6 +106,10 @@ class UnsupportedFeature(Invalid):
     """The module uses a proposal that the chosen feature set leaves out; the message names it."""
 
 
+#: Entries kept of a backtrace, counted from the innermost call.
+BACKTRACE = 50
+
+
 class StackEntry(NamedTuple):
     """One active call in a backtrace: function index, its name or "", and the location of the instruction."""
 

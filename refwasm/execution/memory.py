@@ -12,12 +12,13 @@ import mmap
 import os
 import sys
 from typing import Any, Literal
+from weakref import WeakSet
 
 from refwasm.errors import ResourceLimit, Trap
 from refwasm.syntax.types import Limits, MemType
 
 PAGE = 65536
-#: Larger memories are not reserved: growing beyond this many pages (4 GiB) fails.
+#: Larger memories are not reserved. Growing stops one page earlier, so that the address behind an access is an i32.
 MAX_PAGES = 65536
 
 Views = tuple["memoryview", ...]
@@ -37,11 +38,13 @@ class Memory:
 
     shared = False
 
-    __slots__ = ("type", "pages", "limit", "mapping", "u8", "u16", "u32", "u64", "__weakref__")
+    __slots__ = ("type", "pages", "limit", "mapping", "u8", "u16", "u32", "u64", "listeners", "__weakref__")
 
     def __init__(self, t: MemType, max_pages: int | None = None) -> None:
         self.type = t
-        maximum = MAX_PAGES if t.limits.maximum is None else min(t.limits.maximum, MAX_PAGES)
+        self.listeners: WeakSet[Any] = WeakSet()  # who keeps views of their own, and renews them
+        growable = max(MAX_PAGES - 1, min(t.limits.minimum, MAX_PAGES))
+        maximum = growable if t.limits.maximum is None else min(t.limits.maximum, growable)
         self.limit = maximum if max_pages is None else min(maximum, max_pages)
         if t.limits.minimum > self.limit:
             raise ResourceLimit(f"memory of {t.limits.minimum} pages: at most {self.limit} are allowed")
@@ -67,6 +70,8 @@ class Memory:
         self.u16 = _views(data, 2, "H")
         self.u32 = _views(data, 4, "I")
         self.u64 = _views(data, 8, "Q")
+        for listener in self.listeners:
+            listener.renew()
 
     def current_type(self) -> MemType:
         """The type with the present size as its minimum, for import matching."""

@@ -1,25 +1,31 @@
-"""Blocks and branches of a translation (:mod:`.structure` says how they look in Python)."""
+"""Blocks and branches of a translation (:mod:`.blocks` says how they look in Python)."""
 
 from __future__ import annotations
 
-from refwasm.execution.compiler.operands import Operands
-from refwasm.execution.compiler.structure import Block, ends_of, targets_of
-from refwasm.execution.compiler.values import Value, marked, name
+from refwasm.execution.compiler.blocks import Block, PythonLoop, Switch, joined
+from refwasm.execution.compiler.conditions import refined
+from refwasm.execution.compiler.integers import canonical
+from refwasm.execution.compiler.operands import Fact, Operands, unknown
+from refwasm.execution.compiler.survey import survey
+from refwasm.execution.compiler.values import BITS, Value, marked
 from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import Instr
-from refwasm.syntax.types import BlockType, FuncType
+from refwasm.syntax.types import BlockType, FuncType, NumType, ValType
 from refwasm.validation.stacks import Branch
 
 #: CPython allows 20 nested loops and tries in a function, and 100 levels of indentation.
 MAX_LOOPS, MAX_DEPTH = 17, 90
+#: Branch tables with more targets than this are looked up if they lead to arms of one switch.
+FEW_TARGETS = 4
 
 
 class Untranslatable(Exception):
-    """The function uses something that only the interpreter does, or nests too deeply for CPython."""
+    """The function nests too deeply for CPython."""
 
 
 class ControlFlow(Operands):
-    """``blocks`` are the open ones, innermost last; ``dead`` tells that what follows can't be reached."""
+    """``blocks`` are the open ones, innermost last; ``dead`` tells that what follows can't be reached; ``polls`` asks
+    for a look at the limits in every loop."""
 
     def __init__(self, func: FuncInst, polls: bool) -> None:
         super().__init__()
@@ -27,65 +33,101 @@ class ControlFlow(Operands):
         self.instance = func.module
         self.body, self.side = func.func.body, func.side
         self.polls = polls
+        self.survey = survey(self.body, self.side, len(func.signature.params))
         self.blocks: list[Block] = []
-        self.ends = ends_of(self.body)
-        self.targets = targets_of(self.side)
+        self.labels: dict[int, Block] = {}
+        self.loops: list[PythonLoop] = []  # open ones
+        self.nested = 0  # Python's blocks around here: loops and tries
         self.dead = False
+        self.passes = False  # whether any branch goes through a Python loop
 
     # ---- blocks ------------------------------------------------------------------------------------------------------
+
+    def types_of(self, t: BlockType) -> tuple[list[str], list[str]]:
+        """Parameters and results of a block."""
+        if t.index is None:
+            return [], [] if t.result is None else [type_name(t.result)]
+        composite = self.instance.types[t.index].composite
+        assert isinstance(composite, FuncType)
+        return list(map(type_name, composite.params)), list(map(type_name, composite.results))
 
     def _open(self, pc: int, instr: Instr) -> None:
         kind = instr.form.mnemonic
         condition = self._pop(1)[0] if kind == "if" else None
-        if condition is not None and condition.ordered:
-            condition = self._stored(condition)
-        params, results = self._block_type(instr)
-        passed = self._pop(params)
-        if params:
-            passed = self._in_order(passed)
-        self._settle_all()
-        end = self.ends[pc]
-        label = pc if kind == "loop" else end
-        block = Block(
-            kind, pc, len(self.stack), self._fresh(results), self._fresh(params), label in self.targets, False
-        )
-        if params:
-            self._line(f"{', '.join(block.params)} = {', '.join(value.text for value in passed)}")
-            self.stack += map(name, block.params)
-        self.blocks.append(block)
-        if sum(b.loops for b in self.blocks) > MAX_LOOPS:
-            raise Untranslatable("too many nested loops")
-        if block.loops:
-            self._line("while True:")
-            self.source.indent()
-            if kind == "loop" and self.polls:
-                self._line("k -= 1")
-                self._line(f"if k < 0: k = {marked(pc, 'poll()')}")
         if condition is not None:
+            condition = self._ready(condition)
+        block = self._new_block(pc, instr)
+        wants_loop = kind == "loop" or (block.label in self.survey.targets and block.label not in self.survey.leaves)
+        if wants_loop:
+            self._begin_loop(block)
+        if condition is not None:
+            block.entry_facts = self._refined(condition, False)
+            self.facts = self._refined(condition, True)
             self._line(f"if {condition.condition}:")
             self.source.indent()
-            self._line("pass")
 
-    def _block_type(self, instr: Instr) -> tuple[int, int]:
-        """Numbers of parameters and results."""
-        t: BlockType = instr.args[0]
-        if t.index is None:
-            return 0, int(t.result is not None)
-        composite = self.instance.types[t.index].composite
-        assert isinstance(composite, FuncType)
-        return len(composite.params), len(composite.results)
+    def _new_block(self, pc: int, instr: Instr) -> Block:
+        """Evaluates what is on the stack, and puts the parameters into variables."""
+        kind = instr.form.mnemonic
+        params, results = self.types_of(instr.args[0])
+        passed = self._pop(len(params))
+        if params:
+            passed = self.in_order(self.settled(passed))
+        self._settle_all()
+        label = pc if kind == "loop" else self.survey.ends[pc]
+        names = [self.fresh() for _ in params]
+        block = Block(kind, pc, label, len(self.stack), [self.fresh() for _ in results], results, names, params)
+        if params:
+            self._line(f"{', '.join(names)} = {', '.join(value.text for value in passed)}")
+            self.stack += map(unknown, names, params)
+        self.blocks.append(block)
+        self.labels[label] = block
+        self.doubles = {}
+        return block
+
+    def _begin_loop(self, block: Block) -> None:
+        loop = block.own = block.via = PythonLoop()
+        self.loops.append(loop)
+        self._nest()
+        block.header = len(self.source.lines)
+        self._line("while True:")
+        self.source.indent()
+        if block.kind == "loop":
+            block.how = "continue"
+            for index in self.survey.loops[block.number].sets:
+                self.facts.pop(index, None)
+            for label in self.survey.left_by.get(block.number, ()):
+                self.labels[label].via = loop
+            if self.polls:
+                self._line("k -= 1")
+                self._line(f"if k < 0: k = {marked(block.number, 'poll()')}")
+
+    def _nest(self) -> None:
+        self.nested += 1
+        if self.nested > MAX_LOOPS:
+            raise Untranslatable("too many nested loops")
+
+    def _ready(self, condition: Value) -> Value:
+        """A condition, evaluated in the ``if`` itself where nothing else is pending."""
+        if condition.type in BITS:
+            condition = canonical(self, condition, BITS[condition.type])
+        if condition.ordered and any(pending.ordered for pending in self.stack):
+            return self._stored(condition)
+        return condition
 
     def _leave(self, block: Block) -> None:
         """The end of a block is reached with its results on the stack."""
-        values = self._pop(len(block.results))
-        self._assign(block.results, values)
-        block.ends_alive = True
+        values = self.settled(self._pop(len(block.results)))
+        if values:
+            self._emit(f"{', '.join(block.results)} = {', '.join(v.text for v in values)}", _any_ordered(values))
+        else:
+            self.settle_ordered()
+        self._arrive(block)
 
-    def _assign(self, names: list[str], values: list[Value]) -> None:
-        if names:
-            self._emit(
-                f"{', '.join(names)} = {', '.join(value.text for value in values)}", any(v.ordered for v in values)
-            )
+    def _arrive(self, block: Block) -> None:
+        block.reached = True
+        if block.kind != "func":
+            block.facts = joined(block.facts, self.facts)
 
     def _else(self, pc: int, instr: Instr) -> None:
         block = self.blocks[-1]
@@ -96,8 +138,9 @@ class ControlFlow(Operands):
         self.source.dedent()
         self._line("else:")
         self.source.indent()
-        self._line("pass")
-        self.stack += map(name, block.params)
+        self.stack += map(unknown, block.params, block.param_types)
+        self.facts = block.entry_facts or {}
+        self.doubles = {}
         block.kind = "else"
 
     def _end(self, pc: int, instr: Instr) -> None:
@@ -106,53 +149,133 @@ class ControlFlow(Operands):
             if not self.dead:
                 self._return(pc, instr)
             return
+        del self.labels[block.label]
         if not self.dead:
             self._leave(block)
         del self.stack[block.height :]
+        if block.switch is not None:
+            self._end_arm(block.switch, block)
+        else:
+            self._close(block)
+        self.dead = not block.reached
+        self.facts = block.facts or {}
+        self.doubles = {}
+        self.stack += map(unknown, block.results, block.result_types)
+
+    def _close(self, block: Block) -> None:
         if block.kind in ("if", "else"):
             self.source.dedent()
         if block.kind == "if":  # without else: parameters are the results
             if block.results:
                 self._line("else:")
                 self._line(f" {', '.join(block.results)} = {', '.join(block.params)}")
-            block.ends_alive = True
-        if block.loops:
-            if block.ends_alive or block.kind in ("if", "else"):
+            block.facts = joined(block.facts, block.entry_facts or {})
+            block.reached = True
+        if block.kind == "try":
+            self._end_try(block)
+        if block.own is not None:
+            if not self.source.ends_in_jump():
                 self._line("break")
-            self.source.dedent()
-            self._pass_on(block)
-        self.dead = not (block.ends_alive or (block.is_target and block.kind != "loop"))
-        self.stack += map(name, block.results)
+            self._end_loop(block)
 
-    def _pass_on(self, block: Block) -> None:
-        """Behind a Python loop: branches that go further out."""
-        if not block.passed_by:
+    def _end_loop(self, block: Block) -> None:
+        """Behind a Python loop: what it left undone, and branches that go further out."""
+        assert block.own is not None
+        self.source.dedent()
+        self.loops.pop()
+        self.nested -= 1
+        self._after_loop(block)
+        self._pass_on(block.own)
+
+    def _after_loop(self, block: Block) -> None:
+        """See :mod:`.loops`."""
+
+    def _end_try(self, block: Block) -> None:
+        """See :mod:`.exceptions`."""
+
+    def _pass_on(self, loop: PythonLoop) -> None:
+        if not loop.passed_by:
             return
-        parent = next((outer for outer in reversed(self.blocks) if outer.loops), None)
+        parent = self.loops[-1] if self.loops else None
         assert parent is not None, "a branch further out has a loop to go to"
-        self._line("if b >= 0:")
-        for target in block.passed_by:
-            if target is parent:
-                self._line(f" if b == {target.number}:")
-                self._line("  b = -1")
-                self._line("  continue" if target.kind == "loop" else "  break")
+        further = [target for target in loop.passed_by if target.via is not parent]
+        for target in loop.passed_by:
+            if target.via is parent:
+                self._line(f"if b == {target.number}:")
+                self._line(" b = -1")
+                if target.setting:
+                    self._line(f" {target.setting}")
+                self._line(f" {target.how}")
             elif target not in parent.passed_by:
                 parent.passed_by.append(target)
-        if any(target is not parent for target in block.passed_by):
-            self._line(" break")
+        if further:
+            self._line("if b >= 0: break")
+
+    # ---- switches ----------------------------------------------------------------------------------------------------
+
+    def _open_switch(self, pc: int, count: int) -> None:
+        """Blocks that open together: see :mod:`.blocks`. The innermost one's code comes first, in a loop of its own."""
+        self._settle_all()
+        switch = Switch(self.fresh(), count)
+        for number in range(count):
+            label = self.survey.ends[pc + number]
+            block = Block("block", pc + number, label, len(self.stack), [], [], [], [])
+            block.switch, block.arm = switch, count - number
+            block.setting = f"{switch.variable} = {block.arm}"
+            self.blocks.append(block)
+            self.labels[label] = block
+        switch.blocks = self.blocks[-1 : -count - 1 : -1]
+        switch.search(1, count, 0)
+        self._begin_arms(switch, 0, "while True:")
+        self.doubles = {}
+
+    def _begin_arms(self, switch: Switch, first: int, header: str) -> None:
+        """The Python loop for the first arm, or the one for the others."""
+        loop = PythonLoop()
+        self.loops.append(loop)
+        self._nest()
+        self._line(header)
+        self.source.indent()
+        for block in switch.blocks[first:]:
+            block.via = loop
+            block.own = loop
+            block.how = "continue" if first else "break"
+
+    def _end_arm(self, switch: Switch, block: Block) -> None:
+        """The end of a block is the end of one arm and the beginning of the next."""
+        finished = block.arm - 1
+        loop = block.own
+        assert loop is not None
+        if not self.source.ends_in_jump():
+            self._line(block.setting)
+            self._line("break" if finished == 0 else "continue")
+        if finished == 0:
+            self._leave_loop(loop)
+            if switch.arms > 1:
+                self._begin_arms(switch, 1, f"while {switch.variable} != {switch.arms}:")
+        else:
+            for _ in range(switch.depths[finished]):
+                self.source.dedent()
+        if block.arm == switch.arms:
+            if finished:
+                self._leave_loop(loop)
+            return
+        for depth, line in switch.headers.get(block.arm, ()):
+            self.source.lines.append((" " * (self.source.depth + depth) + line, []))
+        for _ in range(switch.depths[block.arm]):
+            self.source.indent()
+
+    def _leave_loop(self, loop: PythonLoop) -> None:
+        self.source.dedent()
+        self.loops.pop()
+        self.nested -= 1
+        self._pass_on(loop)
 
     # ---- branches ----------------------------------------------------------------------------------------------------
 
-    def _target(self, branch: Branch) -> Block:
-        label = branch.label.pc
-        for block in reversed(self.blocks):
-            if block.kind == "func" or (block.number if block.kind == "loop" else self.ends[block.number]) == label:
-                return block
-        raise AssertionError("validated")
-
     def _jump(self, branch: Branch) -> None:
-        """Go to a label; the values it takes are on the stack and stay there."""
-        block = self._target(branch)
+        """Go to a label; the values it takes are on the stack, ready, and stay there."""
+        block = self.labels[branch.label.pc]
         values = self.stack[len(self.stack) - branch.arity :] if branch.arity else []
         texts = ", ".join(value.text for value in values)
         if block.kind == "func":
@@ -160,50 +283,91 @@ class ControlFlow(Operands):
             return
         if values:
             self._line(f"{', '.join(block.params if block.kind == 'loop' else block.results)} = {texts}")
-        innermost = next(inner for inner in reversed(self.blocks) if inner.loops)
-        if innermost is block:
-            self._line("continue" if block.kind == "loop" else "break")
+        if block.kind == "loop":
+            self._goes_round(block)
+        else:
+            self._arrive(block)
+        self._go(block, block.setting)
+
+    def _go(self, block: Block, setting: str) -> None:
+        innermost = self.loops[-1]
+        if block.via is innermost:
+            if setting:
+                self._line(setting)
+            self._line(block.how)
             return
         if block not in innermost.passed_by:
             innermost.passed_by.append(block)
+        self.passes = True
         self._line(f"b = {block.number}")
         self._line("break")
 
+    def _goes_round(self, block: Block) -> None:
+        """A branch back to a loop: see :mod:`.loops`."""
+
+    def _carry(self, branch: Branch) -> None:
+        """Make the values that a branch takes ready: they are evaluated whether it is taken or not."""
+        if branch.arity:
+            values = self._pop(branch.arity)
+            self.stack += self.in_order(self.settled(values))
+
     def _br(self, pc: int, instr: Instr) -> None:
-        self._settle(lambda value: value.ordered)
+        self._carry(self.side[pc])
+        self.settle_ordered()
         self._jump(self.side[pc])
         self.dead = True
 
     def _br_if(self, pc: int, instr: Instr) -> None:
-        (condition,) = self._pop(1)
         branch: Branch = self.side[pc]
-        if condition.ordered:
-            condition = self._condition(condition)
-        if branch.arity:
-            self._settle_all()
-        self._settle(lambda value: value.ordered)
+        *values, condition = self._pop(branch.arity + 1)
+        if values:
+            *values, condition = self.in_order([*values, condition])
+            self.stack += values
+            self._carry(branch)
+        self._branch_if(self._ready(condition), branch)
+
+    def _branch_if(self, condition: Value, branch: Branch) -> None:
+        self.settle_ordered()
+        facts = self.facts
+        self.facts = self._refined(condition, True)
         self._line(f"if {condition.condition}:")
         self.source.indent()
         self._jump(branch)
         self.source.dedent()
+        self.facts = facts
+        self.facts = self._refined(condition, False)
 
-    def _condition(self, value: Value) -> Value:
-        """An ordered condition: evaluated now, in the ``if`` itself where nothing else is pending."""
-        if any(pending.ordered for pending in self.stack):
-            return self._stored(value)
-        return value
+    def _refined(self, condition: Value, outcome: bool) -> dict[int, Fact]:
+        """What is known where a condition holds, or where it does not."""
+        return refined(self.facts, condition, outcome)
 
     def _br_table(self, pc: int, instr: Instr) -> None:
         (index,) = self._pop(1)
-        index = self._atom(index)
-        self._settle(lambda value: value.ordered)
+        index = self.atom(canonical(self, index, 32))
         branches: tuple[Branch, ...] = self.side[pc]
+        if branches[0].arity:
+            self._carry(branches[0])
+        self.settle_ordered()
         runs: list[tuple[int, Branch]] = []  # where a run of equal targets begins
         for position, branch in enumerate(branches):
             if not runs or runs[-1][1] != branch:
                 runs.append((position, branch))
-        self._choose(index.text, runs)
+        if len(runs) <= FEW_TARGETS or not self._look_up(index, branches):
+            self._choose(index.text, runs)
         self.dead = True
+
+    def _look_up(self, index: Value, branches: tuple[Branch, ...]) -> bool:
+        """Take the number of the next arm from a table, if all targets are arms of one switch."""
+        blocks = [self.labels[branch.label.pc] for branch in branches]
+        switch = blocks[0].switch
+        if switch is None or any(b.switch is not switch or b.via is not self.loops[-1] for b in blocks):
+            return False
+        for block in set(blocks):
+            self._arrive(block)
+        *arms, default = [block.arm for block in blocks]
+        table = f"({', '.join(map(str, arms))},)"
+        self._go(blocks[0], f"{switch.variable} = {table}[{index.text}] if {index.text} < {len(arms)} else {default}")
+        return True
 
     def _choose(self, index: str, runs: list[tuple[int, Branch]]) -> None:
         """Binary search for the run of an index."""
@@ -218,6 +382,15 @@ class ControlFlow(Operands):
         self._choose(index, runs[middle:])
 
     def _return(self, pc: int, instr: Instr) -> None:
-        values = self._pop(len(self.func.signature.results))
-        self._emit(f"return {', '.join(value.text for value in values)}", any(value.ordered for value in values))
+        values = self.settled(self._pop(len(self.func.signature.results)))
+        self._emit(f"return {', '.join(value.text for value in values)}", _any_ordered(values))
         self.dead = True
+
+
+def type_name(t: ValType) -> str:
+    """What :attr:`Value.type` calls a type."""
+    return t.name if isinstance(t, NumType) and t.name in BITS else ""
+
+
+def _any_ordered(values: list[Value]) -> bool:
+    return any(value.ordered for value in values)

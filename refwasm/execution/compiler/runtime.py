@@ -1,22 +1,37 @@
-"""What generated code calls: traps, tables, other functions."""
+"""What generated code calls: traps, floats, tables, other functions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, NoReturn
 
-from refwasm.errors import Exhaustion, Trap
-from refwasm.execution import bulk
-from refwasm.execution.memory import Memory
+from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException
+from refwasm.execution.numerics.floats import CANONICAL_NAN
 from refwasm.execution.store import AnyFunc, HostFunc, Store, TableInst
-from refwasm.syntax.types import DefType
+from refwasm.execution.tables import function_at
+from refwasm.execution.values import ExnInst, is_of_heap
+from refwasm.syntax.types import DefType, FuncType, HeapType, NumType
+
+Function = Callable[..., Any]
 
 #: Host calls that run WebAssembly that calls the host …: each level takes C stack.
 MAX_HOST_DEPTH = 100
 
+# ---- traps -----------------------------------------------------------------------------------------------------------
+
 
 def unreachable() -> NoReturn:
     raise Trap("unreachable")
+
+
+def divide_by_zero() -> NoReturn:
+    raise Trap("integer divide by zero")
+
+
+def all_consumed() -> NoReturn:
+    raise ResourceLimit("all fuel consumed")
 
 
 def out_of_bounds(error: IndexError) -> Trap:
@@ -26,25 +41,149 @@ def out_of_bounds(error: IndexError) -> Trap:
     return trap
 
 
-def grown(memory: Memory, error: IndexError) -> None:
-    """A view of a shared memory refused an access: a trap, unless another process has grown the memory."""
-    if not memory.refresh():
-        raise out_of_bounds(error)
+# ---- floats: Python's, where any NaN of an f32 has the payload of the f32 in its upper bits --------------------------
+
+_F32, _U32, _F64, _U64 = Struct("<f"), Struct("<I"), Struct("<d"), Struct("<Q")
+NAN, INF = _F64.unpack(_U64.pack(CANONICAL_NAN[64]))[0], math.inf
+_EXPONENT = 0x7F800000
 
 
-def table_lookup(callable_of: Callable[[AnyFunc], Callable[..., Any]]) -> Callable[..., Callable[..., Any]]:
+def f32(bits: int) -> float:
+    """The float of a bit pattern; signalling NaNs stay so."""
+    if bits & 0x7FFFFFFF > _EXPONENT:
+        wide = (bits & 0x80000000) << 32 | 0x7FF << 52 | (bits & 0x7FFFFF) << 29
+        return float(_F64.unpack(_U64.pack(wide))[0])
+    return float(_F32.unpack(_U32.pack(bits))[0])
+
+
+def f64(bits: int) -> float:
+    """The float of a bit pattern."""
+    return float(_F64.unpack(_U64.pack(bits))[0])
+
+
+def bits32(x: float) -> int:
+    """The bit pattern of a float that f32 has."""
+    if x != x:
+        wide = bits64(x)
+        return (wide >> 32) & 0x80000000 | _EXPONENT | (wide >> 29) & 0x7FFFFF
+    return int(_U32.unpack(_F32.pack(x))[0])
+
+
+def bits64(x: float) -> int:
+    """The bit pattern of a float."""
+    return int(_U64.unpack(_F64.pack(x))[0])
+
+
+def canonical32(x: float) -> int:
+    """The same where any NaN stands for the canonical one."""
+    return bits32(x) if x == x else CANONICAL_NAN[32]
+
+
+def canonical64(x: float) -> int:
+    """The same where any NaN stands for the canonical one."""
+    return bits64(x) if x == x else CANONICAL_NAN[64]
+
+
+def fdiv(x: float, y: float) -> float:
+    """Division by zero."""
+    return NAN if x == 0.0 or x != x else math.copysign(INF, x) * math.copysign(1.0, y)
+
+
+def fmin(x: float, y: float) -> float:
+    """The smaller; NaN if either is; -0 is smaller than +0."""
+    if x == y:
+        return x if math.copysign(1.0, x) < 0.0 else y
+    return x if x < y else y if y < x else NAN
+
+
+def fmax(x: float, y: float) -> float:
+    """The larger; NaN if either is; +0 is larger than -0."""
+    if x == y:
+        return y if math.copysign(1.0, x) < 0.0 else x
+    return x if x > y else y if y > x else NAN
+
+
+def _to_integer(function: Callable[[float], int]) -> Callable[[float], float]:
+    """A rounding function: what is too large to have a fraction, and NaN, stays; -0.5 becomes -0."""
+
+    def rounded(x: float) -> float:
+        if -4503599627370496.0 < x < 4503599627370496.0:
+            return math.copysign(function(x), x)
+        return x
+
+    return rounded
+
+
+# ---- calls -----------------------------------------------------------------------------------------------------------
+
+
+class TailCall:
+    """A call that the caller's :func:`trampoline` makes."""
+
+    __slots__ = ("function", "args")
+
+    def __init__(self, function: Function, args: tuple[Any, ...]) -> None:
+        self.function = getattr(function, "body", function)
+        self.args = args
+
+
+def trampoline(body: Function) -> Function:
+    """A function that makes the tail calls of its body, and theirs."""
+
+    def call(*args: Any) -> Any:
+        result = body(*args)
+        while type(result) is TailCall:
+            result = result.function(*result.args)
+        return result
+
+    call.body = body  # type: ignore[attr-defined]
+    return call
+
+
+class Conversion:
+    """Between compiled code and everything else: floats are bit patterns there, and results are lists."""
+
+    def __init__(self, signature: FuncType) -> None:
+        self.params = [_FROM_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.params]
+        self.results = [_TO_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.results]
+        self.to_params = [_TO_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.params]
+        self.from_results = [_FROM_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.results]
+        self.plain = not any(self.params) and not any(self.results)
+
+    def inward(self, args: Any) -> list[Any]:
+        """Arguments for compiled code."""
+        return [v if f is None else f(v) for f, v in zip(self.params, args)]
+
+    def outward(self, result: Any) -> list[Any]:
+        """What compiled code returned, as a list."""
+        values = [result] if len(self.results) == 1 else result or ()
+        return [v if f is None else f(v) for f, v in zip(self.results, values)]
+
+    def wrapped(self, function: Callable[..., Any]) -> Function:
+        """A function of the rest of the world, which gives a list, as compiled code calls it."""
+        if self.plain and len(self.results) == 1:
+            return lambda *args: function(*args)[0]
+        if self.plain:
+            return lambda *args: tuple(function(*args))
+
+        def call(*args: Any) -> Any:
+            values = function(*(v if f is None else f(v) for f, v in zip(self.to_params, args)))
+            found = tuple(v if f is None else f(v) for f, v in zip(self.from_results, values))
+            return found[0] if len(found) == 1 else found
+
+        return call
+
+
+_FROM_BITS: dict[str, Callable[[Any], Any]] = {"f32": f32, "f64": f64}
+_TO_BITS: dict[str, Callable[[Any], Any]] = {"f32": bits32, "f64": bits64}
+
+
+def table_lookup(callable_of: Callable[[AnyFunc], Function]) -> Callable[[TableInst, DefType, int], Function]:
     """``found``: the function of a table at an index, checked as call_indirect does."""
-    cache: dict[AnyFunc, Callable[..., Any]] = {}
+    cache: dict[AnyFunc, Function] = {}
 
-    def found(table: TableInst, wanted: DefType, index: int) -> Callable[..., Any]:
-        elements = table.elements
-        if index >= len(elements):
-            raise Trap("undefined element")
-        func = elements[index]
-        if func is None:
-            raise Trap(f"uninitialized element {index}")
-        if func.type is not wanted and wanted not in func.type.supers:
-            raise Trap("indirect call type mismatch")
+    def found(table: TableInst, wanted: DefType, index: int) -> Function:
+        func = function_at(table, wanted, index)
         function = cache.get(func)
         if function is None:
             function = cache[func] = callable_of(func)
@@ -53,28 +192,68 @@ def table_lookup(callable_of: Callable[[AnyFunc], Callable[..., Any]]) -> Callab
     return found
 
 
-def host_caller(store: Store, func: HostFunc) -> Callable[..., Any]:
-    """A host function as generated code calls it: one result is given as it is."""
-    function, results = func.function, len(func.signature.results)
+def reference(callable_of: Callable[[AnyFunc], Function]) -> Callable[[AnyFunc | None], Function]:
+    """``referred``: the function that a reference means."""
+
+    def referred(func: AnyFunc | None) -> Function:
+        if func is None:
+            raise Trap("null function reference")
+        return callable_of(func)
+
+    return referred
+
+
+def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Callable[..., Any]:
+    """A host function that gives a list; how deep they are nested is limited. What another process did to shared
+    memories meanwhile is seen afterwards."""
+    function = func.function
 
     def call(*args: Any) -> Any:
         if store.host_depth >= MAX_HOST_DEPTH:
             raise Exhaustion("call stack exhausted")
         store.host_depth += 1
         try:
-            values = function(*args)
+            results = function(*args)
         finally:
             store.host_depth -= 1
-        return values[0] if results == 1 else tuple(values)
+        for memory in shared:
+            memory.refresh()
+        return results
 
     return call
 
 
+def is_of(target: tuple[bool, HeapType], value: Any) -> bool:
+    """Whether a reference is of a type: nullable or not, and its heap type."""
+    return target[0] if value is None else is_of_heap(value, target[1])
+
+
+# ---- exceptions ------------------------------------------------------------------------------------------------------
+
+
+def throw(tag: Any, payload: tuple[Any, ...]) -> NoReturn:
+    raise UncaughtException(ExnInst(tag, payload), tag, payload)
+
+
+def throw_ref(exception: Any) -> NoReturn:
+    if exception is None:
+        raise Trap("null exception reference")
+    raise UncaughtException(exception, exception.tag, exception.payload)
+
+
+def caught(error: UncaughtException) -> Any:
+    """The exception that was thrown; what is not WebAssembly's goes on."""
+    if error.exception is None:
+        raise error
+    return error.exception
+
+
 HELPERS: dict[str, Any] = {
-    "unreachable": unreachable,
-    "out_of_bounds": out_of_bounds,
-    "grown": grown,
-    "memory_fill": bulk.memory_fill,
-    "memory_copy": bulk.memory_copy,
-    "memory_init": bulk.memory_init,
-}
+    "unreachable": unreachable, "divide_by_zero": divide_by_zero, "all_consumed": all_consumed,
+    "out_of_bounds": out_of_bounds, "f32_of": f32, "f64_of": f64, "bits32": bits32, "bits64": bits64,
+    "canonical32": canonical32, "canonical64": canonical64, "NAN": NAN, "INF": INF, "sqrt": math.sqrt,
+    "copysign": math.copysign, "fdiv": fdiv, "fmin": fmin, "fmax": fmax, "fceil": _to_integer(math.ceil),
+    "ffloor": _to_integer(math.floor), "ftrunc": _to_integer(math.trunc), "fnearest": _to_integer(round),
+    "TailCall": TailCall, "is_of": is_of, "throw": throw, "throw_ref": throw_ref, "caught": caught,
+    "UncaughtException": UncaughtException,
+}  # fmt: skip

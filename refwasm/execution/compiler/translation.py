@@ -1,8 +1,8 @@
 """One validated function to Python: operands become expressions, blocks Python's own control flow.
 
-:class:`Translation` walks the body once. ``stack`` holds operands (:mod:`.values`); what has an effect is emitted as a
-line, after everything that must come before it. Instructions that are not translated raise :class:`Untranslatable`, and
-the interpreter runs the function.
+:class:`Translation` walks the body once (innermost loops more often, see :mod:`.loops`). What has an effect is emitted
+as a line, after everything that must come before it. The layers, each a class of its own: :mod:`.operands`,
+:mod:`.control`, :mod:`.loops`, :mod:`.memory`, :mod:`.calls`, and this one.
 """
 
 from __future__ import annotations
@@ -10,31 +10,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from refwasm.execution.compiler.control import MAX_DEPTH, ControlFlow, Untranslatable
+from refwasm.execution.compiler import floats, integers
+from refwasm.execution.compiler.blocks import Block
+from refwasm.execution.compiler.calls import Calls
+from refwasm.execution.compiler.control import MAX_DEPTH, Untranslatable, type_name
+from refwasm.execution.compiler.loops import MAX_LENGTH
+from refwasm.execution.compiler.operands import unknown
 from refwasm.execution.compiler.source import Source
-from refwasm.execution.compiler.structure import OPENERS, Block
-from refwasm.execution.compiler.values import Value, constant, in_template, local, marked, name, uses
-from refwasm.execution.numerics import TEMPLATES
+from refwasm.execution.compiler.survey import OPENERS
+from refwasm.execution.compiler.values import BITS, Value, integer, marked, plain
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
-from refwasm.syntax.instructions import Instr, MemArg
-from refwasm.syntax.types import FuncType
+from refwasm.syntax.instructions import FORMS, Instr
+from refwasm.validation.stacks import END_OF_TRY
 
 #: Functions with more variables than this count those of all their frames together.
 HEAVY = 64
-_VIEWS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
-#: Numeric operations that trap: they are ordered.
-_TRAPPING = ("div_", "rem_", "trunc_f")
+Method = Callable[[Any, int, Instr], None]
 
 
-class Translation(ControlFlow):
-    """The state of a translation; ``polls`` asks for a look at the limits in every loop."""
+class Translation(Calls):
+    """The state of a translation; ``polls`` asks for a look at the limits in every loop, ``fuel`` for counting what is
+    executed."""
 
-    def __init__(self, func: FuncInst, polls: bool) -> None:
+    def __init__(self, func: FuncInst, polls: bool = False, fuel: bool = False) -> None:
         super().__init__(func, polls)
+        self.fuel = fuel
+        self.spent = 0  # instructions since fuel was last taken
         self.skipped = 0  # openers in code that can't be reached
-        self.operations: set[str] = set()
+        self.types = list(map(type_name, func.signature.params))
+        for count, t in func.func.locals:
+            self.types += [type_name(t)] * count
 
     # ---- the function ------------------------------------------------------------------------------------------------
 
@@ -45,21 +52,23 @@ class Translation(ControlFlow):
         source.add(f"def f({', '.join(f'l{i}' for i in range(params))}):")
         source.indent()
         self._declare_locals(params)
-        source.add("pass")
-        entry = len(source.lines) - 1
         source.add("try:")
+        before = len(source.lines) - 1
         source.indent()
-        self.blocks.append(Block("func", -1, 0, self._fresh(len(self.func.signature.results)), [], False, False))
-        for pc, instr in enumerate(self.body):
-            self._instruction(pc, instr)
+        label = len(self.body) - 1
+        self.blocks.append(Block("func", -1, label, 0, [], [], [], []))
+        self.labels[label] = self.blocks[-1]
+        self.translate(0, len(self.body))
         source.dedent()
         source.add("except IndexError as error:")
         source.add(" raise out_of_bounds(error)")
-        variables = self.temporaries + params + sum(count for count, _ in self.func.func.locals)
+        variables = self.temporaries + len(self.types)
         if variables > HEAVY:
-            source.lines[entry] = f" heavy({variables})"
+            source.lines.insert(before, (f" heavy({variables})", []))
             source.add("finally:")
             source.add(f" light({variables})")
+        if self.passes:
+            source.lines.insert(before, (" b = -1", []))
         if source.deepest > MAX_DEPTH:
             raise Untranslatable("nested too deeply")
         return source
@@ -67,34 +76,49 @@ class Translation(ControlFlow):
     def _declare_locals(self, params: int) -> None:
         index = params
         for count, t in self.func.func.locals:
-            zero = repr(default(t))
+            name = type_name(t)
+            zero = "0.0" if name[:1] == "f" else repr(default(t))
             for first in range(index, index + count, 50):
-                names = " = ".join(f"l{i}" for i in range(first, min(first + 50, index + count)))
-                self.source.add(f"{names} = {zero}")
+                last = min(first + 50, index + count)
+                self.source.add(f"{' = '.join(f'l{i}' for i in range(first, last))} = {zero}")
+            if name in ("i32", "i64"):
+                self.facts.update((i, (0, 0, 64)) for i in range(index, index + count))
             index += count
-        if any(label >= 0 for label in self.targets):
-            self.source.add("b = -1")
         if self.polls:
             self.source.add("k = 20000")
 
-    def _instruction(self, pc: int, instr: Instr) -> None:
-        mnemonic = instr.form.mnemonic
-        if self.dead:
-            self._skip(pc, mnemonic)
-            return
-        if is_numeric(mnemonic):
-            self._numeric(pc, instr)
-        elif instr.form.width and instr.form.prefix == 0:
-            self._access(pc, instr)
-        else:
-            method: Callable[[int, Instr], None] | None = _METHODS.get(mnemonic)
-            if method is None:
-                raise Untranslatable(mnemonic)
-            method(self, pc, instr)  # type: ignore[call-arg, arg-type]
+    def translate(self, first: int, last: int) -> None:
+        """Instructions from ``first`` to before ``last``."""
+        pc, body = first, self.body
+        while pc < last:
+            instr = body[pc]
+            mnemonic = instr.form.mnemonic
+            if self.dead:
+                self._skip(pc, mnemonic)
+            elif mnemonic == "loop" and pc != self.current_loop and self._has_versions(pc):
+                pc = self._loop(pc)
+                continue
+            elif mnemonic == "block" and pc in self.survey.switches:
+                count = self.survey.switches[pc]
+                self._spend(0)
+                self._open_switch(pc, count)
+                pc += count
+                continue
+            else:
+                if self.fuel:
+                    self._fueled(pc, instr)
+                else:
+                    METHODS[mnemonic](self, pc, instr)
+            pc += 1
+
+    def _has_versions(self, pc: int) -> bool:
+        loop = self.survey.loops[pc]
+        no_values = self.types_of(self.body[pc].args[0]) == ([], [])
+        return loop.innermost and not loop.calls and no_values and not self.fuel and loop.end - pc < MAX_LENGTH
 
     def _skip(self, pc: int, mnemonic: str) -> None:
         """Code that can't be reached; it ends with the block it is in."""
-        if mnemonic in OPENERS or mnemonic == "try_table":
+        if mnemonic in OPENERS:
             self.skipped += 1
         elif self.skipped:
             self.skipped -= mnemonic == "end"
@@ -103,124 +127,123 @@ class Translation(ControlFlow):
         elif mnemonic == "end":
             self._end(pc, self.body[pc])
 
+    # ---- fuel --------------------------------------------------------------------------------------------------------
+
+    def _fueled(self, pc: int, instr: Instr) -> None:
+        """An instruction, after taking fuel for it and for those before it that nobody could observe."""
+        mnemonic = instr.form.mnemonic
+        if mnemonic == "end":
+            self.spent += self.side.get(pc) is END_OF_TRY or self.blocks[-1].kind == "func"
+        elif mnemonic not in ("block", "loop", "else", "nop"):
+            self.spent += 1
+        if mnemonic not in UNOBSERVABLE:
+            self._spend(mnemonic == "return")
+        METHODS[mnemonic](self, pc, instr)
+        if self.stack and self.stack[-1].ordered and not self.stack[-1].atom and not self.dead:
+            self.stack.append(self._stored(self.stack.pop()))
+
+    def _spend(self, more: int) -> None:
+        spent, self.spent = self.spent + more, 0
+        if spent and self.fuel:
+            self._line(f"S.fuel -= {spent}")
+            self._line("if S.fuel < 0: all_consumed()")
+
+    def _jump(self, branch: Any) -> None:
+        if self.labels[branch.label.pc].kind == "func":
+            self._spend(1)  # the end of the function
+        super()._jump(branch)
+
     # ---- numbers -----------------------------------------------------------------------------------------------------
 
     def _numeric(self, pc: int, instr: Instr) -> None:
-        mnemonic = instr.form.mnemonic
-        assert instr.form.params is not None
-        operands = self._pop(len(instr.form.params))
-        if mnemonic in TEMPLATES:
-            counts = uses(mnemonic)
-            if any(count > 1 and not operand.atom for count, operand in zip(counts, operands)):
-                operands = self._in_order(operands)
-            self._push(in_template(mnemonic, operands))
-            return
-        traps = any(word in mnemonic for word in _TRAPPING)
-        if traps:
-            operands = self._in_order(operands)
-        self.operations.add(mnemonic)
-        text = f"{operation_name(mnemonic)}({', '.join(operand.text for operand in operands)})"
-        reads = frozenset().union(*(operand.locals for operand in operands))
-        ordered = traps or any(operand.ordered for operand in operands)
-        self._push(Value(marked(pc, text) if traps else text, reads, ordered))
+        form = instr.form
+        assert form.params is not None and form.results is not None
+        operands = self._pop(len(form.params))
+        if len(operands) == 2 and operands[0].ordered and not operands[0].atom and form.mnemonic not in PLAIN:
+            operands = self.in_effect_order(operands)
+        ordered = any(operand.ordered for operand in operands)
+        table = integers if operands[0].type[:1] == "i" and form.mnemonic[0] == "i" else floats
+        found = table.operation(self, form.mnemonic, operands) if operands[0].type in BITS else None
+        if found is None:
+            found = self._calculated(form.mnemonic, operands, type_name(form.results[0]))
+        elif found.ordered and not ordered:  # it may trap
+            found.text = marked(pc, found.text)
+        elif form.mnemonic in TRAPPING:
+            found.text = marked(pc, found.text)
+        self.push(found)
 
-    # ---- memory ------------------------------------------------------------------------------------------------------
+    def _calculated(self, mnemonic: str, operands: list[Value], type: str) -> Value:
+        """The numeric function itself."""
+        args = self._as_bits(self.settled(operands))
+        text = f"o_{mnemonic.replace('.', '_')}({', '.join(v.text for v in args)})"
+        found = plain(text if type[:1] != "f" else f"{type}_of({text})", type)
+        for operand in args:
+            found.locals |= operand.locals
+            found.ordered = found.ordered or operand.ordered
+        return found
 
-    def _access_line(self, line: str, memory: int) -> None:
-        """A line with one access. Another process may have grown a shared memory, of which the views know nothing yet:
-        then the line is tried again."""
-        if not self.instance.memories[memory].shared:
-            self._emit(line, True)
-            return
-        self._emit("try:", True)
-        self._line(f" {line}")
-        self._line("except IndexError as error:")
-        self._line(f" grown(m{memory}, error)")
-        self._line(f" {line}")
-
-    def _place(self, arg: MemArg, width: int, address: Value) -> str:
-        """The element of a view at an address: ``m0.u32[a & 3][a >> 2]``."""
-        memory = f"m{arg.memory}"
-        text = address.text if not arg.offset else f"({address.text}) + {arg.offset}"
-        if width == 1:
-            return f"{memory}.u8[{text}]"
-        first = text
-        if arg.offset or not address.atom:
-            (text,) = self._fresh(1)
-            first = f"({text} := {first})"
-        return f"{memory}.{_VIEWS[width]}[{first} & {width - 1}][{text} >> {width.bit_length() - 1}]"
-
-    def _access(self, pc: int, instr: Instr) -> None:
-        arg: MemArg = instr.args[0]
-        mnemonic, width = instr.form.mnemonic, instr.form.width
-        if ".store" in mnemonic:
-            address, value = self._pop(2)
-            if address.ordered and value.ordered:
-                address = self._stored(address)
-            # Python evaluates what is stored first; a name that the value assigns must not be the address's.
-            stored = value.text if 8 * width == int(mnemonic[1:3]) else f"{value.text} & {hex((1 << 8 * width) - 1)}"
-            if self.instance.memories[arg.memory].shared:  # the value is not evaluated twice
-                address, value = self._in_order([address, Value(stored, value.locals, value.ordered)])
-                stored = value.text
-            self._access_line(f"{marked(pc, self._place(arg, width, address))} = {stored}", arg.memory)
-            return
-        (address,) = self._pop(1)
-        if self.instance.memories[arg.memory].shared:
-            address = self._atom(address)
-        text = marked(pc, self._place(arg, width, address))
-        if mnemonic.endswith("_s"):
-            bits, sign = int(mnemonic[1:3]), 1 << (8 * width - 1)
-            text = f"(({text} ^ {sign}) - {sign} & {hex((1 << bits) - 1)})"
-        if self.instance.memories[arg.memory].shared:
-            (variable,) = self._fresh(1)
-            self._access_line(f"{variable} = {text}", arg.memory)
-            self._push(name(variable))
-            return
-        self._push(Value(text, address.locals, ordered=True))
-
-    def _memory_size(self, pc: int, instr: Instr) -> None:
-        self._push(Value(f"m{instr.args[0]}.size()", ordered=True))
-
-    def _memory_grow(self, pc: int, instr: Instr) -> None:
-        memory = self.instance.memories[instr.args[0]]
-        (delta,) = self._pop(1)
-        mask = (1 << memory.type.address.bits) - 1
-        self._effect(f"(m{instr.args[0]}.grow({delta.text}) & {hex(mask)})", 1)
-
-    def _bulk(self, pc: int, instr: Instr) -> None:
-        mnemonic = instr.form.mnemonic
-        operands = self._pop(3)
-        kinds = {"memory.fill": "m", "memory.copy": "mm", "memory.init": "dm"}[mnemonic]
-        items = [f"{kind}{index}" for kind, index in zip(kinds, instr.args)]
-        if mnemonic == "memory.init":
-            items.reverse()
-        args = ", ".join([*items, *(value.text for value in self._in_order(operands))])
-        self._emit(marked(pc, f"{mnemonic.replace('.', '_')}({args})"), True)
+    def _const(self, pc: int, instr: Instr) -> None:
+        type = instr.form.mnemonic[:3]
+        value: int = instr.args[0]
+        if type[0] == "f":
+            self.push(floats.constant(value, type))
+        elif type == "v12":
+            self.push(Value(hex(value), "", atom=True))
+        else:
+            self.push(integer(value, type))
 
     # ---- variables ---------------------------------------------------------------------------------------------------
 
-    def _const(self, pc: int, instr: Instr) -> None:
-        self._push(constant(instr.args[0]))
-
     def _local_get(self, pc: int, instr: Instr) -> None:
-        self._push(local(instr.args[0]))
+        index = instr.args[0]
+        type = self.types[index]
+        found = plain(f"l{index}", type, frozenset((index,)), atom=True)
+        if type in ("i32", "i64"):
+            fact = self.facts.get(index)
+            if fact is not None:
+                found.lo, found.hi, found.twos = fact
+            found.parts, found.adds = (index,), index
+            if self.assumptions is not None:
+                found.linear = {index: 1}
+        elif type:
+            found.loose = index in self.survey.arithmetic
+        self.stack.append(found)
 
     def _local_set(self, pc: int, instr: Instr) -> None:
         (value,) = self._pop(1)
         index = instr.args[0]
-        self._settle(lambda pending: index in pending.locals)
+        self.settle_local(index)
+        self.doubles.pop(f"l{index}", None)
+        if value.type in ("i32", "i64"):
+            self._set_integer(index, value)
+        elif value.type:
+            self._set_float(index, value)
+        else:
+            self._emit(f"l{index} = {value.text}", value.ordered)
+
+    def _set_integer(self, index: int, value: Value) -> None:
+        n = BITS[value.type]
+        self.facts.pop(index, None)
+        self.steps_by(index, value)
+        if (value.lo < 0 or value.hi >> n) and self.accumulates(index, value):
+            self._emit(f"l{index} = {value.text}", value.ordered)
+            return
+        value = integers.canonical(self, value, n)
         self._emit(f"l{index} = {value.text}", value.ordered)
+        if value.lo > 0 or value.hi < (1 << n) - 1 or value.twos:
+            self.facts[index] = (value.lo, value.hi, value.twos)
+
+    def _set_float(self, index: int, value: Value) -> None:
+        (value,) = self.rounded([value]) if value.unrounded else [value]
+        name = f"l{index}"
+        self._emit(f"{name} = {value.text}", value.ordered)
+        self._keep_payload(name, value)
+        if value.loose and index not in self.survey.arithmetic:
+            self._line(f"if {name} != {name}: {name} = NAN")
 
     def _local_tee(self, pc: int, instr: Instr) -> None:
         self._local_set(pc, instr)
-        self._push(local(instr.args[0]))
-
-    def _global_get(self, pc: int, instr: Instr) -> None:
-        self._push(Value(f"g{instr.args[0]}.value", ordered=True))
-
-    def _global_set(self, pc: int, instr: Instr) -> None:
-        (value,) = self._pop(1)
-        self._emit(f"g{instr.args[0]}.value = {value.text}", True)
+        self._local_get(pc, instr)
 
     def _drop(self, pc: int, instr: Instr) -> None:
         (value,) = self._pop(1)
@@ -229,11 +252,15 @@ class Translation(ControlFlow):
 
     def _select(self, pc: int, instr: Instr) -> None:
         first, second, condition = self._pop(3)
-        if first.ordered or second.ordered:
-            first, second, condition = self._in_order([first, second, condition])
-        reads = first.locals | second.locals | condition.locals
+        if first.ordered or second.ordered or first.unrounded or second.unrounded:
+            first, second, condition = self.in_order([first, second, condition])
+        first, second = self.settled([first, second])
+        condition = integers.canonical(self, condition, 32)
         text = f"({first.text} if {condition.condition} else {second.text})"
-        self._push(Value(text, reads, condition.ordered))
+        reads = first.locals | second.locals | condition.locals
+        found = Value(text, first.type, min(first.lo, second.lo), max(first.hi, second.hi), reads, condition.ordered)
+        found.twos = min(first.twos, second.twos)
+        self.push(found)
 
     def _nop(self, pc: int, instr: Instr) -> None:
         pass
@@ -242,49 +269,77 @@ class Translation(ControlFlow):
         self._emit(marked(pc, "unreachable()"), True)
         self.dead = True
 
-    # ---- calls -------------------------------------------------------------------------------------------------------
+    # ---- memories and references -------------------------------------------------------------------------------------
 
-    def _effect(self, text: str, results: int) -> None:
-        """An expression with an effect: its results go to variables at once."""
-        names = self._fresh(results)
-        self._emit(f"{', '.join(names)} = {text}" if names else text, True)
-        self.stack += map(name, names)
+    def _memory_size(self, pc: int, instr: Instr) -> None:
+        type = type_name(self.instance.memories[instr.args[0]].type.address)
+        self.push(Value(f"m{instr.args[0]}.size()", type, 0, 1 << 17, ordered=True))
 
-    def _call(self, pc: int, instr: Instr) -> None:
-        signature = self.instance.funcs[instr.args[0]].signature
-        args = self._arguments(signature)
-        self._effect(marked(pc, f"f{instr.args[0]}({args})"), len(signature.results))
+    def _memory_grow(self, pc: int, instr: Instr) -> None:
+        type = self.instance.memories[instr.args[0]].type.address
+        (delta,) = self.settled(self._pop(1))
+        self._effect(f"(m{instr.args[0]}.grow({delta.text}) & {hex((1 << type.bits) - 1)})", [type_name(type)])
 
-    def _arguments(self, signature: FuncType) -> str:
-        return ", ".join(value.text for value in self._pop(len(signature.params)))
+    def _br_on(self, pc: int, instr: Instr) -> None:
+        """br_on_null, br_on_non_null, br_on_cast, br_on_cast_fail: the reference is an atom, then one ``if``."""
+        mnemonic, branch = instr.form.mnemonic, self.side[pc]
+        self.stack.append(self.atom(self._pop(1)[0]))
+        self._settle_all()
+        reference = self.stack[-1]
+        if mnemonic.startswith("br_on_cast"):
+            succeeds = f"is_of(v{self.func.index}_{pc}, {reference.text})"
+            condition = succeeds if mnemonic == "br_on_cast" else f"not {succeeds}"
+        else:
+            condition = f"{reference.text} is {'not ' if 'non' in mnemonic else ''}None"
+        if mnemonic == "br_on_null":
+            self.stack.pop()
+        carried = Value(f"({condition})", "i32", 0, 1)
+        if branch.arity:
+            self._carry(branch)
+        self._branch_if(carried, branch)
+        if mnemonic == "br_on_null":
+            self.stack.append(reference)
+        elif mnemonic == "br_on_non_null":
+            self.stack.pop()
 
-    def _call_indirect(self, pc: int, instr: Instr) -> None:
-        type_index, table_index = instr.args
-        signature = self.instance.types[type_index].composite
-        assert isinstance(signature, FuncType)
-        operands = self._pop(len(signature.params) + 1)
-        if any(value.ordered for value in operands):  # Python finds the function before it evaluates the arguments
-            operands = self._in_order(operands)
-        *values, index = operands
-        args = ", ".join(value.text for value in values)
-        found = f"found(e{table_index}, y{type_index}, {index.text})"
-        self._effect(marked(pc, f"{found}({args})"), len(signature.results))
+    def _ref_null(self, pc: int, instr: Instr) -> None:
+        self.push(Value("None", "", atom=True))
 
-
-def operation_name(mnemonic: str) -> str:
-    """The name under which generated code calls a numeric function."""
-    return "o_" + mnemonic.replace(".", "_")
+    def _ref_is_null(self, pc: int, instr: Instr) -> None:
+        (reference,) = self._pop(1)
+        self.push(integers.truth(f"{reference.text} is None", None, reference))
 
 
 T = Translation
-_METHODS: dict[str, Any] = {
-    **dict.fromkeys(("i32.const", "i64.const", "f32.const", "f64.const"), T._const),
+METHODS: dict[str, Method] = {
+    **{name: T._interpreted for name in FORMS},
+    **{name: T._numeric for name in FORMS if is_numeric(name)},
+    **{name: T._access for name, form in FORMS.items() if form.width and form.prefix == 0},
+    **dict.fromkeys(("i32.const", "i64.const", "f32.const", "f64.const", "v128.const"), T._const),
     "local.get": T._local_get, "local.set": T._local_set, "local.tee": T._local_tee,
     "global.get": T._global_get, "global.set": T._global_set,
     "drop": T._drop, "select": T._select, "select t": T._select, "nop": T._nop, "unreachable": T._unreachable,
     "memory.size": T._memory_size, "memory.grow": T._memory_grow,
-    **dict.fromkeys(("memory.fill", "memory.copy", "memory.init"), T._bulk),
-    "call": T._call, "call_indirect": T._call_indirect,
+    "call": T._call, "call_indirect": T._call_found, "call_ref": T._call_found,
+    **dict.fromkeys(("return_call", "return_call_indirect", "return_call_ref"), T._return_call),
     **dict.fromkeys(("block", "loop", "if"), T._open), "else": T._else, "end": T._end,
     "br": T._br, "br_if": T._br_if, "br_table": T._br_table, "return": T._return,
+    **dict.fromkeys(("br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"), T._br_on),
+    "throw": T._throw, "throw_ref": T._throw_ref, "try_table": T._open_try,
+    "ref.null": T._ref_null, "ref.is_null": T._ref_is_null,
 }  # fmt: skip
+#: Operations that never need a line of their own, so that two operands may stay as they are.
+PLAIN = frozenset(
+    f"{t}.{name}" for t in ("i32", "i64") for name in ("add", "sub", "mul", "and", "or", "xor", "eq", "ne", "lt_u",
+    "gt_u", "le_u", "ge_u")) | frozenset(f"f64.{name}" for name in ("add", "sub", "mul", "eq", "ne", "lt", "gt", "le",
+    "ge", "min", "max")) | frozenset(f"f32.{name}" for name in ("add", "sub", "mul"))  # fmt: skip
+TRAPPING = frozenset(
+    name for name in FORMS if is_numeric(name) and any(w in name for w in ("div_", "rem_", ".trunc_f"))
+)
+#: Instructions of which nothing can be seen from outside: fuel for them is taken later.
+UNOBSERVABLE = frozenset(
+    name for name in FORMS
+    if name.startswith("local.") or name.endswith(".const") or name in ("drop", "select", "select t", "nop", "global.get")
+    or is_numeric(name) and name not in TRAPPING
+)  # fmt: skip
+__all__ = ["METHODS", "Translation", "Untranslatable", "unknown"]

@@ -1,79 +1,106 @@
 """Operands as expressions: what stands on the operand stack while a function is translated.
 
-A value is text of a Python expression together with what must be known to move it: which locals it reads, and whether
-it is *ordered*, that is, may trap or depends on memory or globals. Unordered values can be evaluated before one
-of their locals changes; ordered ones only before the next effect.
+A value is text of a Python expression with what is known about it. Integers are Python integers *congruent* to the
+WebAssembly value modulo 2**n; ``lo`` and ``hi`` bound them, and they are *canonical*, the value itself, where the
+bounds say so: masks come late, and only where needed. Floats are Python floats, f32 as the double of the same value.
 
-Text may hold marks: ``START pc MIDDLE text END`` around what can trap or call, so that the position of a failure in the
-generated line leads back to the instruction (:mod:`.source`).
+Text may hold marks, ``START pc MIDDLE text END``, around what can trap or call, so that the position of a failure in
+the generated line leads back to the instruction (:mod:`.source`).
 """
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
-
-from refwasm.execution.numerics import TEMPLATES
-
 START, MIDDLE, END = "\x02", "\x03", "\x04"
-_NAME = re.compile(r"\b[ab]\b")
-_TRUTH = re.compile(r"1 if (.*) else 0")
+BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64}
+#: Instead of a local: the value is in the scratch cell that rounds to f32.
+SCRATCH = -1
+NOTHING: frozenset[int] = frozenset()
+
+#: How two operands were compared, for what a branch on the outcome tells about them.
+Comparison = tuple[str, "Value", "Value"]
 
 
-class Value(NamedTuple):
-    """An operand. ``atom`` tells that the text is a name or a number, ``truth`` is the same as a condition."""
+class Value:
+    """An operand.
 
-    text: str
-    locals: frozenset[int] = frozenset()
-    ordered: bool = False
-    atom: bool = False
-    truth: str = ""
+    * ``type``: ``i32 i64 f32 f64``, or "" for vectors and references;
+    * ``locals``: the locals that the text reads;
+    * ``ordered``: it may trap or depends on memory or globals: evaluated before the next effect, in order;
+    * ``atom``: the text is a name or a number, ``constant`` its number if it is one;
+    * ``truth``: a Python condition for being other than zero; ``compare``: where that came from;
+    * ``twos``: it is a multiple of 2**twos;
+    * ``parts``: locals that are surely not greater (sums of things that are not negative);
+    * ``adds``: it is this local plus something without it;
+    * ``linear``: coefficients of locals (of 1 under SCRATCH) that it is the sum of, exactly;
+    * ``mixes``: it was mixed as hashes are, so that it will rarely be small;
+    * ``loose``: a float of which any NaN stands for the canonical one;
+    * ``unrounded``: an f32 result in double precision, still to be rounded;
+    * ``bits``: text of a float's bit pattern, where that is the more direct way.
+    """
+
+    __slots__ = (
+        "text", "type", "lo", "hi", "locals", "ordered", "atom", "constant", "truth", "compare", "twos", "parts",
+        "adds", "linear", "mixes", "loose", "unrounded", "bits",
+    )  # fmt: skip
+
+    def __init__(
+        self, text: str, type: str, lo: int = 0, hi: int = 0, locals: frozenset[int] = NOTHING,
+        ordered: bool = False, atom: bool = False,
+    ) -> None:  # fmt: skip
+        self.text = text
+        self.type = type
+        self.lo = lo
+        self.hi = hi
+        self.locals = locals
+        self.ordered = ordered
+        self.atom = atom
+        self.constant: int | None = None
+        self.truth = ""
+        self.compare: Comparison | None = None
+        self.twos = 0
+        self.parts: tuple[int, ...] = ()
+        self.adds: int | None = None
+        self.linear: dict[int, int] | None = None
+        self.mixes = False
+        self.loose = False
+        self.unrounded = False
+        self.bits = ""
 
     @property
     def condition(self) -> str:
         """Text that is true where the value is not zero."""
         return self.truth or self.text
 
-
-def constant(value: int) -> Value:
-    """A number."""
-    return Value(str(value) if value < 1 << 20 else hex(value), atom=True)
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.text} in {self.lo}..{self.hi}>"
 
 
-def name(text: str) -> Value:
-    """A variable of the function's that is written once."""
-    return Value(text, atom=True)
+def plain(text: str, type: str, locals: frozenset[int] = NOTHING, ordered: bool = False, atom: bool = False) -> Value:
+    """A value of which nothing is known but its type."""
+    return Value(text, type, 0, (1 << BITS[type]) - 1 if type in ("i32", "i64") else 0, locals, ordered, atom)
 
 
-def local(index: int) -> Value:
-    """What a local holds now."""
-    return Value(f"l{index}", frozenset((index,)), atom=True)
+def integer(value: int, type: str) -> Value:
+    """An integer constant."""
+    found = Value(str(value) if -1 << 20 < value < 1 << 20 else hex(value), type, value, value, atom=True)
+    found.constant = value
+    found.twos = (value & -value).bit_length() - 1 if value else 64
+    found.linear = {SCRATCH: value}
+    return found
+
+
+def combined(text: str, type: str, lo: int, hi: int, *operands: Value) -> Value:
+    """An expression made of others."""
+    if len(operands) == 1:
+        return Value(text, type, lo, hi, operands[0].locals, operands[0].ordered)
+    locals, ordered = NOTHING, False
+    for operand in operands:
+        if operand.locals:
+            locals = locals | operand.locals if locals else operand.locals
+        ordered = ordered or operand.ordered
+    return Value(text, type, lo, hi, locals, ordered)
 
 
 def marked(pc: int, text: str) -> str:
     """Text that belongs to an instruction."""
     return f"{START}{pc}{MIDDLE}{text}{END}"
-
-
-def uses(mnemonic: str) -> tuple[int, int]:
-    """How often the template of an instruction names its operands."""
-    found = _NAME.findall(TEMPLATES[mnemonic])
-    return found.count("a"), found.count("b")
-
-
-def in_template(mnemonic: str, operands: list[Value]) -> Value:
-    """A template with its operands in place: atoms where it names them more than once."""
-    texts = dict(zip("ab", (operand.text for operand in operands)))
-    text = _NAME.sub(lambda found: texts[found[0]], TEMPLATES[mnemonic])
-    truth = _TRUTH.fullmatch(text)
-    return Value(
-        f"({text})",
-        frozenset().union(*(operand.locals for operand in operands)),
-        any(operand.ordered for operand in operands),
-        truth=f"({truth[1]})" if truth else _negated(mnemonic, operands),
-    )
-
-
-def _negated(mnemonic: str, operands: list[Value]) -> str:
-    """``eqz`` as a condition."""
-    return f"(not {operands[0].condition})" if mnemonic.endswith(".eqz") else ""

@@ -19,6 +19,7 @@ from refwasm.execution.interpreter import (  # noqa: F401  (each registers its m
 )
 from refwasm.execution.interpreter.agent import Agent
 from refwasm.execution.interpreter.code import Code, code_of
+from refwasm.execution.interpreter.meaning import MEANINGS
 from refwasm.execution.interpreter.scheduler import Scheduler
 from refwasm.execution.store import FuncInst, ModuleInst, Store
 from refwasm.syntax.modules import Expr
@@ -53,6 +54,21 @@ class Interpreter:
 
         scheduler.add(advance, lambda: scheduler.is_ready(agent))
 
+    def operation(self, func: FuncInst, pc: int) -> Callable[..., Any]:
+        """An instruction that works on its operands only, as a function that takes them and gives the result: one by
+        itself, none as None."""
+        code = code_of(func)
+        instr = code.body[pc]
+        op: Any = MEANINGS[instr.form](code, instr, pc, code.entry)
+        agent = Agent(self.store)
+
+        def call(*operands: Any) -> Any:
+            stack = list(operands)
+            op(agent, stack)
+            return stack[-1] if stack else None
+
+        return call
+
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""
         agent = Agent(self.store)
@@ -62,9 +78,12 @@ class Interpreter:
     def _finish(self, agent: Agent) -> list[Any]:
         scheduler: Scheduler | None = self.store.interleaved
         if scheduler is None:
-            results = agent.run()
-            if self.store.settings.fuel is not None and agent.fuel is not None:
-                self.store.settings.fuel = agent.fuel
+            settings, given = self.store.settings, agent.fuel
+            try:
+                results = agent.run()
+            finally:
+                if settings.fuel is not None and given is not None and agent.fuel is not None:
+                    settings.fuel = max(settings.fuel - (given - agent.fuel), 0)  # calls from the host took theirs
             assert results is not None
             return results
         out: list[list[Any]] = []

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from refwasm.errors import ResourceLimit, StackEntry, Trap
+from refwasm.errors import BACKTRACE, ResourceLimit, StackEntry, Trap
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.store import Store
@@ -19,8 +19,6 @@ from refwasm.syntax.instructions import Instr
 
 #: Steps between two looks at the clock.
 QUANTUM = 20_000
-#: Entries kept of a backtrace, counted from the innermost call.
-BACKTRACE = 50
 
 
 class Finished(Exception):

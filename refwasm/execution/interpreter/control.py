@@ -12,6 +12,7 @@ from refwasm.execution.interpreter.exceptions import throw
 from refwasm.execution.interpreter.meaning import Op, meaning
 from refwasm.execution.interpreter.pausing import before_host_call
 from refwasm.execution.store import AnyFunc, HostFunc, Store
+from refwasm.execution.tables import function_at
 from refwasm.execution.values import is_of_heap
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import RefType
@@ -276,23 +277,11 @@ class _Callers(dict[AnyFunc, Op]):
 
 
 def _from_table(code: Code, instr: Instr) -> Callable[[Any, list[Any]], AnyFunc]:
-    """Pops an index and finds the function: rules Step/call_indirect and Step_read/ref.cast."""
+    """Pops an index and finds the function."""
     type_index, table_index = instr.args
     table, wanted = code.instance.tables[table_index], code.instance.types[type_index]
 
-    def find(t: Any, s: list[Any]) -> AnyFunc:
-        index = s.pop()
-        elements = table.elements
-        if index >= len(elements):
-            raise Trap("undefined element")
-        func: AnyFunc | None = elements[index]
-        if func is None:
-            raise Trap(f"uninitialized element {index}")
-        if func.type is not wanted and wanted not in func.type.supers:
-            raise Trap("indirect call type mismatch", None)
-        return func
-
-    return find
+    return lambda t, s: function_at(table, wanted, s.pop())
 
 
 def _from_stack(code: Code, instr: Instr) -> Callable[[Any, list[Any]], AnyFunc]:

@@ -1,0 +1,210 @@
+"""Floating-point operations as text: Python floats stand for f64 and, with one rounding to single precision, for f32.
+
+What is proved here: with operands that are the doubles of the same values, the result denotes what
+``OPERATIONS[mnemonic]`` gives for their bit patterns: ``loose`` results of which any NaN stands for the canonical one,
+``unrounded`` ones that are still to be rounded (exact for ``+ - * /`` and square roots since 53 >= 2 * 24 + 2). A test
+tries just that for every operation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+from refwasm.execution.compiler.integers import canonical, truth
+from refwasm.execution.compiler.values import Value, combined, plain
+from refwasm.execution.numerics.floats import CANONICAL_NAN, is_nan, to_float
+
+
+class Helper(Protocol):
+    """What a translation does for an operation; more in :class:`.integers.Helper`."""
+
+    def atom(self, value: Value) -> Value:
+        """The same value as a name or a number."""
+
+    def in_order(self, operands: list[Value]) -> list[Value]:
+        """All of them as names or numbers, evaluated in this order."""
+
+    def doubled(self, value: Value) -> str:
+        """See :mod:`.integers`."""
+
+    def wish(self, value: Value) -> None:
+        """See :mod:`.integers`."""
+
+    def rounded(self, operands: list[Value]) -> list[Value]:
+        """All of them in the precision of their type."""
+
+    def exact(self, operands: list[Value]) -> list[Value]:
+        """All of them rounded, and with the right bits if they are NaNs."""
+
+
+Maker = Callable[[Helper, str, list[Value]], Value]
+
+
+def constant(bits: int, type: str) -> Value:
+    """A number given by its bit pattern."""
+    n = 32 if type == "f32" else 64
+    number = to_float(n, bits)
+    if is_nan(n, bits):
+        text = "NAN" if bits == CANONICAL_NAN[n] else f"{type}_of({hex(bits)})"
+    elif math.isinf(number):
+        text = "INF" if number > 0 else "(-INF)"
+    else:
+        text = repr(number) if bits >> (n - 1) == 0 else f"({number!r})"
+    found = Value(text, type, atom="(" not in text)
+    found.bits = hex(bits)
+    return found
+
+
+def _arithmetic(operator: str) -> Maker:
+    def make(helper: Helper, type: str, operands: list[Value]) -> Value:
+        a, b = helper.rounded(operands)
+        found = combined(f"({a.text} {operator} {b.text})", type, 0, 0, a, b)
+        found.loose, found.unrounded = True, type == "f32"
+        return found
+
+    return make
+
+
+def _divide(helper: Helper, type: str, operands: list[Value]) -> Value:
+    a, b = helper.rounded(operands)
+    if b.bits and not b.atom or not b.bits or b.text == "0.0":
+        a, b = helper.in_order([a, b])
+        text = f"({a.text} / {b.text} if {b.text} else fdiv({a.text}, {b.text}))"
+    else:
+        text = f"({a.text} / {b.text})"
+    found = combined(text, type, 0, 0, a, b)
+    found.loose, found.unrounded = True, type == "f32"
+    return found
+
+
+def _sqrt(helper: Helper, type: str, operands: list[Value]) -> Value:
+    a = helper.atom(helper.rounded(operands)[0])
+    found = combined(f"(sqrt({a.text}) if {a.text} >= 0.0 else NAN)", type, 0, 0, a)
+    found.loose, found.unrounded = True, type == "f32"
+    return found
+
+
+def _calling(function: str) -> Maker:
+    """Functions of floats whose results need no rounding, see :mod:`.runtime`."""
+
+    def make(helper: Helper, type: str, operands: list[Value]) -> Value:
+        operands = helper.rounded(operands)
+        found = combined(f"{function}({', '.join(v.text for v in operands)})", type, 0, 0, *operands)
+        found.loose = True
+        return found
+
+    return make
+
+
+def _moving(template: str) -> Maker:
+    """Functions that only move bits, of NaNs too."""
+
+    def make(helper: Helper, type: str, operands: list[Value]) -> Value:
+        operands = helper.exact(operands)
+        return combined(template.format(*(v.text for v in operands)), type, 0, 0, *operands)
+
+    return make
+
+
+def _relation(operator: str) -> Maker:
+    def make(helper: Helper, type: str, operands: list[Value]) -> Value:
+        a, b = helper.rounded(operands)
+        return truth(f"{a.text} {operator} {b.text}", None, a, b)
+
+    return make
+
+
+ARITHMETIC: dict[str, Maker] = {
+    "add": _arithmetic("+"), "sub": _arithmetic("-"), "mul": _arithmetic("*"), "div": _divide, "sqrt": _sqrt,
+    "min": _calling("fmin"), "max": _calling("fmax"), "ceil": _calling("fceil"), "floor": _calling("ffloor"),
+    "trunc": _calling("ftrunc"), "nearest": _calling("fnearest"), "abs": _moving("abs({})"), "neg": _moving("(-{})"),
+    "copysign": _moving("copysign({}, {})"), "eq": _relation("=="), "ne": _relation("!="), "lt": _relation("<"),
+    "gt": _relation(">"), "le": _relation("<="), "ge": _relation(">="),
+}  # fmt: skip
+
+# ---- conversions -----------------------------------------------------------------------------------------------------
+
+#: Which floats truncate into the range of an integer type.
+_RANGES = {
+    ("i32", "s"): "-2147483649.0 < {0} < 2147483648.0", ("i32", "u"): "-1.0 < {0} < 4294967296.0",
+    ("i64", "s"): "-9223372036854775808.0 <= {0} < 9223372036854775808.0",
+    ("i64", "u"): "-1.0 < {0} < 18446744073709551616.0",
+}  # fmt: skip
+
+
+def _truncate(helper: Helper, target: str, source: str, sign: str, mnemonic: str, operand: Value) -> Value:
+    a = helper.atom(helper.rounded([operand])[0])
+    slow = f"o_{mnemonic.replace('.', '_')}(bits{source[1:]}({a.text}))"
+    n = int(target[1:])
+    text = f"(int({a.text}) if {_RANGES[target, sign].format(a.text)} else {slow})"
+    found = combined(text, target, -(1 << (n - 1)) if sign == "s" else 0, (1 << n) - 1, a)
+    found.ordered = found.ordered or "sat" not in mnemonic
+    return found
+
+
+def _convert(helper: Helper, target: str, source: str, sign: str, operand: Value) -> Value:
+    n = int(source[1:])
+    half = 1 << (n - 1)
+    a = operand
+    if sign == "u" or not -half <= a.lo or not a.hi < half:
+        a = canonical(helper, a, n)
+    lo, hi, text = a.lo, a.hi, a.text
+    if sign == "s" and hi >= half:
+        a = helper.atom(a)
+        lo, hi, text = -half, half - 1, f"({a.text} if {a.text} < {hex(half)} else {a.text} - {hex(1 << n)})"
+    if target == "f32" and max(hi, -lo) >= 1 << 53:  # one rounding to double would be one too many
+        a = canonical(helper, a, n)
+        return combined(f"f32_of(o_f32_convert_i{n}_{sign}({a.text}))", target, 0, 0, a)
+    found = combined(f"({text} + 0.0)", target, 0, 0, a)
+    found.unrounded = target == "f32" and max(hi, -lo) > 1 << 24
+    return found
+
+
+def _reinterpret(helper: Helper, target: str, operand: Value) -> Value:
+    n = int(target[1:])
+    if target[0] == "i":
+        if operand.bits and not operand.loose:
+            found = plain(operand.bits, target, operand.locals, operand.ordered)
+            return found
+        loose = operand.loose
+        a = helper.rounded([operand])[0]
+        found = combined(f"{'canonical' if loose else 'bits'}{n}({a.text})", target, 0, (1 << n) - 1, a)
+        return found
+    a = canonical(helper, operand, n)
+    found = combined(f"{target}_of({a.text})", target, 0, 0, a)
+    found.bits = a.text
+    return found
+
+
+def _demote(helper: Helper, operand: Value) -> Value:
+    found = combined(operand.text, "f32", 0, 0, operand)
+    found.atom, found.loose, found.unrounded = operand.atom, True, True
+    return found
+
+
+def _promote(helper: Helper, operand: Value) -> Value:
+    a = helper.rounded([operand])[0]
+    found = combined(a.text, "f64", 0, 0, a)
+    found.atom, found.loose = a.atom, True
+    return found
+
+
+def operation(helper: Helper, mnemonic: str, operands: list[Value]) -> Value | None:
+    """A floating-point instruction applied to operands; None if the table does not have it."""
+    type, _, name = mnemonic.partition(".")
+    if type[0] == "f" and (maker := ARITHMETIC.get(name)) is not None:
+        return maker(helper, type, operands)
+    words = name.split("_")
+    if words[0] == "trunc":
+        return _truncate(helper, type, words[-2], words[-1], mnemonic, operands[0])
+    if words[0] == "convert":
+        return _convert(helper, type, words[1], words[2], operands[0])
+    if words[0] == "reinterpret":
+        return _reinterpret(helper, type, operands[0])
+    if words[0] == "demote":
+        return _demote(helper, operands[0])
+    if words[0] == "promote":
+        return _promote(helper, operands[0])
+    return None

@@ -1,0 +1,421 @@
+"""Integer operations as text: each function takes operands and gives the cheapest expression that their bounds allow.
+
+What is proved here: the Python integer of the result is congruent to ``OPERATIONS[mnemonic]`` of the operands and
+within the result's bounds, for all integers within the operands' bounds. A test tries just that for every operation.
+``helper.atom`` puts an operand that a text names twice into a variable first; ``helper.doubled`` gives the name of
+``x * 0x100000001``, of which every rotation of x is a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from refwasm.execution.compiler.values import SCRATCH, Value, combined, integer
+
+#: Texts of integers may grow to this many bits before operands are masked.
+MAX_BITS = 160
+
+
+class Helper(Protocol):
+    """What a translation does for an operation."""
+
+    def atom(self, value: Value) -> Value:
+        """The same value as a name or a number."""
+
+    def in_order(self, operands: list[Value]) -> list[Value]:
+        """All of them as names or numbers, evaluated in this order."""
+
+    def doubled(self, value: Value) -> str:
+        """A name for a 32-bit value, twice side by side."""
+
+    def wish(self, value: Value) -> None:
+        """It would be good to know that what the value is made of is small."""
+
+
+Maker = Callable[[Helper, int, Value, Value], Value]
+
+
+def canonical(helper: Helper, value: Value, n: int) -> Value:
+    """The value itself, between 0 and 2**n - 1."""
+    mask = (1 << n) - 1
+    if value.lo >= 0 and value.hi <= mask:
+        return value
+    if value.constant is not None:
+        return integer(value.constant & mask, value.type)
+    helper.wish(value)
+    # The remainder is the cheaper one unless it has something to do.
+    text = f"({value.text} & {hex(mask)})" if value.mixes else f"({value.text} % {hex(mask + 1)})"
+    found = combined(text, value.type, 0, mask, value)
+    found.twos = min(value.twos, n)
+    found.mixes = value.mixes
+    return found
+
+
+def signed_constant(value: Value, n: int) -> Value:
+    """A constant as the signed number it may be meant to be: shorter text, narrower bounds."""
+    number = value.constant
+    if number is not None and number >> (n - 1) == 1 and number < 1 << n:
+        return integer(number - (1 << n), value.type)
+    return value
+
+
+def _small_enough(helper: Helper, value: Value, n: int) -> Value:
+    return value if max(value.hi, -value.lo) >> MAX_BITS == 0 else canonical(helper, value, n)
+
+
+def _sum(helper: Helper, n: int, a: Value, b: Value, sign: int) -> Value:
+    a, b = (_small_enough(helper, signed_constant(v, n), n) for v in (a, b))
+    operator = "+" if sign > 0 else "-"
+    text_b, minus = b.text, b.constant is not None and b.constant < 0
+    if minus:
+        operator, text_b = "-" if sign > 0 else "+", str(-(b.constant or 0))
+    bounds = (a.lo + b.lo, a.hi + b.hi) if sign > 0 else (a.lo - b.hi, a.hi - b.lo)
+    found = combined(f"({a.text} {operator} {text_b})", a.type, *bounds, a, b)
+    found.twos = min(a.twos, b.twos)
+    found.mixes = a.mixes or b.mixes
+    if sign > 0:
+        found.parts = (a.parts if b.lo >= 0 else ()) + (b.parts if a.lo >= 0 else ())
+        if b.adds is not None and b.adds not in a.locals:
+            found.adds = b.adds
+    if a.adds is not None and a.adds not in b.locals:
+        found.adds = a.adds
+    if a.linear is not None and b.linear is not None:
+        found.linear = dict(a.linear)
+        for index, factor in b.linear.items():
+            found.linear[index] = found.linear.get(index, 0) + sign * factor
+    return found
+
+
+def add(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    return _sum(helper, n, a, b, 1)
+
+
+def sub(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    return _sum(helper, n, a, b, -1)
+
+
+def _times(value: Value, factor: int) -> dict[int, int] | None:
+    return None if value.linear is None else {index: factor * k for index, k in value.linear.items()}
+
+
+def mul(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    a, b = (_small_enough(helper, signed_constant(v, n), n) for v in (a, b))
+    corners = (a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi)
+    found = combined(f"({a.text} * {b.text})", a.type, min(corners), max(corners), a, b)
+    found.twos = min(a.twos + b.twos, 64)
+    # Products with small factors are indices; others are hashes.
+    found.mixes = min(a.hi, b.hi) >= 1 << 16
+    if b.constant is not None:
+        found.linear = _times(a, b.constant)
+        if b.constant > 0 and a.lo >= 0:
+            found.parts = a.parts
+    elif a.constant is not None:
+        found.linear = _times(b, a.constant)
+    return found
+
+
+def and_(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    if a.lo < 0 and b.lo < 0:
+        a = canonical(helper, a, n)
+    if not (0 <= a.lo and a.hi >> n == 0) and not (0 <= b.lo and b.hi >> n == 0):
+        a = canonical(helper, a, n)
+    hi = min(v.hi for v in (a, b) if v.lo >= 0)
+    found = combined(f"({a.text} & {b.text})", a.type, 0, hi, a, b)
+    found.twos = max(a.twos, b.twos)
+    return found
+
+
+def _bitwise(operator: str) -> Maker:
+    def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
+        a, b = (canonical(helper, v, n) if v.lo < 0 else _small_enough(helper, v, n) for v in (a, b))
+        hi = (1 << max(a.hi.bit_length(), b.hi.bit_length())) - 1
+        found = combined(f"({a.text} {operator} {b.text})", a.type, 0, hi, a, b)
+        found.twos = min(a.twos, b.twos)
+        found.mixes = a.mixes or b.mixes or operator == "^"
+        if operator == "|":
+            found.parts = a.parts + b.parts
+        return found
+
+    return make
+
+
+def shl(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    if b.constant is not None:
+        k = b.constant % n
+        if max(a.hi, -a.lo) >> (MAX_BITS - n):
+            a = canonical(helper, a, n)
+        found = combined(f"({a.text} << {k})", a.type, a.lo << k, a.hi << k, a)
+        found.twos = min(a.twos + k, 64)
+        found.mixes = a.mixes or k > 8
+        found.parts = a.parts if a.lo >= 0 else ()
+        found.linear = _times(a, 1 << k)
+        return found
+    a = canonical(helper, a, n)
+    found = combined(f"({a.text} << {_amount(b, n)})", a.type, 0, a.hi << (n - 1), a, b)
+    found.mixes = True
+    return found
+
+
+def _amount(b: Value, n: int) -> str:
+    """How far to shift."""
+    return b.text if 0 <= b.lo and b.hi < n else f"({b.text} & {n - 1})"
+
+
+def shr_u(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    a = canonical(helper, a, n)
+    if b.constant is not None:
+        k = b.constant % n
+        found = combined(f"({a.text} >> {k})", a.type, a.lo >> k, a.hi >> k, a)
+        found.twos = max(a.twos - k, 0) if a.hi else 0
+        return found
+    return combined(f"({a.text} >> {_amount(b, n)})", a.type, 0, a.hi, a, b)
+
+
+def shr_s(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    a = canonical(helper, a, n)
+    half = 1 << (n - 1)
+    if a.hi < half:
+        return shr_u(helper, n, a, b)
+    if b.constant is None:
+        if not a.atom:
+            a, b = helper.in_order([a, b])
+        text = f"(({a.text} if {a.text} < {hex(half)} else {a.text} - {hex(1 << n)}) >> {_amount(b, n)})"
+        return combined(text, a.type, -half, half - 1, a, b)
+    a, k = helper.atom(a), b.constant % n
+    fill = ((1 << n) - 1) ^ ((1 << n) - 1) >> k
+    text = f"({a.text} >> {k} if {a.text} < {hex(half)} else {a.text} >> {k} | {hex(fill)})"
+    return combined(text, a.type, 0, (1 << n) - 1, a)
+
+
+def _rotate(left: bool) -> Maker:
+    def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
+        a = canonical(helper, a, n)
+        if b.constant is None:
+            a, b = helper.in_order([a, b])
+            first, second = ("<<", ">>") if left else (">>", "<<")
+            amount = _amount(b, n)
+            text = f"({a.text} {first} {amount} | {a.text} {second} ({n} - {amount}))"
+            found = combined(text, a.type, 0, (1 << 2 * n) - 1, a, b)
+            found.mixes = True
+            return found
+        k = b.constant % n
+        right = (n - k) % n if left else k
+        if n == 32:
+            text, hi = f"({helper.doubled(a)} >> {right})", (1 << (64 - right)) - 1
+            found = Value(text, a.type, 0, hi)  # the name stands for the value as it is now
+        else:
+            a = helper.atom(a)
+            text, hi = f"({a.text} >> {right} | {a.text} << {n - right})", (1 << (2 * n - right)) - 1
+            found = combined(text, a.type, 0, hi, a)
+        found.mixes = True
+        return found
+
+    return make
+
+
+def div_u(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    a, b = canonical(helper, a, n), canonical(helper, b, n)
+    text = b.text if b.lo > 0 else f"({b.text} or divide_by_zero())"
+    found = combined(f"({a.text} // {text})", a.type, 0 if not b.lo else a.lo // b.hi, a.hi // max(b.lo, 1), a, b)
+    found.ordered = found.ordered or b.lo == 0
+    return found
+
+
+def rem_u(helper: Helper, n: int, a: Value, b: Value) -> Value:
+    a, b = canonical(helper, a, n), canonical(helper, b, n)
+    text = b.text if b.lo > 0 else f"({b.text} or divide_by_zero())"
+    found = combined(f"({a.text} % {text})", a.type, 0, min(a.hi, max(b.hi - 1, 0)), a, b)
+    found.ordered = found.ordered or b.lo == 0
+    return found
+
+
+def _signed_division(name: str) -> Maker:
+    unsigned = div_u if name == "div_s" else rem_u
+    operator = "//" if name == "div_s" else "%"
+
+    def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
+        half, mask = 1 << (n - 1), (1 << n) - 1
+        a, b = canonical(helper, a, n), canonical(helper, b, n)
+        if a.hi < half and b.hi < half:
+            return unsigned(helper, n, a, b)
+        helper.wish(a)
+        helper.wish(b)
+        slow = f"o_i{n}_{name}"
+        a, b = helper.in_order([a, b])
+        test = f"{a.text} < {hex(half)}" if b.constant is not None and 0 < b.constant < half else (
+            f"{a.text} < {hex(half)} > {b.text} > 0")  # fmt: skip
+        text = f"({a.text} {operator} {b.text} if {test} else {slow}({a.text}, {b.text}))"
+        found = combined(text, a.type, 0, mask, a, b)
+        found.ordered = found.ordered or b.constant in (None, 0, mask)
+        return found
+
+    return make
+
+
+# ---- comparisons: the value is 1 or 0, the truth a Python condition --------------------------------------------------
+
+
+def truth(condition: str, compare: tuple[str, Value, Value] | None, *operands: Value) -> Value:
+    """A condition as an i32."""
+    found = combined(f"(1 if {condition} else 0)", "i32", 0, 1, *operands)
+    found.truth = f"({condition})"
+    found.compare = compare
+    return found
+
+
+def _equality(operator: str) -> Maker:
+    def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
+        a, b = canonical(helper, a, n), canonical(helper, b, n)
+        name = "eq" if operator == "==" else "ne"
+        _wish_counters(helper, a, b)
+        if b.constant == 0:
+            return truth(a.condition if name == "ne" else f"not {a.condition}", (name, a, b), a)
+        return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
+
+    return make
+
+
+def eqz(helper: Helper, n: int, a: Value) -> Value:
+    a = canonical(helper, a, n)
+    return truth(f"not {a.condition}", ("eq", a, integer(0, a.type)), a)
+
+
+def _relation_u(name: str, operator: str) -> Maker:
+    def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
+        a, b = canonical(helper, a, n), canonical(helper, b, n)
+        _wish_counters(helper, a, b)
+        return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
+
+    return make
+
+
+#: Signed comparisons of unsigned representations: whether each operand is surely below 2**(n-1) (True), surely not
+#: (False), or unknown (None), and the condition then. H is 2**(n-1), r the unsigned relation.
+_SIGNED: dict[tuple[bool | None, bool | None], str] = {
+    (True, True): "{a} {r} {b}",
+    (False, False): "{a} {r} {b}",
+    (True, False): "False",
+    (False, True): "True",
+    (None, True): "{a} {r} {b} or {a} >= {H}",
+    (True, None): "{a} {r} {b} < {H}",
+    (None, False): "{H} <= {a} {r} {b}",
+    (False, None): "{b} < {H} or {a} {r} {b}",
+    (None, None): "{a} {r} {b} if {a} < {H} > {b} else ({a} ^ {H}) {r} ({b} ^ {H})",
+}
+
+
+def _below_half(v: Value, half: int) -> bool | None:
+    return True if v.hi < half else False if v.lo >= half else None
+
+
+def _signed_condition(less: Value, greater: Value, n: int, relation: str) -> str:
+    half = 1 << (n - 1)
+    template = _SIGNED[_below_half(less, half), _below_half(greater, half)]
+    return template.format(a=less.text, b=greater.text, H=hex(half), r=relation)
+
+
+def _relation_s(name: str, operator: str) -> Maker:
+    swapped, relation = operator[0] == ">", operator.replace(">", "<")
+
+    def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
+        a, b = canonical(helper, a, n), canonical(helper, b, n)
+        half = 1 << (n - 1)
+        if a.hi < half and b.hi < half:
+            return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
+        helper.wish(a)
+        helper.wish(b)
+        a, b = helper.in_order([a, b])
+        less, greater = (b, a) if swapped else (a, b)
+        return truth(_signed_condition(less, greater, n, relation), (f"{name}s", a, b), a, b)
+
+    return make
+
+
+def _wish_counters(helper: Helper, a: Value, b: Value) -> None:
+    """Locals that are compared with a local or a number may be counters."""
+    if a.atom and b.atom:
+        helper.wish(a)
+        helper.wish(b)
+
+
+# ---- one operand -----------------------------------------------------------------------------------------------------
+
+
+def clz(helper: Helper, n: int, a: Value) -> Value:
+    a = canonical(helper, a, n)
+    return combined(f"({n} - {a.text}.bit_length())" if not a.constant else f"({n} - ({a.text}).bit_length())",
+                    a.type, n - a.hi.bit_length(), n, a)  # fmt: skip
+
+
+def ctz(helper: Helper, n: int, a: Value) -> Value:
+    a = helper.atom(canonical(helper, a, n))
+    return combined(f"(({a.text} & -{a.text}).bit_length() - 1 if {a.text} else {n})", a.type, 0, n, a)
+
+
+def popcnt(helper: Helper, n: int, a: Value) -> Value:
+    a = canonical(helper, a, n)
+    return combined(f"({a.text}).bit_count()", a.type, 0, n, a)
+
+
+def _extend(bits: int) -> Callable[[Helper, int, Value], Value]:
+    half, mask = 1 << (bits - 1), (1 << bits) - 1
+
+    def make(helper: Helper, n: int, a: Value) -> Value:
+        if 0 <= a.lo and a.hi < half:
+            return a
+        low = a.text if 0 <= a.lo and a.hi <= mask else f"({a.text} & {hex(mask)})"
+        return combined(f"(({low} ^ {hex(half)}) - {hex(half)})", a.type, -half, half - 1, a)
+
+    return make
+
+
+def wrap(helper: Helper, n: int, a: Value) -> Value:
+    found = combined(a.text, "i32", a.lo, a.hi, a)
+    found.atom, found.constant, found.twos, found.mixes = a.atom, a.constant, a.twos, True
+    return found
+
+
+def extend_i32_u(helper: Helper, n: int, a: Value) -> Value:
+    a = canonical(helper, a, 32)
+    found = combined(a.text, "i64", a.lo, a.hi, a)
+    found.atom, found.constant, found.twos = a.atom, a.constant, a.twos
+    return found
+
+
+def extend_i32_s(helper: Helper, n: int, a: Value) -> Value:
+    if -(1 << 31) <= a.lo and a.hi < 1 << 31:
+        found = combined(a.text, "i64", a.lo, a.hi, a)
+        found.atom, found.constant, found.twos = a.atom, a.constant, a.twos
+        return found
+    a = helper.atom(canonical(helper, a, 32))
+    text = f"({a.text} if {a.text} < 0x80000000 else {a.text} - 0x100000000)"
+    return combined(text, "i64", -(1 << 31), (1 << 31) - 1, a)
+
+
+BINARY: dict[str, Maker] = {
+    "add": add, "sub": sub, "mul": mul, "and": and_, "or": _bitwise("|"), "xor": _bitwise("^"), "shl": shl,
+    "shr_u": shr_u, "shr_s": shr_s, "rotl": _rotate(True), "rotr": _rotate(False), "div_u": div_u, "rem_u": rem_u,
+    "div_s": _signed_division("div_s"), "rem_s": _signed_division("rem_s"), "eq": _equality("=="), "ne": _equality("!="),
+    "lt_u": _relation_u("lt", "<"), "gt_u": _relation_u("gt", ">"), "le_u": _relation_u("le", "<="),
+    "ge_u": _relation_u("ge", ">="), "lt_s": _relation_s("lt", "<"), "gt_s": _relation_s("gt", ">"),
+    "le_s": _relation_s("le", "<="), "ge_s": _relation_s("ge", ">="),
+}  # fmt: skip
+UNARY: dict[str, Callable[[Helper, int, Value], Value]] = {
+    "clz": clz, "ctz": ctz, "popcnt": popcnt, "eqz": eqz, "extend8_s": _extend(8), "extend16_s": _extend(16),
+    "extend32_s": _extend(32), "wrap_i64": wrap, "extend_i32_u": extend_i32_u, "extend_i32_s": extend_i32_s,
+}  # fmt: skip
+
+
+def operation(helper: Helper, mnemonic: str, operands: list[Value]) -> Value | None:
+    """An integer instruction applied to operands; None if the table does not have it."""
+    kind, _, name = mnemonic.partition(".")
+    n = 32 if kind == "i32" else 64
+    if len(operands) == 1:
+        unary = UNARY.get(name)
+        return None if unary is None else unary(helper, n, operands[0])
+    binary = BINARY.get(name)
+    return None if binary is None else binary(helper, n, *operands)
+
+
+__all__ = ["BINARY", "SCRATCH", "UNARY", "canonical", "operation"]

@@ -1,0 +1,383 @@
+"""Loops: two versions of the innermost ones, counted loops, accumulators.
+
+A loop that calls nothing is translated twice if it would help to know that the integers it works with are small and its
+addresses aligned. The *general* version assumes nothing. The *fast* version assumes, at its head, that certain locals
+are below a bound and multiples of a power of two; a test in front of the loop checks this for the first time round, and
+every branch back must prove it for the next (if one can't, the assumption is dropped and the translation repeated). In
+the fast version every memory is small too, so that whatever was just used as an address is small.
+
+A fast version whose only branch back counts a local up or down to a bound that does not change becomes a ``for``
+statement over a ``range``.
+
+An *accumulator* is a local that the loop only ever adds something to: it is masked once, after the loop.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from refwasm.execution.compiler.blocks import Block, joined
+from refwasm.execution.compiler.control import ControlFlow
+from refwasm.execution.compiler.operands import Fact
+from refwasm.execution.compiler.source import INDENT, Line, outdented
+from refwasm.execution.compiler.values import BITS, Value
+
+#: What fast versions call small, by type; and what a local may have grown to when it comes round again, in steps.
+SMALL = {"i32": 1 << 28, "i64": 1 << 60}
+GROWN = {"i32": ((1 << 28) - 1, (1 << 30) - 1, (1 << 31) - 1), "i64": ((1 << 60) - 1, (1 << 62) - 1, (1 << 63) - 1)}
+#: Longer loops are not translated twice.
+MAX_LENGTH = 1500
+#: A counted loop that runs longer than this at a stretch must look at the limits itself.
+MAX_STRETCH = 1_000_000
+_STEP = re.compile(r"l(\d+) = \(l(\d+) ([+-]) (\d+)\)")
+_JUMP = re.compile(r" *(break|continue|return|b = )")
+_CONTINUE_IF = re.compile(r"if \(?(not )?(l\d+)(?: (<|!=|>|==|>=|<=) (l\d+|-?\d+|0x[0-9a-f]+))?\)?:")
+
+
+class Assumptions:
+    """What the fast version of a loop assumes at its head: ``twos`` by local, ``level`` how far each may have grown,
+    ``lows`` what some are at least. ``failed`` are locals for which a branch back could not prove it.
+
+    A loop that goes round while a counter is not its bound is first taken for one that goes round while the counter is
+    below (``trusting``); if it turns out not to be a counted loop (``trusted``), that was wrong."""
+
+    def __init__(self, wishes: set[tuple[int, int]], lows: dict[int, int]) -> None:
+        self.lows = lows
+        self.trusting, self.trusted = True, False
+        self.twos: dict[int, int] = {}
+        self.level: dict[int, int] = {}
+        for index, twos in wishes:
+            self.twos[index] = max(twos, self.twos.get(index, 0))
+            self.level[index] = 0
+        self.failed: set[int] = set()
+        self.hoisted: dict[tuple[int, int], str] = {}  # names of invariant locals divided by a power of two
+        self.count: tuple[str, ...] = ()  # conditions that the counted form needs
+        self.before: list[str] = []  # lines that it needs before the loop
+
+    def weaken(self) -> None:
+        """Assume less of what failed."""
+        for index in self.failed:
+            if self.lows.pop(index, 0):
+                continue
+            self.level[index] += 1
+            if self.level[index] >= 3 and self.twos[index]:
+                self.level[index], self.twos[index] = 0, 0
+            elif self.level[index] >= 3:
+                del self.level[index], self.twos[index]
+        self.failed, self.trusted = set(), False
+        self.hoisted, self.count, self.before = {}, (), []
+
+
+class Loops(ControlFlow):
+    """``assumptions`` are those of the fast version that is being translated; ``general`` tells that a fast version
+    may follow. ``notes`` say what was found, for people."""
+
+    def __init__(self, func: Any, polls: bool) -> None:
+        super().__init__(func, polls)
+        self.types: list[str] = []
+        self.assumptions: Assumptions | None = None
+        self.assumed_at: Block | None = None
+        self.innermost: Block | None = None
+        self.countable = False
+        self.accessed: set[int] = set()  # memories
+        self.steps: dict[int, set[int]] = {}  # locals that are added to a local
+        self.current_loop = -1  # the one that _loop translates
+        self.notes: list[str] = []
+
+    def translate(self, first: int, last: int) -> None:
+        """Instructions from ``first`` to before ``last``: see :mod:`.translation`."""
+        raise NotImplementedError
+
+    def _loop(self, pc: int) -> int:
+        """Translate a whole loop, twice if that helps; the index of what follows."""
+        loop = self.survey.loops[pc]
+        end = loop.end + 1
+        outer = self.innermost, self.wishes, self.lows
+        self._settle_all()
+        state = self._state()
+        first = len(self.source.lines)
+        self.source.indent()
+        self.wishes, self.lows, self.steps = set(), {}, {}
+        self.countable, self.accessed, self.current_loop = False, set(), pc
+        self.translate(pc, end)
+        general, after = self.source.taken_from(first), self._state()
+        wishes = {(i, twos) for i, twos in self.wishes if self.types[i] in SMALL}
+        for index, steps in self.steps.items():  # what is added to an address must be as aligned as the address
+            wishes |= {(step, twos) for step in steps for i, twos in wishes if i == index}
+        if self.countable:
+            wishes.add((-1, 0))
+        lows = {i: low for i, low in self.lows.items() if (i, 0) in wishes and i in loop.sets}
+        fast = self._fast_version(pc, end, state, wishes, lows) if wishes else None
+        self.source.dedent()
+        self.innermost, self.wishes, self.lows = outer
+        self.current_loop = -1
+        if fast is None:
+            self._resume(after)
+            self.source.lines += outdented(general)
+            return end
+        guard, hoisted, lines = fast
+        self._line(f"if {' and '.join(guard)}:")
+        self.source.lines += [(INDENT * (self.source.depth + 1) + line, []) for line in hoisted] + lines
+        self._line("else:")
+        self.source.lines += general
+        fast_facts, fast_dead = self.facts, self.dead
+        self._resume(after)
+        if not fast_dead:
+            self.facts = fast_facts if self.dead else joined(self.facts, fast_facts)
+            self.dead = False
+        self.notes.append(f"loop at instruction {pc}: fast version if {' and '.join(guard)}")
+        return end
+
+    def _state(self) -> tuple[Any, ...]:
+        return list(self.stack), dict(self.facts), self.dead
+
+    def _resume(self, state: tuple[Any, ...]) -> None:
+        self.stack, self.facts, self.dead = list(state[0]), dict(state[1]), state[2]
+        self.doubles = {}
+
+    def _fast_version(
+        self, pc: int, end: int, state: tuple[Any, ...], wishes: set[tuple[int, int]], lows: dict[int, int]
+    ) -> tuple[list[str], list[str], list[Line]] | None:
+        """Its guard, the lines before the loop, and the loop; None if nothing can be assumed."""
+        assumed = Assumptions({wish for wish in wishes if wish[0] >= 0}, lows)
+        while True:
+            if not assumed.level and (-1, 0) not in wishes:
+                return None
+            self._resume(state)
+            for index, twos in assumed.twos.items():
+                low, high, known = self.facts.get(index, (0, 1 << 64, 0))
+                limit = SMALL[self.types[index]] - 1
+                self.facts[index] = (max(min(low, limit), assumed.lows.get(index, 0)), min(high, limit), max(known, twos))
+            first = len(self.source.lines)
+            self.assumptions, self.assumed_at = assumed, None
+            self.translate(pc, end)
+            self.assumptions = None
+            lines = self.source.taken_from(first)
+            if assumed.trusted and not assumed.count:
+                assumed.trusting = False
+            elif not assumed.failed:
+                break
+            assumed.weaken()
+        facts: dict[int, Fact] = state[1]
+        hoisted = [f"{name} = l{i} >> {shift}" for (i, shift), name in assumed.hoisted.items()]
+        return self._guard(assumed, facts) or ["True"], hoisted + assumed.before, lines
+
+    def _guard(self, assumed: Assumptions, facts: dict[int, Fact]) -> list[str]:
+        tests = []
+        for t, limit in SMALL.items():
+            wide = [i for i in assumed.level if self.types[i] == t and facts.get(i, (0, limit, 0))[1] >= limit]
+            if wide:
+                tests.append(f"{_either(wide)} < {hex(limit)}")
+        tests += [f"l{i} >= {low}" for i, low in assumed.lows.items() if facts.get(i, (0, 0, 0))[0] < low]
+        by_twos: dict[int, list[int]] = {}
+        for index, twos in assumed.twos.items():
+            if twos > facts.get(index, (0, 0, 0))[2]:
+                by_twos.setdefault(twos, []).append(index)
+        tests += [f"not {_either(found)} & {(1 << twos) - 1}" for twos, found in by_twos.items()]
+        tests += [f"small_m{memory}" for memory in sorted(self.accessed)]
+        return tests + list(assumed.count)
+
+    # ---- heads and branches back -------------------------------------------------------------------------------------
+
+    def _begin_loop(self, block: Block) -> None:
+        super()._begin_loop(block)
+        if block.number != self.current_loop:
+            return
+        self.innermost = block
+        if self.assumptions is None:
+            return
+        self.assumed_at = block
+        sets = self.survey.loops[block.number].sets
+        for index, twos in self.assumptions.twos.items():
+            if index in sets:
+                high = GROWN[self.types[index]][self.assumptions.level[index]]
+                self.facts[index] = (self.assumptions.lows.get(index, 0), high, twos)
+
+    def _goes_round(self, block: Block) -> None:
+        assumed = self.assumptions
+        if assumed is None or block is not self.assumed_at:
+            return
+        sets = self.survey.loops[block.number].sets
+        for index, twos in assumed.twos.items():
+            if index in sets:
+                low, high, known = self.facts.get(index, (0, 1 << 64, 0))
+                if high > GROWN[self.types[index]][assumed.level[index]] or known < twos or low < assumed.lows.get(index, 0):
+                    assumed.failed.add(index)
+
+    def _refined(self, condition: Value, outcome: bool) -> dict[int, Fact]:
+        assumed, compare = self.assumptions, condition.compare
+        if assumed is not None and assumed.trusting and outcome and compare is not None and compare[0] == "ne":
+            _, counter, bound = compare
+            if counter.adds in assumed.level and bound.atom and bound.constant != 0:
+                assumed.trusted = True
+                return super()._refined(_below(condition, counter, bound), True)
+        return super()._refined(condition, outcome)
+
+    def accumulates(self, index: int, value: Value) -> bool:
+        """Whether setting a local to a value only adds to it, in a loop that does nothing else with it."""
+        block = self.innermost
+        if block is None or value.adds != index or value.type not in SMALL:
+            return False
+        loop = self.survey.loops[block.number]
+        if loop.calls or loop.sets.get(index) != 1 or loop.gets.get(index) != 1:
+            return False
+        if self.assumptions is not None and index in self.assumptions.level:
+            self.assumptions.level[index], self.assumptions.twos[index] = 3, 0
+            self.assumptions.failed.add(index)
+        block.sunk.add(index)
+        return True
+
+    def steps_by(self, index: int, value: Value) -> None:
+        """A local is set to itself plus something."""
+        if value.adds == index and self.innermost is not None:
+            self.steps.setdefault(index, set()).update(value.locals - {index})
+
+    def divided(self, index: int, shift: int) -> str:
+        """A local, known to be a multiple of 2**shift, divided by that; a name if the loop does not change it."""
+        assumed, block = self.assumptions, self.assumed_at
+        if assumed is None or block is None or index in self.survey.loops[block.number].sets:
+            return f"(l{index} >> {shift})"
+        if (index, shift) not in assumed.hoisted:
+            assumed.hoisted[index, shift] = self.fresh()
+        return assumed.hoisted[index, shift]
+
+    # ---- behind loops ------------------------------------------------------------------------------------------------
+
+    def _after_loop(self, block: Block) -> None:
+        if block is self.innermost:
+            self._count(block)
+            self.innermost = None
+        for index in sorted(block.sunk):
+            mask = (1 << BITS[self.types[index]]) - 1
+            self._line(f"l{index} &= {hex(mask)}")
+            self.notes.append(f"loop at instruction {block.number}: l{index} accumulates, masked after the loop")
+
+    def _count(self, block: Block) -> None:
+        """Turn the lines of a loop into a counted one if they are."""
+        loop = self.survey.loops[block.number]
+        if loop.back_edges != 1:
+            return
+        depth, lines = self.source.depth + 1, self.source.lines
+        counted = self._counted(loop.sets, lines[block.header + (3 if self.polls else 1) :], depth)
+        if counted is None:
+            return
+        if self.assumptions is None:
+            self.countable = True
+            return
+        header, body, behind, self.assumptions.count = counted
+        del lines[block.header :]
+        lines.append((INDENT * (depth - 1) + header, []))
+        lines += body or [(INDENT * depth + "pass", [])]
+        lines.append((INDENT * (depth - 1) + "else:", []))
+        lines.append((INDENT * depth + behind, []))
+
+    def _counted(
+        self, sets: dict[int, int], body: list[Line], depth: int
+    ) -> tuple[str, list[Line], str, tuple[str, ...]] | None:
+        """Header, body, what follows in ``else``, and conditions; None if the loop is not a counted one."""
+        texts = [line for line, _ in body]
+        tail = _tail(texts, depth)
+        if tail is None:
+            return None
+        condition, tested_first, last = tail
+        match = _CONTINUE_IF.fullmatch(condition)
+        if match is None:
+            return None
+        negated, name, relation, bound = match.groups()
+        if relation is None:
+            relation, bound = ("==" if negated else "!="), "0"
+        elif negated:
+            return None
+        index = int(name[1:])
+        if sets.get(index) != 1 or bound.startswith("l") and int(bound[1:]) in sets:
+            return None
+        found = _step(texts, last, depth, index)
+        if found is None:
+            return None
+        at, step = found
+        if not tested_first and relation == "==" or tested_first and relation == "!=":
+            return None
+        conditions = _conditions(name, relation, bound, step, tested_first)
+        if conditions is None:
+            return None
+        kept = body[2:at] + body[at + 1 : last] if tested_first else body[:at] + body[at + 1 : last]
+        if self.polls:
+            stretch = f"{bound} - {name}" if step > 0 else f"{name} - {bound}"
+            conditions += (f"{stretch} < {MAX_STRETCH}",)
+            if self.assumptions is not None:
+                self.assumptions.before = [f"k -= {stretch}", "if k < 0: k = poll()"]
+        behind = f"{name} = {bound}" if tested_first else f"{name} += {step}"
+        self.notes.append(f"{name} counts by {step} to {bound}")
+        return f"for {name} in range({name}, {bound}, {step}):" if step != 1 else (
+            f"for {name} in range({name}, {bound}):"), kept, behind, conditions  # fmt: skip
+
+
+def _below(condition: Value, counter: Value, bound: Value) -> Value:
+    """The condition that a counter is below its bound."""
+    found = Value(condition.text, condition.type)
+    found.compare = ("lt", counter, bound)
+    return found
+
+
+def _either(indices: list[int]) -> str:
+    names = " | ".join(f"l{i}" for i in sorted(indices))
+    return f"({names})" if len(indices) > 1 else names
+
+
+def _tail(texts: list[str], depth: int) -> tuple[str, bool, int] | None:
+    """The condition of the branch back, or of the way out at the top, whether it comes first, and the index of the
+    first line of the tail that a ``for`` does without."""
+    here = INDENT * depth
+    if len(texts) >= 3 and texts[-1] == here + "break" and texts[-2] == here + INDENT + "continue":
+        condition = texts[-3][depth:]
+        return (condition, False, len(texts) - 3) if texts[-3].startswith(here + "if ") else None
+    if len(texts) >= 4 and texts[-1] == here + "continue" and texts[1] == here + INDENT + "break":
+        condition = texts[0][depth:]
+        if texts[0].startswith(here + "if "):
+            return condition, True, len(texts) - 1
+    if len(texts) >= 3 and texts[-1] == here + "continue" and texts[-2] == here + INDENT + "break":
+        return _inverted(texts[-3][depth:], len(texts) - 3) if texts[-3].startswith(here + "if ") else None
+    return None
+
+
+_INVERSE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+
+
+def _inverted(condition: str, last: int) -> tuple[str, bool, int] | None:
+    match = _CONTINUE_IF.fullmatch(condition)
+    if match is None:
+        return None
+    negated, name, relation, bound = match.groups()
+    if relation is None:
+        return (f"if {name}:" if negated else f"if (not {name}):"), False, last
+    return f"if ({name} {_INVERSE[relation]} {bound}):", False, last
+
+
+def _step(texts: list[str], last: int, depth: int, index: int) -> tuple[int, int] | None:
+    """The line that counts, and by how much; no later line before ``last`` names the local."""
+    name = re.compile(rf"\bl{index}\b")
+    for at in range(last - 1, -1, -1):
+        if _JUMP.match(texts[at]):
+            return None
+        if name.search(texts[at]):
+            match = _STEP.fullmatch(texts[at][depth:]) if texts[at].startswith(INDENT * depth) else None
+            if match is None or int(match[1]) != index or int(match[2]) != index:
+                return None
+            return at, int(match[4]) * (1 if match[3] == "+" else -1)
+    return None
+
+
+def _conditions(name: str, relation: str, bound: str, step: int, tested_first: bool) -> tuple[str, ...] | None:
+    """What must hold before the loop for ``range`` to give the values that the loop goes through."""
+    up = step > 0
+    if tested_first:  # leaves if the relation holds
+        if step == 1 and relation in (">=", "=="):
+            return (f"{name} <= {bound}",)
+        return None
+    if relation == ("<" if up else ">"):
+        return (f"{name} {relation} {bound}",) if up else None
+    if relation == "!=":
+        first = f"{name} < {bound}" if up else f"{name} > {bound}"
+        return (first,) if abs(step) == 1 else (first, f"not ({bound} - {name}) % {abs(step)}")
+    return None

@@ -1,0 +1,167 @@
+"""Memory accesses of a translation.
+
+A memory has *views* by element type and constant offset, as global names of the generated code: ``u32_m0_8`` is a tuple
+of four views of memory 0 that start at bytes 8, 9, 10 and 11, so that ``u32_m0_8[a & 3][a >> 2]`` is the access
+``i32.load offset=8`` at any address, and its IndexError exactly the trap. ``U32_m0_8`` is the first of the four, for
+addresses that are known to be multiples of four (:mod:`.views`).
+
+What has been an address is below the size of its memory: the facts about locals that went into it say so afterwards.
+"""
+
+from __future__ import annotations
+
+from refwasm.execution.compiler.integers import canonical
+from refwasm.execution.compiler.loops import SMALL, Loops
+from refwasm.execution.compiler.values import SCRATCH, Value, combined, integer, marked, plain
+from refwasm.execution.memory import MAX_PAGES, PAGE, Memory
+from refwasm.execution.store import FuncInst
+from refwasm.syntax.instructions import Instr, MemArg
+
+#: Larger offsets are added to the address.
+MAX_VIEW_OFFSET = 512
+_INTEGER_VIEWS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
+
+
+class Accesses(Loops):
+    """Loads and stores. ``memory_size`` is what no memory is larger than."""
+
+    def __init__(self, func: FuncInst, polls: bool) -> None:
+        super().__init__(func, polls)
+        self.memory_size = PAGE * max((memory_bound(m) for m in self.instance.memories), default=0)
+
+    def _element(self, view: str, width: int, arg: MemArg, address: Value) -> str:
+        """The element of a view at an address."""
+        shift = width.bit_length() - 1
+        address, offset = self._address(arg, address)
+        name = f"{view}_m{arg.memory}_{offset}"
+        self.accessed.add(arg.memory)
+        if not shift:
+            text = f"{name}[{address.text}]"
+        elif address.twos >= shift:
+            text = f"{name.upper()}[{self._divided(address, shift)}]".replace("_M", "_m")
+        elif address.atom:
+            text = f"{name}[{address.text} & {width - 1}][{address.text} >> {shift}]"
+        else:
+            variable = self.fresh()
+            text = f"{name}[({variable} := {address.text}) & {width - 1}][{variable} >> {shift}]"
+        if address.twos < shift:
+            self.wishes.update((index, shift) for index in address.locals)
+        self._was_address(arg, width, offset, address)
+        return text
+
+    def _address(self, arg: MemArg, address: Value) -> tuple[Value, int]:
+        """The address without what the view's offset adds."""
+        if arg.offset < MAX_VIEW_OFFSET and address.constant is None:
+            return address, arg.offset
+        return _moved(address, arg.offset), 0
+
+    def _divided(self, address: Value, shift: int) -> str:
+        """An address that is a multiple of 2**shift, divided by that."""
+        if address.constant is not None:
+            return str(address.constant >> shift)
+        if address.linear is None or self.assumptions is None:
+            return f"{address.text} >> {shift}"
+        positive, negative = [], []
+        for index, factor in address.linear.items():
+            if not factor:
+                continue
+            if factor % (1 << shift) == 0:
+                factor, text = factor >> shift, f"l{index}"
+            elif index == SCRATCH or self.facts.get(index, (0, 0, 0))[2] < shift:
+                return f"{address.text} >> {shift}"
+            else:
+                text = self.divided(index, shift)
+            amount = abs(factor)
+            text = str(amount) if index == SCRATCH else text if amount == 1 else f"{text} * {amount}"
+            (positive if factor > 0 else negative).append(text)
+        return " - ".join([" + ".join(positive) or "0", *negative])
+
+    def _was_address(self, arg: MemArg, width: int, offset: int, address: Value) -> None:
+        if not address.parts:
+            return
+        size = SMALL["i32"] if self.assumptions is not None else self.memory_size
+        limit = size - offset - width
+        for index in address.parts:
+            low, high, twos = self.facts.get(index, (0, 1 << 64, 0))
+            if limit < high and limit >= low:
+                self.facts[index] = (low, limit, twos)
+
+    def _access(self, pc: int, instr: Instr) -> None:
+        arg: MemArg = instr.args[0]
+        if ".store" in instr.form.mnemonic:
+            self._store(pc, instr, arg)
+        else:
+            self._load(pc, instr, arg)
+
+    def _load(self, pc: int, instr: Instr, arg: MemArg) -> None:
+        mnemonic, width = instr.form.mnemonic, instr.form.width
+        address = canonical(self, self._pop(1)[0], self._address_bits(arg))
+        type = mnemonic[:3]
+        if type[0] == "f":
+            found = Value(marked(pc, self._element(type, width, arg, address)), type, 0, 0, address.locals, True)
+            if type == "f32":
+                found.bits = found.text.replace("f32_m", "u32_m").replace("F32_m", "U32_m")
+            self.push(found)
+            return
+        text = marked(pc, self._element(_INTEGER_VIEWS[width], width, arg, address))
+        high = (1 << 8 * width) - 1
+        if mnemonic.endswith("_s"):
+            variable, half = self.fresh(), 1 << (8 * width - 1)
+            fill = (1 << int(type[1:])) - 1 - high
+            text = f"({variable} if ({variable} := {text}) < {hex(half)} else {variable} | {hex(fill)})"
+            self.push(plain(text, type, address.locals, True))
+            return
+        self.push(Value(text, type, 0, high, address.locals, True))
+
+    def _address_bits(self, arg: MemArg) -> int:
+        return self.instance.memories[arg.memory].type.address.bits
+
+    def _store(self, pc: int, instr: Instr, arg: MemArg) -> None:
+        width, type = instr.form.width, instr.form.mnemonic[:3]
+        address, value = self._pop(2)
+        address = canonical(self, address, self._address_bits(arg))
+        if address.ordered and value.ordered:  # Python evaluates what is stored first
+            address = self._stored(address)
+        if type[0] == "f":
+            self._store_float(pc, width, arg, address, value)
+            return
+        mask = (1 << 8 * width) - 1
+        if width == int(type[1:]) // 8:
+            value = canonical(self, value, 8 * width)
+        text = value.text if 0 <= value.lo and value.hi <= mask else f"{value.text} & {hex(mask)}"
+        element = self._element(_INTEGER_VIEWS[width], width, arg, address)
+        self._emit(f"{marked(pc, element)} = {text}", True)
+
+    def _store_float(self, pc: int, width: int, arg: MemArg, address: Value, value: Value) -> None:
+        type = value.type
+        if type == "f32" and not value.loose and not value.bits and not value.unrounded:
+            self.settle_ordered()
+            address, value = self.in_order([address, value])
+            self._line(f"if {value.text} == {value.text}:")
+            self._line(f" {marked(pc, self._element(type, width, arg, address))} = {value.text}")
+            self._line("else:")
+            self._line(f" {marked(pc, self._element('u32', width, arg, address))} = bits32({value.text})")
+            return
+        if type == "f32" and value.bits and not value.loose:
+            element, text = self._element("u32", width, arg, address), value.bits
+        else:
+            text = self._with_nan(value).text
+            element = self._element(type, width, arg, address)
+        self._emit(f"{marked(pc, element)} = {text}", True)
+
+
+def memory_bound(memory: Memory) -> int:
+    """Pages that a memory never exceeds: one of two numbers, so that code is alike for nearly all memories."""
+    return MAX_PAGES - 1 if memory.limit < MAX_PAGES else MAX_PAGES
+
+
+def _moved(address: Value, offset: int) -> Value:
+    """An address and a constant offset, which together don't wrap around."""
+    if address.constant is not None:
+        return integer(address.constant + offset, address.type)
+    found = combined(f"({address.text} + {offset})", address.type, address.lo + offset, address.hi + offset, address)
+    found.twos = min(address.twos, (offset & -offset).bit_length() - 1)
+    found.parts = address.parts
+    if address.linear is not None:
+        found.linear = {**address.linear, SCRATCH: address.linear.get(SCRATCH, 0) + offset}
+    return found

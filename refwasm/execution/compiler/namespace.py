@@ -1,0 +1,89 @@
+"""The global names of generated code: one letter and an index, as the translation writes them.
+
+=====  ======================================================  =====  ===============================================
+``f``  function                                                ``g``  global
+``m``  memory                                                  ``e``  table
+``y``  type                                                    ``a``  tag
+``o``  numeric function, by mnemonic                           ``x``  instruction of a function, interpreted
+``v``  what a br_on_cast of a function tests                   ``R``  the cell that rounds to f32
+=====  ======================================================  =====  ===============================================
+
+Names are bound when code that names them is about to run, so code itself depends on the module only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from refwasm.execution.compiler.runtime import HELPERS, Function
+from refwasm.execution.compiler.views import Views, parsed
+from refwasm.execution.numerics import OPERATIONS
+from refwasm.execution.store import AnyFunc, FuncInst, ModuleInst
+from refwasm.syntax.instructions import FORMS
+
+#: Mnemonics by the names of numeric functions.
+_MNEMONICS = {"o_" + mnemonic.replace(".", "_"): mnemonic for mnemonic in FORMS}
+
+
+class Namespace:
+    """The names of one instance's functions. ``callable_of`` translates a function, ``operation`` makes one of an
+    instruction."""
+
+    def __init__(
+        self,
+        instance: ModuleInst,
+        own: dict[str, Any],
+        callable_of: Callable[[AnyFunc], Function],
+        operation: Callable[[FuncInst, int], Function],
+    ) -> None:
+        self.instance = instance
+        self.callable_of = callable_of
+        self.operation = operation
+        self.names: dict[str, Any] = {**HELPERS, **own, "R": memoryview(bytearray(4)).cast("f"), "views": []}
+        self.views: dict[int, Views] = {}
+        self.spaces: dict[str, Any] = {
+            "m": instance.memories, "g": instance.globals, "e": instance.tables, "y": instance.types,
+            "a": instance.tags,
+        }  # fmt: skip
+
+    def bind(self, code: CodeType) -> None:
+        """Give the names that some code uses their meaning."""
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                for name in constant.co_names:
+                    if name not in self.names:
+                        self._bind(name)
+
+    def _bind(self, name: str) -> None:
+        if (view := parsed(name)) is not None:
+            kind, memory, offset = view
+            if memory not in self.views:
+                self.views[memory] = Views(self.instance.memories[memory], self.names)
+                self.names["views"].append(self.views[memory])
+            self.views[memory].add(name, kind, offset)
+        elif name in _MNEMONICS:
+            self.names[name] = OPERATIONS[_MNEMONICS[name]]
+        elif name[1:].isdigit() and name[0] in self.spaces:
+            self.names[name] = self.spaces[name[0]][int(name[1:])]
+        elif name[0] == "f" and name[1:].isdigit():
+            self.names[name] = self._first_call(name, self.instance.funcs[int(name[1:])])
+        elif name[0] in "xv" and "_" in name:
+            function, pc = map(int, name[1:].split("_"))
+            func = self.instance.funcs[function]
+            assert isinstance(func, FuncInst)
+            self.names[name] = self.operation(func, pc) if name[0] == "x" else self._target(func, pc)
+
+    def _target(self, func: FuncInst, pc: int) -> tuple[bool, Any]:
+        target = self.instance.validated.space.ref(func.func.body[pc].args[2])
+        return target.nullable, target.heap
+
+    def _first_call(self, name: str, func: AnyFunc) -> Function:
+        """Translates a function when it is called, and takes its own place."""
+
+        def call(*args: Any) -> Any:
+            function = self.names[name] = self.callable_of(func)
+            return function(*args)
+
+        return call

@@ -1,0 +1,161 @@
+"""What can be seen of a function in one walk over its body, before it is translated.
+
+Where blocks end and which are branched to; which locals each loop assigns, and whether it calls anything; which blocks
+end where a loop inside them ends, so that leaving the loop leaves them too; which float locals only ever hold results
+of arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from refwasm.syntax.instructions import FORMS
+from refwasm.syntax.modules import Expr
+from refwasm.validation.functions import SideTable
+from refwasm.validation.stacks import Branch
+
+OPENERS = frozenset({"block", "loop", "if", "try_table"})
+#: What may run other code, or change the size of a memory (atomics notice that another process has done so).
+_CALLS = frozenset(
+    name for name in FORMS if "call" in name or "atomic" in name or name in ("memory.grow", "throw", "throw_ref")
+)
+_ARITHMETIC = frozenset(
+    f"{t}.{name}"
+    for t in ("f32", "f64")
+    for name in (
+        "add", "sub", "mul", "div", "sqrt", "min", "max", "ceil", "floor", "trunc", "nearest", "convert_i32_s",
+        "convert_i32_u", "convert_i64_s", "convert_i64_u", "promote_f32", "demote_f64",
+    )
+)  # fmt: skip
+#: So many blocks that open at once, without a result, become arms of one switch (with a br_table: fewer).
+MANY_BLOCKS, MANY_TARGETS = 8, 3
+
+
+@dataclass
+class Loop:
+    """A loop: ``sets`` and ``gets`` count the instructions inside that name a local."""
+
+    start: int
+    end: int = 0
+    sets: dict[int, int] = field(default_factory=dict)
+    gets: dict[int, int] = field(default_factory=dict)
+    innermost: bool = True
+    calls: bool = False
+    back_edges: int = 0
+
+
+@dataclass
+class Survey:
+    """``ends``: index of the ``end`` of each opener; ``targets``: labels that branches go to; ``leaves``: for the end
+    of a block, the loop (its index) all of whose branches to the block may leave instead; ``switches``: how many blocks
+    open at an index and become arms of one switch; ``arithmetic``: the float locals."""
+
+    ends: dict[int, int]
+    targets: set[int]
+    loops: dict[int, Loop]
+    leaves: dict[int, int]
+    switches: dict[int, int]
+    arithmetic: set[int]
+
+    def __post_init__(self) -> None:
+        self.left_by: dict[int, list[int]] = {}
+        for label, loop in self.leaves.items():
+            self.left_by.setdefault(loop, []).append(label)
+
+
+def survey(body: Expr, side: SideTable, params: int) -> Survey:
+    """Walk over a body; ``params`` is the number of parameters."""
+    ends: dict[int, int] = {}
+    loops: dict[int, Loop] = {}
+    opened: list[int] = []
+    open_loops: list[Loop] = []
+    not_arithmetic: set[int] = set(range(params))
+    assigned: set[int] = set()
+    before = ""
+    for pc, instr in enumerate(body):
+        mnemonic = instr[0].mnemonic
+        if mnemonic == "local.get":
+            for loop in open_loops:
+                loop.gets[instr[1][0]] = loop.gets.get(instr[1][0], 0) + 1
+        elif mnemonic == "local.set" or mnemonic == "local.tee":
+            index = instr[1][0]
+            assigned.add(index)
+            if before not in _ARITHMETIC:
+                not_arithmetic.add(index)
+            for loop in open_loops:
+                loop.sets[index] = loop.sets.get(index, 0) + 1
+                if mnemonic == "local.tee":
+                    loop.gets[index] = loop.gets.get(index, 0) + 1
+        elif mnemonic in OPENERS:
+            opened.append(pc)
+            if mnemonic == "loop":
+                for loop in open_loops:
+                    loop.innermost = False
+                loops[pc] = Loop(pc)
+                open_loops.append(loops[pc])
+            elif mnemonic == "try_table":
+                for loop in open_loops:
+                    loop.calls = True
+        elif mnemonic == "end":
+            if opened:
+                start = opened.pop()
+                ends[start] = pc
+                if open_loops and open_loops[-1].start == start:
+                    open_loops.pop().end = pc
+        elif mnemonic in _CALLS:
+            for loop in open_loops:
+                loop.calls = True
+        before = mnemonic
+    branches = _branches(side)
+    for label, sources in branches.items():
+        if label in loops:
+            loops[label].back_edges = len(sources)
+    return Survey(ends, set(branches), loops, _leaves(body, ends, branches), _switches(body, side, ends),
+                  assigned - not_arithmetic)  # fmt: skip
+
+
+def _branches(side: SideTable) -> dict[int, list[int]]:
+    """Where the branches to each label are."""
+    found: dict[int, list[int]] = {}
+    for pc, entry in side.items():
+        some: tuple[Any, ...] = (entry,) if isinstance(entry, Branch) else entry if isinstance(entry, tuple) else ()
+        for branch in some:
+            found.setdefault(branch.label.pc, []).append(pc)
+    return found
+
+
+def _leaves(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) -> dict[int, int]:
+    openers = {end: start for start, end in ends.items()}
+    found: dict[int, int] = {}
+    for label, sources in branches.items():
+        start = openers.get(label)
+        if start is None or body[start].form.mnemonic not in ("block", "if") or _has_type(body[start].args[0]):
+            continue
+        inner = label - 1
+        while (opener := openers.get(inner)) is not None and body[opener].form.mnemonic in ("block", "if"):
+            inner -= 1
+        if opener is not None and body[opener].form.mnemonic == "loop" and all(opener < pc < inner for pc in sources):
+            found[label] = opener
+    return found
+
+
+def _has_type(block_type: Any) -> bool:
+    return block_type.index is not None or block_type.result is not None
+
+
+def _switches(body: Expr, side: SideTable, ends: dict[int, int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    pc, last = 0, len(body)
+    while pc < last:
+        first = pc
+        while pc < last and body[pc].form.mnemonic == "block" and not _has_type(body[pc].args[0]):
+            pc += 1
+        count = pc - first
+        if count >= MANY_TARGETS:
+            stop = ends[pc - 1]
+            tables = any(isinstance(side.get(i), tuple) for i in range(first, stop))
+            if tables or count >= MANY_BLOCKS:
+                found[first] = count
+        pc += 1
+    return found
