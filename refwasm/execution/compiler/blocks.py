@@ -69,7 +69,8 @@ class Block:
     facts: dict[int, Fact] | None = None
     entry_facts: dict[int, Fact] | None = None
     header: int = 0  # the line that opens a loop
-    sunk: set[int] = field(default_factory=set)
+    sunk: set[int] = field(default_factory=set)  # locals to be masked behind the loop
+    guarded: int = 0  # ways out after which the rest is indented
     switch: Switch | None = None
     arm: int = 0
 

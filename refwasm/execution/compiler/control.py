@@ -57,7 +57,11 @@ class ControlFlow(Operands):
         if condition is not None:
             condition = self._ready(condition)
         block = self._new_block(pc, instr)
-        wants_loop = kind == "loop" or (block.label in self.survey.targets and block.label not in self.survey.leaves)
+        wants_loop = kind == "loop" or (
+            block.label in self.survey.targets
+            and block.label not in self.survey.leaves
+            and block.label not in self.survey.guards
+        )
         if wants_loop:
             self._begin_loop(block)
         if condition is not None:
@@ -163,7 +167,7 @@ class ControlFlow(Operands):
         self.stack += map(unknown, block.results, block.result_types)
 
     def _close(self, block: Block) -> None:
-        if block.kind in ("if", "else"):
+        for _ in range(block.guarded + (block.kind in ("if", "else"))):
             self.source.dedent()
         if block.kind == "if":  # without else: parameters are the results
             if block.results:
@@ -324,7 +328,11 @@ class ControlFlow(Operands):
             *values, condition = self.in_order([*values, condition])
             self.stack += values
             self._carry(branch)
-        self._branch_if(self._ready(condition), branch)
+        condition, block = self._ready(condition), self.labels[branch.label.pc]
+        if block.label in self.survey.guards and block.switch is None:
+            self._guard_rest(condition, block)
+        else:
+            self._branch_if(condition, branch)
 
     def _branch_if(self, condition: Value, branch: Branch) -> None:
         self.settle_ordered()
@@ -336,6 +344,18 @@ class ControlFlow(Operands):
         self.source.dedent()
         self.facts = facts
         self.facts = self._refined(condition, False)
+
+    def _guard_rest(self, condition: Value, block: Block) -> None:
+        """A way out of a block that leads over its rest: the rest stands in an ``if``."""
+        self.settle_ordered()
+        facts = self.facts
+        self.facts = self._refined(condition, True)
+        self._arrive(block)
+        self.facts = facts
+        self.facts = self._refined(condition, False)
+        self._line(f"if not {condition.condition}:")
+        self.source.indent()
+        block.guarded += 1
 
     def _refined(self, condition: Value, outcome: bool) -> dict[int, Fact]:
         """What is known where a condition holds, or where it does not."""

@@ -148,6 +148,8 @@ def _convert(helper: Helper, target: str, source: str, sign: str, operand: Value
     n = int(source[1:])
     half = 1 << (n - 1)
     a = operand
+    if sign == "s" and operand.signed:
+        a = combined(operand.signed, operand.type, -half, half - 1, operand)
     if sign == "u" or not -half <= a.lo or not a.hi < half:
         a = canonical(helper, a, n)
     lo, hi, text = a.lo, a.hi, a.text

@@ -32,6 +32,12 @@ class Helper(Protocol):
     def wish(self, value: Value) -> None:
         """It would be good to know that what the value is made of is small."""
 
+    def wish_counters(self, a: Value, b: Value) -> None:
+        """The same of locals that are compared, if one of them counts."""
+
+    def signed(self, value: Value) -> str:
+        """Text of an integer read as signed, if that can be had for nothing."""
+
 
 Maker = Callable[[Helper, int, Value, Value], Value]
 
@@ -268,7 +274,7 @@ def _equality(operator: str) -> Maker:
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
         a, b = canonical(helper, a, n), canonical(helper, b, n)
         name = "eq" if operator == "==" else "ne"
-        _wish_counters(helper, a, b)
+        helper.wish_counters(a, b)
         if b.constant == 0:
             return truth(a.condition if name == "ne" else f"not {a.condition}", (name, a, b), a)
         return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
@@ -284,7 +290,7 @@ def eqz(helper: Helper, n: int, a: Value) -> Value:
 def _relation_u(name: str, operator: str) -> Maker:
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
         a, b = canonical(helper, a, n), canonical(helper, b, n)
-        _wish_counters(helper, a, b)
+        helper.wish_counters(a, b)
         return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
 
     return make
@@ -319,12 +325,17 @@ def _relation_s(name: str, operator: str) -> Maker:
     swapped, relation = operator[0] == ">", operator.replace(">", "<")
 
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
-        a, b = canonical(helper, a, n), canonical(helper, b, n)
         half = 1 << (n - 1)
-        if a.hi < half and b.hi < half:
+        if 0 <= a.lo and a.hi < half and 0 <= b.lo and b.hi < half:
             return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
-        helper.wish(a)
-        helper.wish(b)
+        helper.wish_counters(a, b)
+        texts = helper.signed(a), helper.signed(b)
+        if all(texts):
+            return truth(f"{texts[0]} {operator} {texts[1]}", None, a, b)
+        a, b = canonical(helper, a, n), canonical(helper, b, n)
+        if any(texts) and a.constant is None and b.constant is None and (a.atom or texts[0]) and (b.atom or texts[1]):
+            texts = tuple(text or _as_signed(v, n) for text, v in zip(texts, (a, b)))
+            return truth(f"{texts[0]} {operator} {texts[1]}", None, a, b)
         a, b = helper.in_order([a, b])
         less, greater = (b, a) if swapped else (a, b)
         return truth(_signed_condition(less, greater, n, relation), (f"{name}s", a, b), a, b)
@@ -332,11 +343,8 @@ def _relation_s(name: str, operator: str) -> Maker:
     return make
 
 
-def _wish_counters(helper: Helper, a: Value, b: Value) -> None:
-    """Locals that are compared with a local or a number may be counters."""
-    if a.atom and b.atom:
-        helper.wish(a)
-        helper.wish(b)
+def _as_signed(atom: Value, n: int) -> str:
+    return f"({atom.text} if {atom.text} < {hex(1 << (n - 1))} else {atom.text} - {hex(1 << n)})"
 
 
 # ---- one operand -----------------------------------------------------------------------------------------------------

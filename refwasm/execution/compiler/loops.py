@@ -21,11 +21,16 @@ from refwasm.execution.compiler.blocks import Block, joined
 from refwasm.execution.compiler.control import ControlFlow
 from refwasm.execution.compiler.operands import Fact
 from refwasm.execution.compiler.source import INDENT, Line, outdented
+from refwasm.execution.compiler.survey import Loop
 from refwasm.execution.compiler.values import BITS, Value
 
 #: What fast versions call small, by type; and what a local may have grown to when it comes round again, in steps.
 SMALL = {"i32": 1 << 28, "i64": 1 << 60}
-GROWN = {"i32": ((1 << 28) - 1, (1 << 30) - 1, (1 << 31) - 1), "i64": ((1 << 60) - 1, (1 << 62) - 1, (1 << 63) - 1)}
+GROWN = {
+    "i32": ((1 << 28) - 1, (1 << 30) - 1, (1 << 31) - 1, (1 << 32) - 1),
+    "i64": ((1 << 60) - 1, (1 << 62) - 1, (1 << 63) - 1, (1 << 64) - 1),
+}
+LAST_LEVEL = 3
 #: Longer loops are not translated twice.
 MAX_LENGTH = 1500
 #: A counted loop that runs longer than this at a stretch must look at the limits itself.
@@ -51,9 +56,10 @@ class Assumptions:
             self.twos[index] = max(twos, self.twos.get(index, 0))
             self.level[index] = 0
         self.failed: set[int] = set()
-        self.hoisted: dict[tuple[int, int], str] = {}  # names of invariant locals divided by a power of two
+        self.hoisted: dict[str, str] = {}  # names of what does not change in the loop, by its text
+        self.signed: set[int] = set()  # locals that hold signed integers inside the loop
         self.count: tuple[str, ...] = ()  # conditions that the counted form needs
-        self.before: list[str] = []  # lines that it needs before the loop
+        self.before: list[str] = []  # lines that the loop needs before
 
     def weaken(self) -> None:
         """Assume less of what failed."""
@@ -61,9 +67,7 @@ class Assumptions:
             if self.lows.pop(index, 0):
                 continue
             self.level[index] += 1
-            if self.level[index] >= 3 and self.twos[index]:
-                self.level[index], self.twos[index] = 0, 0
-            elif self.level[index] >= 3:
+            if self.level[index] > LAST_LEVEL:
                 del self.level[index], self.twos[index]
         self.failed, self.trusted = set(), False
         self.hoisted, self.count, self.before = {}, (), []
@@ -79,7 +83,9 @@ class Loops(ControlFlow):
         self.assumptions: Assumptions | None = None
         self.assumed_at: Block | None = None
         self.innermost: Block | None = None
-        self.countable = False
+        self.helpful = False  # a fast version is better even if it assumes nothing
+        self.compared: set[tuple[int, int]] = set()  # pairs of locals
+        self.signs: dict[int, int] = {}  # how often locals are compared as signed
         self.accessed: set[int] = set()  # memories
         self.steps: dict[int, set[int]] = {}  # locals that are added to a local
         self.current_loop = -1  # the one that _loop translates
@@ -99,16 +105,13 @@ class Loops(ControlFlow):
         first = len(self.source.lines)
         self.source.indent()
         self.wishes, self.lows, self.steps = set(), {}, {}
-        self.countable, self.accessed, self.current_loop = False, set(), pc
+        self.compared, self.signs = set(), {}
+        self.helpful, self.accessed, self.current_loop = False, set(), pc
         self.translate(pc, end)
         general, after = self.source.taken_from(first), self._state()
-        wishes = {(i, twos) for i, twos in self.wishes if self.types[i] in SMALL}
-        for index, steps in self.steps.items():  # what is added to an address must be as aligned as the address
-            wishes |= {(step, twos) for step in steps for i, twos in wishes if i == index}
-        if self.countable:
-            wishes.add((-1, 0))
+        wishes = self._granted(loop)
         lows = {i: low for i, low in self.lows.items() if (i, 0) in wishes and i in loop.sets}
-        fast = self._fast_version(pc, end, state, wishes, lows) if wishes else None
+        fast = self._fast_version(pc, end, state, wishes, lows) if wishes or self.helpful else None
         self.source.dedent()
         self.innermost, self.wishes, self.lows = outer
         self.current_loop = -1
@@ -129,6 +132,16 @@ class Loops(ControlFlow):
         self.notes.append(f"loop at instruction {pc}: fast version if {' and '.join(guard)}")
         return end
 
+    def _granted(self, loop: Loop) -> set[tuple[int, int]]:
+        """The wishes of the general version that make sense."""
+        for a, b in self.compared:
+            if a in self.steps or b in self.steps:
+                self.wishes |= {(a, 0), (b, 0)}
+        wishes = {(i, twos) for i, twos in self.wishes if i >= 0 and self.types[i] in SMALL}
+        for index, steps in self.steps.items():  # what is added to an address must be as aligned as the address
+            wishes |= {(step, twos) for step in steps for i, twos in wishes if i == index}
+        return wishes
+
     def _state(self) -> tuple[Any, ...]:
         return list(self.stack), dict(self.facts), self.dead
 
@@ -140,13 +153,19 @@ class Loops(ControlFlow):
         self, pc: int, end: int, state: tuple[Any, ...], wishes: set[tuple[int, int]], lows: dict[int, int]
     ) -> tuple[list[str], list[str], list[Line]] | None:
         """Its guard, the lines before the loop, and the loop; None if nothing can be assumed."""
-        assumed = Assumptions({wish for wish in wishes if wish[0] >= 0}, lows)
+        assumed = Assumptions(wishes, lows)
+        loop = self.survey.loops[pc]
+        assumed.signed = {i for i, uses in self.signs.items()
+                          if i in loop.defined and loop.sets[i] == 1 and loop.gets.get(i) == uses}  # fmt: skip
         while True:
-            if not assumed.level and (-1, 0) not in wishes:
+            if not assumed.level and not self.helpful:
                 return None
             self._resume(state)
             for index, twos in assumed.twos.items():
-                low, high, known = self.facts.get(index, (0, 1 << 64, 0))
+                low, high, known = self.facts.get(index, (0, GROWN[self.types[index]][-1], 0))
+                if assumed.level[index] == LAST_LEVEL:
+                    self.facts[index] = (low, high, max(known, twos))
+                    continue
                 limit = SMALL[self.types[index]] - 1
                 self.facts[index] = (max(min(low, limit), assumed.lows.get(index, 0)), min(high, limit), max(known, twos))
             first = len(self.source.lines)
@@ -160,13 +179,13 @@ class Loops(ControlFlow):
                 break
             assumed.weaken()
         facts: dict[int, Fact] = state[1]
-        hoisted = [f"{name} = l{i} >> {shift}" for (i, shift), name in assumed.hoisted.items()]
+        hoisted = [f"{name} = {text}" for text, name in assumed.hoisted.items()]
         return self._guard(assumed, facts) or ["True"], hoisted + assumed.before, lines
 
     def _guard(self, assumed: Assumptions, facts: dict[int, Fact]) -> list[str]:
         tests = []
         for t, limit in SMALL.items():
-            wide = [i for i in assumed.level if self.types[i] == t and facts.get(i, (0, limit, 0))[1] >= limit]
+            wide = [i for i, level in assumed.level.items() if self.types[i] == t and level < LAST_LEVEL and facts.get(i, (0, limit, 0))[1] >= limit]
             if wide:
                 tests.append(f"{_either(wide)} < {hex(limit)}")
         tests += [f"l{i} >= {low}" for i, low in assumed.lows.items() if facts.get(i, (0, 0, 0))[0] < low]
@@ -201,8 +220,11 @@ class Loops(ControlFlow):
         sets = self.survey.loops[block.number].sets
         for index, twos in assumed.twos.items():
             if index in sets:
-                low, high, known = self.facts.get(index, (0, 1 << 64, 0))
-                if high > GROWN[self.types[index]][assumed.level[index]] or known < twos or low < assumed.lows.get(index, 0):
+                low, high, known = self.facts.get(index, (0, GROWN[self.types[index]][-1], 0))
+                if known < twos:
+                    assumed.twos[index] = known
+                    assumed.failed.add(index)
+                elif high > GROWN[self.types[index]][assumed.level[index]] or low < assumed.lows.get(index, 0):
                     assumed.failed.add(index)
 
     def _refined(self, condition: Value, outcome: bool) -> dict[int, Fact]:
@@ -223,7 +245,7 @@ class Loops(ControlFlow):
         if loop.calls or loop.sets.get(index) != 1 or loop.gets.get(index) != 1:
             return False
         if self.assumptions is not None and index in self.assumptions.level:
-            self.assumptions.level[index], self.assumptions.twos[index] = 3, 0
+            self.assumptions.level[index], self.assumptions.twos[index] = LAST_LEVEL, 0
             self.assumptions.failed.add(index)
         block.sunk.add(index)
         return True
@@ -235,23 +257,110 @@ class Loops(ControlFlow):
 
     def divided(self, index: int, shift: int) -> str:
         """A local, known to be a multiple of 2**shift, divided by that; a name if the loop does not change it."""
-        assumed, block = self.assumptions, self.assumed_at
-        if assumed is None or block is None or index in self.survey.loops[block.number].sets:
-            return f"(l{index} >> {shift})"
-        if (index, shift) not in assumed.hoisted:
-            assumed.hoisted[index, shift] = self.fresh()
-        return assumed.hoisted[index, shift]
+        text = f"(l{index} >> {shift})"
+        return self._hoisted(text) if self._is_invariant(index) else text
+
+    def _is_invariant(self, index: int) -> bool:
+        block = self.assumed_at
+        return self.assumptions is not None and block is not None and index not in self.survey.loops[block.number].sets
+
+    def _hoisted(self, text: str) -> str:
+        assert self.assumptions is not None
+        if text not in self.assumptions.hoisted:
+            self.assumptions.hoisted[text] = self.fresh()
+        return self.assumptions.hoisted[text]
+
+    def wish_counters(self, a: Value, b: Value) -> None:
+        if a.adds is not None or b.adds is not None:
+            self.compared.add((-1 if a.adds is None else a.adds, -1 if b.adds is None else b.adds))
+
+    def signed(self, value: Value) -> str:
+        text = super().signed(value)
+        if value.adds is None or not value.atom:
+            self.helpful = self.helpful or bool(value.signed)
+            return text
+        self.signs[value.adds] = self.signs.get(value.adds, 0) + 1
+        if not text and self._is_invariant(value.adds):
+            n = BITS[value.type]
+            return self._hoisted(f"{value.text} if {value.text} < {hex(1 << (n - 1))} else {value.text} - {hex(1 << n)}")
+        return text
+
+    def holds_signed(self, index: int, value: Value) -> bool:
+        """Whether a local is set to a signed integer, because all that the loop does with it is compare it as such."""
+        block = self.innermost
+        if self.assumptions is None or block is None or index not in self.assumptions.signed or not value.signed:
+            return False
+        block.sunk.add(index)
+        return True
+
+    def _arrive(self, block: Block) -> None:
+        inner = self.innermost
+        if inner is not None and inner.sunk and block.number <= inner.number:
+            kept = self.facts
+            self.facts = {index: fact for index, fact in kept.items() if index not in inner.sunk}
+            super()._arrive(block)
+            self.facts = kept
+        else:
+            super()._arrive(block)
 
     # ---- behind loops ------------------------------------------------------------------------------------------------
 
     def _after_loop(self, block: Block) -> None:
         if block is self.innermost:
             self._count(block)
+            self._index(block)
             self.innermost = None
         for index in sorted(block.sunk):
             mask = (1 << BITS[self.types[index]]) - 1
             self._line(f"l{index} &= {hex(mask)}")
             self.notes.append(f"loop at instruction {block.number}: l{index} accumulates, masked after the loop")
+
+    def _index(self, block: Block) -> None:
+        """Locals of a fast version that only ever are divided by a power of two are kept divided."""
+        assumed = self.assumptions
+        if assumed is None:
+            return
+        body, behind = self.source.lines[block.header :], []
+        for index, twos in assumed.twos.items():
+            if twos and self.survey.loops[block.number].sets.get(index) == 1:
+                behind += self._index_local(block, body, index)
+        self.source.lines[block.header :] = body
+        for line in behind:
+            self._line(line)
+
+    def _index_local(self, block: Block, body: list[Line], index: int) -> list[str]:
+        """Lines for behind the loop."""
+        assert self.assumptions is not None
+        name, step = re.compile(rf"\bl{index}\b"), re.compile(rf" *l{index} = \(l{index} ([+-]) (l?)(\d+)\)")
+        mentions = [number for number, (line, _) in enumerate(body) if name.search(line)]
+        steps = [number for number in mentions if step.fullmatch(body[number][0])]
+        shifts = {m for number in mentions if number not in steps for m in re.findall(rf"\(l{index} >> (\d+)\)", body[number][0])}
+        if len(steps) != 1 or len(shifts) != 1:
+            return []
+        (shift,) = map(int, shifts)
+        divided = f"(l{index} >> {shift})"
+        if any(name.search(body[number][0].replace(divided, "")) for number in mentions if number not in steps):
+            return []
+        match = step.fullmatch(body[steps[0]][0])
+        assert match
+        sign, is_local, amount = match[1], match[2], int(match[3])
+        if is_local:
+            if self.assumptions.twos.get(amount, 0) < shift or not self._is_invariant(amount):
+                return []
+            by = self.divided(amount, shift)
+        elif amount % (1 << shift):
+            return []
+        else:
+            by = str(amount >> shift)
+        variable = self.fresh()
+        text = f"({variable})".ljust(len(divided))  # columns stay where they are
+        for number in mentions:
+            line, spans = body[number]
+            body[number] = (line.replace(divided, text), spans)
+        line = body[steps[0]][0]
+        body[steps[0]] = (line[: len(line) - len(line.lstrip())] + f"{variable} {sign}= {by}", [])
+        self.assumptions.before.append(f"{variable} = l{index} >> {shift}")
+        return [f"l{index} = {variable} << {shift}"]
 
     def _count(self, block: Block) -> None:
         """Turn the lines of a loop into a counted one if they are."""
@@ -263,7 +372,7 @@ class Loops(ControlFlow):
         if counted is None:
             return
         if self.assumptions is None:
-            self.countable = True
+            self.helpful = True
             return
         header, body, behind, self.assumptions.count = counted
         del lines[block.header :]
@@ -306,7 +415,7 @@ class Loops(ControlFlow):
             stretch = f"{bound} - {name}" if step > 0 else f"{name} - {bound}"
             conditions += (f"{stretch} < {MAX_STRETCH}",)
             if self.assumptions is not None:
-                self.assumptions.before = [f"k -= {stretch}", "if k < 0: k = poll()"]
+                self.assumptions.before += [f"k -= {stretch}", "if k < 0: k = poll()"]
         behind = f"{name} = {bound}" if tested_first else f"{name} += {step}"
         self.notes.append(f"{name} counts by {step} to {bound}")
         return f"for {name} in range({name}, {bound}, {step}):" if step != 1 else (

@@ -111,7 +111,11 @@ class Accesses(Loops):
             text = f"({variable} if ({variable} := {text}) < {hex(half)} else {variable} | {hex(fill)})"
             self.push(plain(text, type, address.locals, True))
             return
-        self.push(Value(text, type, 0, high, address.locals, True))
+        found = Value(text, type, 0, high, address.locals, True)
+        if width == int(type[1:]) // 8:
+            found.signed = text.replace("u32_m", "i32_m").replace("U32_m", "I32_m") if width == 4 else (
+                text.replace("u64_m", "i64_m").replace("U64_m", "I64_m"))  # fmt: skip
+        self.push(found)
 
     def _address_bits(self, arg: MemArg) -> int:
         return self.instance.memories[arg.memory].type.address.bits

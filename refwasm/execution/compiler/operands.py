@@ -179,6 +179,16 @@ class Operands:
         if value.adds is not None and -256 < value.lo < 0:
             self.lows[value.adds] = max(-value.lo, self.lows.get(value.adds, 0))
 
+    def wish_counters(self, a: Value, b: Value) -> None:
+        """The same of locals that are compared, if one of them counts: see :mod:`.loops`."""
+
+    def signed(self, value: Value) -> str:
+        """Text of an integer read as signed, if that can be had for nothing."""
+        half = 1 << (BITS[value.type] - 1)
+        if value.constant is not None:
+            return str(value.constant - 2 * half if value.constant >= half else value.constant)
+        return value.text if -half <= value.lo and value.hi < half else value.signed
+
     def settled(self, values: list[Value]) -> list[Value]:
         """Values as calls, blocks and globals want them: canonical integers, exact floats."""
         if not any(value.type in BITS for value in values):

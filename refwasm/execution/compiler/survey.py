@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from refwasm.syntax.instructions import FORMS
+from refwasm.execution.numerics.floats import CANONICAL_NAN, is_nan
+from refwasm.syntax.instructions import FORMS, Instr
 from refwasm.syntax.modules import Expr
 from refwasm.validation.functions import SideTable
 from refwasm.validation.stacks import Branch
@@ -30,26 +31,32 @@ _ARITHMETIC = frozenset(
 )  # fmt: skip
 #: So many blocks that open at once, without a result, become arms of one switch (with a br_table: fewer).
 MANY_BLOCKS, MANY_TARGETS = 8, 3
+#: Conditions that may leave a block for what follows them to be indented.
+MAX_GUARDS = 4
 
 
 @dataclass
 class Loop:
-    """A loop: ``sets`` and ``gets`` count the instructions inside that name a local."""
+    """A loop: ``sets`` and ``gets`` count the instructions inside that name a local; ``defined`` are locals that every
+    turn sets before it reads them."""
 
     start: int
+    depth: int
     end: int = 0
     sets: dict[int, int] = field(default_factory=dict)
     gets: dict[int, int] = field(default_factory=dict)
     innermost: bool = True
     calls: bool = False
     back_edges: int = 0
+    defined: set[int] = field(default_factory=set)
 
 
 @dataclass
 class Survey:
     """``ends``: index of the ``end`` of each opener; ``targets``: labels that branches go to; ``leaves``: for the end
     of a block, the loop (its index) all of whose branches to the block may leave instead; ``switches``: how many blocks
-    open at an index and become arms of one switch; ``arithmetic``: the float locals."""
+    open at an index and become arms of one switch; ``arithmetic``: the float locals; ``guards``: the ends of blocks that
+    are only left by conditions at their own level, so that what follows each can stand in an ``if``."""
 
     ends: dict[int, int]
     targets: set[int]
@@ -57,6 +64,7 @@ class Survey:
     leaves: dict[int, int]
     switches: dict[int, int]
     arithmetic: set[int]
+    guards: set[int]
 
     def __post_init__(self) -> None:
         self.left_by: dict[int, list[int]] = {}
@@ -72,6 +80,7 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
     open_loops: list[Loop] = []
     not_arithmetic: set[int] = set(range(params))
     assigned: set[int] = set()
+    copies: list[tuple[int, int]] = []
     before = ""
     for pc, instr in enumerate(body):
         mnemonic = instr[0].mnemonic
@@ -81,8 +90,12 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
         elif mnemonic == "local.set" or mnemonic == "local.tee":
             index = instr[1][0]
             assigned.add(index)
-            if before not in _ARITHMETIC:
+            if before == "local.get":
+                copies.append((index, body[pc - 1][1][0]))
+            elif before not in _ARITHMETIC and not _is_number(body[pc - 1]):
                 not_arithmetic.add(index)
+            if open_loops and len(opened) - 1 == open_loops[-1].depth and index not in open_loops[-1].gets:
+                open_loops[-1].defined.add(index)
             for loop in open_loops:
                 loop.sets[index] = loop.sets.get(index, 0) + 1
                 if mnemonic == "local.tee":
@@ -92,7 +105,7 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
             if mnemonic == "loop":
                 for loop in open_loops:
                     loop.innermost = False
-                loops[pc] = Loop(pc)
+                loops[pc] = Loop(pc, depth=len(opened) - 1)
                 open_loops.append(loops[pc])
             elif mnemonic == "try_table":
                 for loop in open_loops:
@@ -107,12 +120,27 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
             for loop in open_loops:
                 loop.calls = True
         before = mnemonic
+    for _ in copies:
+        added = {index for index, source in copies if source in not_arithmetic} - not_arithmetic
+        if not added:
+            break
+        not_arithmetic |= added
     branches = _branches(side)
     for label, sources in branches.items():
         if label in loops:
             loops[label].back_edges = len(sources)
+    guards = _guards(body, ends, branches)
     return Survey(ends, set(branches), loops, _leaves(body, ends, branches), _switches(body, side, ends),
-                  assigned - not_arithmetic)  # fmt: skip
+                  assigned - not_arithmetic, guards)  # fmt: skip
+
+
+def _is_number(instr: Instr) -> bool:
+    """A float constant whose bits are what arithmetic would give."""
+    mnemonic = instr.form.mnemonic
+    if mnemonic not in ("f32.const", "f64.const"):
+        return False
+    n = int(mnemonic[1:3])
+    return not is_nan(n, instr.args[0]) or instr.args[0] == CANONICAL_NAN[n]
 
 
 def _branches(side: SideTable) -> dict[int, list[int]]:
@@ -137,6 +165,31 @@ def _leaves(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) ->
             inner -= 1
         if opener is not None and body[opener].form.mnemonic == "loop" and all(opener < pc < inner for pc in sources):
             found[label] = opener
+    return found
+
+
+def _guards(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) -> set[int]:
+    found = set()
+    wanted = {}  # the block that a br_if must stand in, not deeper
+    for start, end in ends.items():
+        sources = branches.get(end)
+        if sources and len(sources) <= MAX_GUARDS and body[start][0].mnemonic == "block" and not _has_type(
+            body[start][1][0]
+        ):
+            if all(body[pc][0].mnemonic == "br_if" for pc in sources):
+                found.add(end)
+                wanted.update((pc, end) for pc in sources)
+    if not wanted:
+        return found
+    opened: list[int] = []
+    for pc, instr in enumerate(body):
+        mnemonic = instr[0].mnemonic
+        if mnemonic in OPENERS:
+            opened.append(ends.get(pc, -1))
+        elif mnemonic == "end" and opened:
+            opened.pop()
+        elif pc in wanted and wanted[pc] != opened[-1]:
+            found.discard(wanted[pc])
     return found
 
 

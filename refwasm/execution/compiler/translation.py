@@ -228,6 +228,10 @@ class Translation(Calls):
         if (value.lo < 0 or value.hi >> n) and self.accumulates(index, value):
             self._emit(f"l{index} = {value.text}", value.ordered)
             return
+        if self.holds_signed(index, value):
+            self._emit(f"l{index} = {value.signed}", value.ordered)
+            self.facts[index] = (-(1 << (n - 1)), (1 << (n - 1)) - 1, 0)
+            return
         value = integers.canonical(self, value, n)
         self._emit(f"l{index} = {value.text}", value.ordered)
         if value.lo > 0 or value.hi < (1 << n) - 1 or value.twos:

@@ -35,12 +35,13 @@ class Value:
     * ``mixes``: it was mixed as hashes are, so that it will rarely be small;
     * ``loose``: a float of which any NaN stands for the canonical one;
     * ``unrounded``: an f32 result in double precision, still to be rounded;
-    * ``bits``: text of a float's bit pattern, where that is the more direct way.
+    * ``bits``: text of a float's bit pattern, where that is the more direct way;
+    * ``signed``: text of an integer read as signed, where that is as direct.
     """
 
     __slots__ = (
         "text", "type", "lo", "hi", "locals", "ordered", "atom", "constant", "truth", "compare", "twos", "parts",
-        "adds", "linear", "mixes", "loose", "unrounded", "bits",
+        "adds", "linear", "mixes", "loose", "unrounded", "bits", "signed",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class Value:
         self.loose = False
         self.unrounded = False
         self.bits = ""
+        self.signed = ""
 
     @property
     def condition(self) -> str:

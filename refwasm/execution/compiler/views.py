@@ -8,8 +8,8 @@ from typing import Any
 from refwasm.execution.compiler.loops import SMALL
 from refwasm.execution.memory import Memory
 
-_NAME = re.compile(r"(small|[uf]8|[UuFf](?:16|32|64))_m(\d+)(?:_(\d+))?")
-_CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f32": "f", "f64": "d"}
+_NAME = re.compile(r"(small|[uf]8|[UuFfIi](?:16|32|64))_m(\d+)(?:_(\d+))?")
+_CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f32": "f", "f64": "d", "i32": "i", "i64": "q"}
 
 
 class Views:
@@ -38,7 +38,7 @@ class Views:
             namespace[name] = len(data) <= SMALL["i32"]
         elif kind == "u8":
             namespace[name] = data[offset:]
-        elif kind[0] in "UF":
+        elif kind[0] in "UFI":
             namespace[name] = _cast(data, kind.lower(), offset)
         else:
             width = int(kind[1:]) // 8
