@@ -70,9 +70,10 @@ class Store:
 
     ``interleaved`` is None or a scheduler: then agents stop before every shared-memory access, and it chooses who goes
     on. ``watch`` is None or told of every such access: the agent, the instruction, the memory and the address.
+    ``built`` is None or told when the interpreter has made the closures of a function, and may exchange some.
     """
 
-    __slots__ = ("settings", "tier", "interleaved", "host_depth", "watch")
+    __slots__ = ("settings", "tier", "interleaved", "host_depth", "watch", "built")
 
     def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
         self.settings = settings or Settings()
@@ -80,6 +81,7 @@ class Store:
         self.tier: Tier
         self.host_depth = 0
         self.watch: Callable[[Any, Instr, Memory, int], object] | None = None
+        self.built: Callable[[Any], object] | None = None
 
     def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""

@@ -32,7 +32,9 @@ POLL = 20_000
 
 
 class Interpreting(Tier, Protocol):
-    """The other tier: it also knows what one instruction means by itself."""
+    """The other tier. Its calls in a traceback end at frames of ``boundary``."""
+
+    boundary: CodeType
 
     def operation(self, func: FuncInst, pc: int) -> Function:
         """An instruction that works on its operands only, as a function that takes them and gives the result: one by
@@ -51,15 +53,20 @@ class Compiled:
 class Compiler:
     """Executes functions of one store. ``fallback`` runs what is not translated."""
 
-    def __init__(self, store: Store, fallback: Interpreting) -> None:
+    def __init__(
+        self, store: Store, fallback: Interpreting, is_hot: Callable[[FuncInst], bool] = lambda func: True
+    ) -> None:
         self.store = store
         self.fallback = fallback
+        self.is_hot = is_hot
         self.polls = self.fuel = False
         self.variables = 0  # of the frames of functions with many
         self.functions: dict[FuncInst, Function] = {}
+        self.loops: dict[tuple[FuncInst, int], Function | None] = {}
         self.namespaces: dict[ModuleInst, Namespace] = {}
         # By the identity of code objects: two functions of the same text have equal ones. The entry keeps its own.
         self.places: dict[int, Compiled] = {}
+        self.boundaries = (fallback.boundary, Compiler.enter.__code__)
         self.shared: list[Any] = []  # memories that other processes may grow
 
     # ---- calls from outside ------------------------------------------------------------------------------------------
@@ -69,28 +76,44 @@ class Compiler:
         store, settings = self.store, self.store.settings
         if store.interleaved is not None or store.watch is not None:
             return self.fallback.invoke(func, args)
+        self.look_at_settings()
+        conversion = Conversion(func.signature)
+        try:
+            return conversion.outward(self.enter(self.callable_of(func), conversion.inward(args)))
+        finally:
+            if settings.fuel is not None:
+                settings.fuel = max(settings.fuel, 0)
+
+    def look_at_settings(self) -> None:
+        """Forget what was translated if loops must look at the limits from now on, or fuel be counted, or not."""
+        settings = self.store.settings
         polls = settings.deadline is not None or settings.interrupted is not None
-        if polls and not self.polls or (settings.fuel is not None) is not self.fuel:
-            self._restart(polls, settings.fuel is not None)
+        if (polls and not self.polls) or (settings.fuel is not None) is not self.fuel:
+            self.polls, self.fuel = polls or self.polls, settings.fuel is not None
+            self.functions.clear()
+            self.loops.clear()
+            self.namespaces.clear()
+
+    def enter(self, function: Function, args: Sequence[Any]) -> Any:
+        """Call compiled code. Traps get the calls from here on for their backtraces; Python's limit of recursion
+        becomes that of the call stack."""
         for memory in self.shared:
             memory.refresh()
-        conversion = Conversion(func.signature)
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(limit, settings.call_depth + SPARE_FRAMES))
+        limit, wanted = sys.getrecursionlimit(), self.store.settings.call_depth + SPARE_FRAMES
+        if limit < wanted:
+            sys.setrecursionlimit(wanted)
         try:
-            return conversion.outward(self.callable_of(func)(*conversion.inward(args)))
+            return function(*args)
         except Trap as trap:
-            if not trap.backtrace:
-                trap.backtrace = self._backtrace(trap)
+            trap.backtrace = [*trap.backtrace, *self._calls(trap)][:BACKTRACE]
             raise
         except RecursionError as error:
             exhausted = Exhaustion("call stack exhausted")
             exhausted.backtrace = self._entries(error.__traceback__)
             raise exhausted from None
         finally:
-            sys.setrecursionlimit(limit)
-            if settings.fuel is not None:
-                settings.fuel = max(settings.fuel, 0)
+            if limit < wanted:
+                sys.setrecursionlimit(limit)
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""
@@ -99,12 +122,6 @@ class Compiler:
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""
         return self.fallback.evaluate(instance, expr)
-
-    def _restart(self, polls: bool, fuel: bool) -> None:
-        """From now on loops look at the limits, or fuel is counted: what was translated otherwise is forgotten."""
-        self.polls, self.fuel = polls or self.polls, fuel
-        self.functions.clear()
-        self.namespaces.clear()
 
     def poll(self) -> int:
         """Called by loops now and then."""
@@ -132,59 +149,78 @@ class Compiler:
         """A function as generated code calls it."""
         if isinstance(func, HostFunc):
             return Conversion(func.signature).wrapped(host_caller(self.store, func, self.shared))
+        if not self.is_hot(func):
+            return self._interpreted(func)
         function = self.functions.get(func)
         if function is None:
             function = self.functions[func] = self._translated(func)
         return function
 
+    def _is_final(self, func: AnyFunc) -> bool:
+        """Whether what :meth:`callable_of` gives for a function stays so."""
+        return isinstance(func, HostFunc) or self.is_hot(func)
+
+    def _interpreted(self, func: FuncInst) -> Function:
+        return Conversion(func.signature).wrapped(lambda *args: self.fallback.invoke(func, args))
+
     def _translated(self, func: FuncInst) -> Function:
         try:
             compiled = self.compile(func)
-        except (Untranslatable, SyntaxError, RecursionError, MemoryError):  # CPython's limits
-            return Conversion(func.signature).wrapped(lambda *args: self.fallback.invoke(func, args))
-        namespace = self._namespace(func.module)
+        except Untranslatable:
+            return self._interpreted(func)
+        function = self._defined(compiled)
+        self._namespace(func.module).names[f"f{func.index}"] = function
+        return function
+
+    def _defined(self, compiled: Compiled) -> Function:
+        """The Python function of some code."""
+        namespace = self._namespace(compiled.func.module)
         namespace.bind(compiled.code)
         exec(compiled.code, namespace.names)
         function: Function = namespace.names.pop("f")
         code = function.__code__
-        self.places[id(code)] = Compiled(func, code, compiled.spans)
-        if "TailCall" in code.co_names:
-            function = trampoline(function)
-        namespace.names[f"f{func.index}"] = function
-        return function
+        self.places[id(code)] = Compiled(compiled.func, code, compiled.spans)
+        return trampoline(function) if "TailCall" in code.co_names else function
 
     def compile(self, func: FuncInst) -> Compiled:
-        """Translate a function. Raises Untranslatable, and what CPython raises for code beyond its limits."""
+        """Translate a function. Raises Untranslatable."""
         source = Translation(func, self.polls, self.fuel).run()
-        code = compile(source.text(), f"<function {func.index}>", "exec")
+        try:
+            code = compile(source.text(), f"<function {func.index}>", "exec")
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            if isinstance(error, SyntaxError) and not error.msg.startswith("too many"):
+                raise
+            raise Untranslatable("beyond CPython's limits") from None
         return Compiled(func, code, source.spans())
 
     def _namespace(self, instance: ModuleInst) -> Namespace:
         namespace = self.namespaces.get(instance)
         if namespace is None:
             own = {
-                "found": table_lookup(self.callable_of), "referred": reference(self.callable_of), "poll": self.poll,
+                "found": table_lookup(self.callable_of, self._is_final), "referred": reference(self.callable_of), "poll": self.poll,
                 "heavy": self.heavy, "light": self.light, "S": self.store.settings,
             }  # fmt: skip
-            namespace = self.namespaces[instance] = Namespace(instance, own, self.callable_of, self.fallback.operation)
+            namespace = self.namespaces[instance] = Namespace(instance, own, self.callable_of, self._is_final, self.fallback.operation)
             self.shared += [memory for memory in instance.memories if memory.shared and memory not in self.shared]
         return namespace
 
     # ---- backtraces --------------------------------------------------------------------------------------------------
 
-    def _backtrace(self, trap: Trap) -> list[StackEntry]:
-        """The active calls, innermost first."""
-        if trap.__cause__ is not None:  # an IndexError in the innermost function
-            inner = self._entries(trap.__cause__.__traceback__)
-            return [*inner, *self._entries(trap.__traceback__)[1:]]
-        return self._entries(trap.__traceback__)
+    def _calls(self, trap: Trap) -> list[StackEntry]:
+        """The active calls up to the next boundary, innermost first."""
+        assert trap.__traceback__ is not None
+        own = self._entries(trap.__traceback__)
+        if trap.__cause__ is not None and not trap.backtrace:  # an IndexError in the innermost function
+            return [*self._entries(trap.__cause__.__traceback__), *own[1:]]
+        return own
 
     def _entries(self, traceback: TracebackType | None) -> list[StackEntry]:
         innermost: deque[TracebackType] = deque(maxlen=BACKTRACE)
-        while traceback is not None:
+        first = True
+        while traceback is not None and (first or traceback.tb_frame.f_code not in self.boundaries):
             if id(traceback.tb_frame.f_code) in self.places:
                 innermost.append(traceback)
-            traceback = traceback.tb_next
+            traceback, first = traceback.tb_next, False
         return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
 
 

@@ -12,25 +12,14 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from refwasm.execution.compiler import integers
 from refwasm.execution.compiler.integers import canonical, truth
 from refwasm.execution.compiler.values import Value, combined, plain
 from refwasm.execution.numerics.floats import CANONICAL_NAN, is_nan, to_float
 
 
-class Helper(Protocol):
-    """What a translation does for an operation; more in :class:`.integers.Helper`."""
-
-    def atom(self, value: Value) -> Value:
-        """The same value as a name or a number."""
-
-    def in_order(self, operands: list[Value]) -> list[Value]:
-        """All of them as names or numbers, evaluated in this order."""
-
-    def doubled(self, value: Value) -> str:
-        """See :mod:`.integers`."""
-
-    def wish(self, value: Value) -> None:
-        """See :mod:`.integers`."""
+class Helper(integers.Helper, Protocol):
+    """What a translation does for an operation."""
 
     def rounded(self, operands: list[Value]) -> list[Value]:
         """All of them in the precision of their type."""
@@ -69,7 +58,8 @@ def _arithmetic(operator: str) -> Maker:
 
 def _divide(helper: Helper, type: str, operands: list[Value]) -> Value:
     a, b = helper.rounded(operands)
-    if b.bits and not b.atom or not b.bits or b.text == "0.0":
+    is_constant = b.bits and b.atom
+    if not is_constant or b.text == "0.0":
         a, b = helper.in_order([a, b])
         text = f"({a.text} / {b.text} if {b.text} else fdiv({a.text}, {b.text}))"
     else:
@@ -150,7 +140,7 @@ def _convert(helper: Helper, target: str, source: str, sign: str, operand: Value
     a = operand
     if sign == "s" and operand.signed:
         a = combined(operand.signed, operand.type, -half, half - 1, operand)
-    if sign == "u" or not -half <= a.lo or not a.hi < half:
+    if sign == "u" or not a.within(-half, half - 1):
         a = canonical(helper, a, n)
     lo, hi, text = a.lo, a.hi, a.text
     if sign == "s" and hi >= half:

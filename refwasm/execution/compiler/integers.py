@@ -124,7 +124,8 @@ def mul(helper: Helper, n: int, a: Value, b: Value) -> Value:
 def and_(helper: Helper, n: int, a: Value, b: Value) -> Value:
     if a.lo < 0 and b.lo < 0:
         a = canonical(helper, a, n)
-    if not (0 <= a.lo and a.hi >> n == 0) and not (0 <= b.lo and b.hi >> n == 0):
+    mask = (1 << n) - 1
+    if not a.within(0, mask) and not b.within(0, mask):
         a = canonical(helper, a, n)
     hi = min(v.hi for v in (a, b) if v.lo >= 0)
     found = combined(f"({a.text} & {b.text})", a.type, 0, hi, a, b)
@@ -165,7 +166,7 @@ def shl(helper: Helper, n: int, a: Value, b: Value) -> Value:
 
 def _amount(b: Value, n: int) -> str:
     """How far to shift."""
-    return b.text if 0 <= b.lo and b.hi < n else f"({b.text} & {n - 1})"
+    return b.text if b.within(0, n - 1) else f"({b.text} & {n - 1})"
 
 
 def shr_u(helper: Helper, n: int, a: Value, b: Value) -> Value:
@@ -264,7 +265,7 @@ def _signed_division(name: str) -> Maker:
 
 def truth(condition: str, compare: tuple[str, Value, Value] | None, *operands: Value) -> Value:
     """A condition as an i32."""
-    found = combined(f"(1 if {condition} else 0)", "i32", 0, 1, *operands)
+    found = combined(f"(1 if ({condition}) else 0)", "i32", 0, 1, *operands)
     found.truth = f"({condition})"
     found.compare = compare
     return found
@@ -326,16 +327,15 @@ def _relation_s(name: str, operator: str) -> Maker:
 
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
         half = 1 << (n - 1)
-        if 0 <= a.lo and a.hi < half and 0 <= b.lo and b.hi < half:
+        if a.within(0, half - 1) and b.within(0, half - 1):
             return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
         helper.wish_counters(a, b)
-        texts = helper.signed(a), helper.signed(b)
-        if all(texts):
-            return truth(f"{texts[0]} {operator} {texts[1]}", None, a, b)
+        left, right = helper.signed(a), helper.signed(b)
+        if left and right:
+            return truth(f"{left} {operator} {right}", None, a, b)
         a, b = canonical(helper, a, n), canonical(helper, b, n)
-        if any(texts) and a.constant is None and b.constant is None and (a.atom or texts[0]) and (b.atom or texts[1]):
-            texts = tuple(text or _as_signed(v, n) for text, v in zip(texts, (a, b)))
-            return truth(f"{texts[0]} {operator} {texts[1]}", None, a, b)
+        if (left and b.atom or right and a.atom) and a.constant is None and b.constant is None:
+            return truth(f"{left or _as_signed(a, n)} {operator} {right or _as_signed(b, n)}", None, a, b)
         a, b = helper.in_order([a, b])
         less, greater = (b, a) if swapped else (a, b)
         return truth(_signed_condition(less, greater, n, relation), (f"{name}s", a, b), a, b)
@@ -352,8 +352,7 @@ def _as_signed(atom: Value, n: int) -> str:
 
 def clz(helper: Helper, n: int, a: Value) -> Value:
     a = canonical(helper, a, n)
-    return combined(f"({n} - {a.text}.bit_length())" if not a.constant else f"({n} - ({a.text}).bit_length())",
-                    a.type, n - a.hi.bit_length(), n, a)  # fmt: skip
+    return combined(f"({n} - ({a.text}).bit_length())", a.type, n - a.hi.bit_length(), n, a)
 
 
 def ctz(helper: Helper, n: int, a: Value) -> Value:
@@ -370,17 +369,19 @@ def _extend(bits: int) -> Callable[[Helper, int, Value], Value]:
     half, mask = 1 << (bits - 1), (1 << bits) - 1
 
     def make(helper: Helper, n: int, a: Value) -> Value:
-        if 0 <= a.lo and a.hi < half:
+        if a.within(0, half - 1):
             return a
-        low = a.text if 0 <= a.lo and a.hi <= mask else f"({a.text} & {hex(mask)})"
+        low = a.text if a.within(0, mask) else f"({a.text} & {hex(mask)})"
         return combined(f"(({low} ^ {hex(half)}) - {hex(half)})", a.type, -half, half - 1, a)
 
     return make
 
 
 def wrap(helper: Helper, n: int, a: Value) -> Value:
+    if a.constant is not None:
+        return integer(a.constant & 0xFFFFFFFF, "i32")
     found = combined(a.text, "i32", a.lo, a.hi, a)
-    found.atom, found.constant, found.twos, found.mixes = a.atom, a.constant, a.twos, True
+    found.atom, found.twos, found.mixes = a.atom, a.twos, True
     return found
 
 
@@ -392,7 +393,7 @@ def extend_i32_u(helper: Helper, n: int, a: Value) -> Value:
 
 
 def extend_i32_s(helper: Helper, n: int, a: Value) -> Value:
-    if -(1 << 31) <= a.lo and a.hi < 1 << 31:
+    if a.within(-(1 << 31), (1 << 31) - 1):
         found = combined(a.text, "i64", a.lo, a.hi, a)
         found.atom, found.constant, found.twos = a.atom, a.constant, a.twos
         return found

@@ -139,7 +139,8 @@ class Loops(ControlFlow):
                 self.wishes |= {(a, 0), (b, 0)}
         wishes = {(i, twos) for i, twos in self.wishes if i >= 0 and self.types[i] in SMALL}
         for index, steps in self.steps.items():  # what is added to an address must be as aligned as the address
-            wishes |= {(step, twos) for step in steps for i, twos in wishes if i == index}
+            integers = [step for step in steps if step >= 0 and self.types[step] in SMALL]
+            wishes |= {(step, twos) for step in integers for i, twos in wishes if i == index}
         return wishes
 
     def _state(self) -> tuple[Any, ...]:
@@ -167,7 +168,11 @@ class Loops(ControlFlow):
                     self.facts[index] = (low, high, max(known, twos))
                     continue
                 limit = SMALL[self.types[index]] - 1
-                self.facts[index] = (max(min(low, limit), assumed.lows.get(index, 0)), min(high, limit), max(known, twos))
+                self.facts[index] = (
+                    max(min(low, limit), assumed.lows.get(index, 0)),
+                    min(high, limit),
+                    max(known, twos),
+                )
             first = len(self.source.lines)
             self.assumptions, self.assumed_at = assumed, None
             self.translate(pc, end)
@@ -185,7 +190,11 @@ class Loops(ControlFlow):
     def _guard(self, assumed: Assumptions, facts: dict[int, Fact]) -> list[str]:
         tests = []
         for t, limit in SMALL.items():
-            wide = [i for i, level in assumed.level.items() if self.types[i] == t and level < LAST_LEVEL and facts.get(i, (0, limit, 0))[1] >= limit]
+            wide = [
+                i
+                for i, level in assumed.level.items()
+                if self.types[i] == t and level < LAST_LEVEL and facts.get(i, (0, limit, 0))[1] >= limit
+            ]
             if wide:
                 tests.append(f"{_either(wide)} < {hex(limit)}")
         tests += [f"l{i} >= {low}" for i, low in assumed.lows.items() if facts.get(i, (0, 0, 0))[0] < low]
@@ -282,7 +291,9 @@ class Loops(ControlFlow):
         self.signs[value.adds] = self.signs.get(value.adds, 0) + 1
         if not text and self._is_invariant(value.adds):
             n = BITS[value.type]
-            return self._hoisted(f"{value.text} if {value.text} < {hex(1 << (n - 1))} else {value.text} - {hex(1 << n)}")
+            return self._hoisted(
+                f"{value.text} if {value.text} < {hex(1 << (n - 1))} else {value.text} - {hex(1 << n)}"
+            )
         return text
 
     def holds_signed(self, index: int, value: Value) -> bool:
@@ -334,7 +345,12 @@ class Loops(ControlFlow):
         name, step = re.compile(rf"\bl{index}\b"), re.compile(rf" *l{index} = \(l{index} ([+-]) (l?)(\d+)\)")
         mentions = [number for number, (line, _) in enumerate(body) if name.search(line)]
         steps = [number for number in mentions if step.fullmatch(body[number][0])]
-        shifts = {m for number in mentions if number not in steps for m in re.findall(rf"\(l{index} >> (\d+)\)", body[number][0])}
+        shifts = {
+            m
+            for number in mentions
+            if number not in steps
+            for m in re.findall(rf"\(l{index} >> (\d+)\)", body[number][0])
+        }
         if len(steps) != 1 or len(shifts) != 1:
             return []
         (shift,) = map(int, shifts)

@@ -61,7 +61,8 @@ class Accesses(Loops):
             return str(address.constant >> shift)
         if address.linear is None or self.assumptions is None:
             return f"{address.text} >> {shift}"
-        positive, negative = [], []
+        positive: list[str] = []
+        negative: list[str] = []
         for index, factor in address.linear.items():
             if not factor:
                 continue
@@ -132,7 +133,7 @@ class Accesses(Loops):
         mask = (1 << 8 * width) - 1
         if width == int(type[1:]) // 8:
             value = canonical(self, value, 8 * width)
-        text = value.text if 0 <= value.lo and value.hi <= mask else f"{value.text} & {hex(mask)}"
+        text = value.text if value.within(0, mask) else f"{value.text} & {hex(mask)}"
         element = self._element(_INTEGER_VIEWS[width], width, arg, address)
         self._emit(f"{marked(pc, element)} = {text}", True)
 

@@ -36,10 +36,12 @@ class Namespace:
         instance: ModuleInst,
         own: dict[str, Any],
         callable_of: Callable[[AnyFunc], Function],
+        is_final: Callable[[AnyFunc], bool],
         operation: Callable[[FuncInst, int], Function],
     ) -> None:
         self.instance = instance
         self.callable_of = callable_of
+        self.is_final = is_final
         self.operation = operation
         self.names: dict[str, Any] = {**HELPERS, **own, "R": memoryview(bytearray(4)).cast("f"), "views": []}
         self.views: dict[int, Views] = {}
@@ -80,10 +82,12 @@ class Namespace:
         return target.nullable, target.heap
 
     def _first_call(self, name: str, func: AnyFunc) -> Function:
-        """Translates a function when it is called, and takes its own place."""
+        """Translates a function when it is called, and gives it its own place."""
 
         def call(*args: Any) -> Any:
-            function = self.names[name] = self.callable_of(func)
+            function = self.callable_of(func)
+            if self.is_final(func):
+                self.names[name] = function
             return function(*args)
 
         return call

@@ -187,7 +187,7 @@ class Operands:
         half = 1 << (BITS[value.type] - 1)
         if value.constant is not None:
             return str(value.constant - 2 * half if value.constant >= half else value.constant)
-        return value.text if -half <= value.lo and value.hi < half else value.signed
+        return value.text if value.within(-half, half - 1) else value.signed
 
     def settled(self, values: list[Value]) -> list[Value]:
         """Values as calls, blocks and globals want them: canonical integers, exact floats."""

@@ -178,7 +178,9 @@ _FROM_BITS: dict[str, Callable[[Any], Any]] = {"f32": f32, "f64": f64}
 _TO_BITS: dict[str, Callable[[Any], Any]] = {"f32": bits32, "f64": bits64}
 
 
-def table_lookup(callable_of: Callable[[AnyFunc], Function]) -> Callable[[TableInst, DefType, int], Function]:
+def table_lookup(
+    callable_of: Callable[[AnyFunc], Function], is_final: Callable[[AnyFunc], bool]
+) -> Callable[[TableInst, DefType, int], Function]:
     """``found``: the function of a table at an index, checked as call_indirect does."""
     cache: dict[AnyFunc, Function] = {}
 
@@ -186,7 +188,9 @@ def table_lookup(callable_of: Callable[[AnyFunc], Function]) -> Callable[[TableI
         func = function_at(table, wanted, index)
         function = cache.get(func)
         if function is None:
-            function = cache[func] = callable_of(func)
+            function = callable_of(func)
+            if is_final(func):
+                cache[func] = function
         return function
 
     return found

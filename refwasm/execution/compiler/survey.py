@@ -169,12 +169,15 @@ def _leaves(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) ->
 
 
 def _guards(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) -> set[int]:
-    found = set()
-    wanted = {}  # the block that a br_if must stand in, not deeper
+    found: set[int] = set()
+    wanted: dict[int, int] = {}  # the block that a br_if must stand in, not deeper
     for start, end in ends.items():
         sources = branches.get(end)
-        if sources and len(sources) <= MAX_GUARDS and body[start][0].mnemonic == "block" and not _has_type(
-            body[start][1][0]
+        if (
+            sources
+            and len(sources) <= MAX_GUARDS
+            and body[start][0].mnemonic == "block"
+            and not _has_type(body[start][1][0])
         ):
             if all(body[pc][0].mnemonic == "br_if" for pc in sources):
                 found.add(end)

@@ -133,8 +133,8 @@ class Translation(Calls):
         """An instruction, after taking fuel for it and for those before it that nobody could observe."""
         mnemonic = instr.form.mnemonic
         if mnemonic == "end":
-            self.spent += self.side.get(pc) is END_OF_TRY or self.blocks[-1].kind == "func"
-        elif mnemonic not in ("block", "loop", "else", "nop"):
+            self.spent += self.blocks[-1].kind == "func"
+        elif mnemonic not in STRUCTURE:
             self.spent += 1
         if mnemonic not in UNOBSERVABLE:
             self._spend(mnemonic == "return")
@@ -147,6 +147,11 @@ class Translation(Calls):
         if spent and self.fuel:
             self._line(f"S.fuel -= {spent}")
             self._line("if S.fuel < 0: all_consumed()")
+
+    def _end(self, pc: int, instr: Instr) -> None:
+        super()._end(pc, instr)
+        if self.fuel and self.side.get(pc) is END_OF_TRY and not self.dead:
+            self.spent += 1  # branches to the end take it, too
 
     def _jump(self, branch: Any) -> None:
         if self.labels[branch.label.pc].kind == "func":
@@ -326,7 +331,7 @@ METHODS: dict[str, Method] = {
     "memory.size": T._memory_size, "memory.grow": T._memory_grow,
     "call": T._call, "call_indirect": T._call_found, "call_ref": T._call_found,
     **dict.fromkeys(("return_call", "return_call_indirect", "return_call_ref"), T._return_call),
-    **dict.fromkeys(("block", "loop", "if"), T._open), "else": T._else, "end": T._end,
+    **dict.fromkeys(("block", "loop", "if"), T._open), "else": T._else, "end": lambda t, pc, instr: t._end(pc, instr),
     "br": T._br, "br_if": T._br_if, "br_table": T._br_table, "return": T._return,
     **dict.fromkeys(("br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"), T._br_on),
     "throw": T._throw, "throw_ref": T._throw_ref, "try_table": T._open_try,
@@ -340,6 +345,8 @@ PLAIN = frozenset(
 TRAPPING = frozenset(
     name for name in FORMS if is_numeric(name) and any(w in name for w in ("div_", "rem_", ".trunc_f"))
 )
+#: Instructions that take no fuel, with ``end`` (but that of a try_table, and a function's).
+STRUCTURE = frozenset({"block", "loop", "else", "nop"})
 #: Instructions of which nothing can be seen from outside: fuel for them is taken later.
 UNOBSERVABLE = frozenset(
     name for name in FORMS

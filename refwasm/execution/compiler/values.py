@@ -68,6 +68,10 @@ class Value:
         self.bits = ""
         self.signed = ""
 
+    def within(self, low: int, high: int) -> bool:
+        """Whether the bounds say that it is not outside of these."""
+        return self.lo >= low and self.hi <= high
+
     @property
     def condition(self) -> str:
         """Text that is true where the value is not zero."""

@@ -28,6 +28,9 @@ from refwasm.syntax.modules import Expr
 class Interpreter:
     """Executes functions of one store, each call from the host on an agent of its own."""
 
+    #: The Python function whose frame stands for calls of this tier's in a traceback.
+    boundary = Agent.run.__code__
+
     def __init__(self, store: Store) -> None:
         self.store = store
 

@@ -47,7 +47,8 @@ class Agent:
     A frame is a tuple: the closure where its caller goes on, the caller's locals, the code that was called. ``stack``
     holds the operands of all frames, ``locals`` the innermost frame's locals, ``handlers`` the active
     ``try_table`` blocks (see :mod:`refwasm.execution.interpreter.exceptions`). ``pc`` is the closure to go on with.
-    ``fuel`` is what is left: every executed instruction but those that only give structure takes one.
+    ``fuel`` is what is left: every executed instruction but those that only give structure takes one. ``calling`` is
+    where the innermost frame goes on while it calls something that another tier runs.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Agent:
         "pending",
         "wake_at",
         "woken",
+        "calling",
     )
 
     def __init__(self, store: Store) -> None:
@@ -76,6 +78,7 @@ class Agent:
         self.pending: Pending | None = None
         self.wake_at: float | None = None
         self.woken = False
+        self.calling: Op | None = None
 
     def enter(self, code: Code, args: Sequence[Any]) -> None:
         """Prepare the outermost call."""
@@ -104,8 +107,7 @@ class Agent:
         except Finished:
             return self.stack
         except Trap as trap:
-            if not trap.backtrace:
-                trap.backtrace = self.backtrace()
+            trap.backtrace = [*trap.backtrace, *self.backtrace()][:BACKTRACE]
             raise
 
     def _run(self, turns: Iterable[None]) -> None:
@@ -161,7 +163,7 @@ class Agent:
     def backtrace(self) -> list[StackEntry]:
         """The active calls, innermost first; the outermost is kept if entries are left out."""
         entries: list[StackEntry] = []
-        op, step = self.pc, 0
+        op, step = (self.pc, 0) if self.calling is None else (self.calling, 1)
         for following, _, code in reversed(self.frames[-BACKTRACE:]):
             pc = _last_index(code.ops, op) if step == 0 else _first_index(code.ops, op) - 1
             entries.append(_entry(code, pc))

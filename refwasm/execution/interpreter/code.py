@@ -50,6 +50,8 @@ class Code:
             instr = body[pc]
             following = ops[pc] = meanings[instr.form](self, instr, pc, following)
         self.entry = ops[0]
+        if self.store.built is not None and self.func is not None:
+            self.store.built(self)
 
 
 def leave(agent: Any, stack: list[Any]) -> Any:
