@@ -12,6 +12,7 @@ from typing import Any
 from refwasm import binary
 from refwasm.errors import Malformed, Trap, Unlinkable
 from refwasm.execution import instantiation, store
+from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.interpreter import Interpreter, Scheduler
 from refwasm.execution.memory import Memory
@@ -49,6 +50,7 @@ from refwasm.validation.types import func_type as canonical_func_type
 TIERS: dict[str, Callable[[Store], store.Tier]] = {
     "interpret": Interpreter,
     "compile": lambda in_store: Compiler(in_store, Interpreter(in_store)),
+    "auto": Auto,
 }
 
 

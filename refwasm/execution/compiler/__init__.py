@@ -15,7 +15,7 @@ from types import CodeType, TracebackType
 from typing import Any, Protocol
 
 from refwasm.errors import BACKTRACE, Exhaustion, ResourceLimit, StackEntry, Trap
-from refwasm.execution.compiler.memory import memory_bound
+from refwasm.execution.compiler.entry import LoopEntry
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import Conversion, Function, host_caller, reference, table_lookup, trampoline
 from refwasm.execution.compiler.source import Spans, instruction_at
@@ -25,6 +25,9 @@ from refwasm.syntax.modules import Expr
 
 #: Python frames that the rest of the program may need besides those of WebAssembly calls.
 SPARE_FRAMES = 5_000
+#: Calls of the other tier inside each other: of more than the first number, functions are translated at once, hot or
+#: not; more than the second number is too many.
+DEEPLY_NESTED, MAX_NESTED = 20, 400
 #: Variables of all frames of functions with many of them, about 100 MB.
 MAX_VARIABLES = 10_000_000
 #: Iterations of loops between two looks at the limits.
@@ -61,7 +64,8 @@ class Compiler:
         self.is_hot = is_hot
         self.polls = self.fuel = False
         self.variables = 0  # of the frames of functions with many
-        self.functions: dict[FuncInst, Function] = {}
+        self.functions: dict[FuncInst, Function | None] = {}
+        self.nested = 0  # calls of the other tier from here
         self.loops: dict[tuple[FuncInst, int], Function | None] = {}
         self.namespaces: dict[ModuleInst, Namespace] = {}
         # By the identity of code objects: two functions of the same text have equal ones. The entry keeps its own.
@@ -149,28 +153,37 @@ class Compiler:
         """A function as generated code calls it."""
         if isinstance(func, HostFunc):
             return Conversion(func.signature).wrapped(host_caller(self.store, func, self.shared))
-        if not self.is_hot(func):
-            return self._interpreted(func)
-        function = self.functions.get(func)
-        if function is None:
-            function = self.functions[func] = self._translated(func)
-        return function
+        function = self.translated(func) if self.is_hot(func) or self.nested > DEEPLY_NESTED else None
+        return self._interpreted(func) if function is None else function
+
+    def translated(self, func: FuncInst) -> Function | None:
+        """The Python function of a function; None if it can't be translated."""
+        if func not in self.functions:
+            try:
+                function = self._defined(self.compile(func))
+            except Untranslatable:
+                self.functions[func] = None
+            else:
+                self.functions[func] = self._namespace(func.module).names[f"f{func.index}"] = function
+        return self.functions[func]
 
     def _is_final(self, func: AnyFunc) -> bool:
         """Whether what :meth:`callable_of` gives for a function stays so."""
         return isinstance(func, HostFunc) or self.is_hot(func)
 
     def _interpreted(self, func: FuncInst) -> Function:
-        return Conversion(func.signature).wrapped(lambda *args: self.fallback.invoke(func, args))
+        """A function that the other tier runs, as generated code calls it. Each takes C stack."""
 
-    def _translated(self, func: FuncInst) -> Function:
-        try:
-            compiled = self.compile(func)
-        except Untranslatable:
-            return self._interpreted(func)
-        function = self._defined(compiled)
-        self._namespace(func.module).names[f"f{func.index}"] = function
-        return function
+        def call(*args: Any) -> list[Any]:
+            if self.nested > MAX_NESTED:
+                raise Exhaustion("call stack exhausted")
+            self.nested += 1
+            try:
+                return self.fallback.invoke(func, args)
+            finally:
+                self.nested -= 1
+
+        return Conversion(func.signature).wrapped(call)
 
     def _defined(self, compiled: Compiled) -> Function:
         """The Python function of some code."""
@@ -182,9 +195,22 @@ class Compiler:
         self.places[id(code)] = Compiled(compiled.func, code, compiled.spans)
         return trampoline(function) if "TailCall" in code.co_names else function
 
-    def compile(self, func: FuncInst) -> Compiled:
-        """Translate a function. Raises Untranslatable."""
-        source = Translation(func, self.polls, self.fuel).run()
+    def loop_of(self, func: FuncInst, pc: int) -> Function | None:
+        """A function that goes on at a loop, with all locals as arguments; None if there can't be one."""
+        if (func, pc) not in self.loops:
+            try:
+                self.loops[func, pc] = self._defined(self.compile(func, pc))
+            except Untranslatable:
+                self.loops[func, pc] = None
+        return self.loops[func, pc]
+
+    def compile(self, func: FuncInst, loop: int | None = None) -> Compiled:
+        """Translate a function, from a loop on if one is given. Raises Untranslatable."""
+        if loop is None:
+            translation = Translation(func, self.polls, self.fuel)
+        else:
+            translation = LoopEntry(func, loop, self.polls)
+        source = translation.run()
         try:
             code = compile(source.text(), f"<function {func.index}>", "exec")
         except (SyntaxError, RecursionError, MemoryError) as error:
@@ -234,4 +260,4 @@ def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
     return StackEntry(func.index, module.names.of("func", func.index), location)
 
 
-__all__ = ["Compiler", "memory_bound"]
+__all__ = ["Compiler"]

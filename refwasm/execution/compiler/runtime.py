@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from struct import Struct
 from typing import Any, NoReturn
 
@@ -12,10 +13,12 @@ from refwasm.execution.numerics.floats import CANONICAL_NAN
 from refwasm.execution.store import AnyFunc, HostFunc, Store, TableInst
 from refwasm.execution.tables import function_at
 from refwasm.execution.values import ExnInst, is_of_heap
-from refwasm.syntax.types import DefType, FuncType, HeapType, NumType
+from refwasm.syntax.types import DefType, FuncType, HeapType, NumType, ValType
 
 Function = Callable[..., Any]
 
+#: Tail calls with more arguments take C stack.
+MAX_TAIL_ARGS = 16
 #: Host calls that run WebAssembly that calls the host …: each level takes C stack.
 MAX_HOST_DEPTH = 100
 
@@ -127,30 +130,45 @@ class TailCall:
         self.args = args
 
 
+@cache
+def _trampolines(arity: int) -> Callable[[Function], Function]:
+    """Makes trampolines for functions with so many parameters. Written out, since ``function(*args)`` takes C stack
+    for each level of recursion."""
+    args = ", ".join(f"a{i}" for i in range(arity))
+    some = range(MAX_TAIL_ARGS + 1)
+    calls = [f"  {'if' if n == 0 else 'elif'} n == {n}: r = r.function({', '.join(f'x[{i}]' for i in range(n))})"
+             for n in some]  # fmt: skip
+    lines = [
+        "def make(body):", f" def call({args}):", f"  r = body({args})", "  while type(r) is TailCall:", "   x = r.args",
+        "   n = len(x)", *(" " + line for line in calls), "   else: r = r.function(*x)", "  return r", " call.body = body",
+        " return call",
+    ]  # fmt: skip
+    names: dict[str, Any] = {"TailCall": TailCall}
+    exec("\n".join(lines), names)
+    return names["make"]  # type: ignore[no-any-return]
+
+
 def trampoline(body: Function) -> Function:
     """A function that makes the tail calls of its body, and theirs."""
-
-    def call(*args: Any) -> Any:
-        result = body(*args)
-        while type(result) is TailCall:
-            result = result.function(*result.args)
-        return result
-
-    call.body = body  # type: ignore[attr-defined]
-    return call
+    return _trampolines(body.__code__.co_argcount)(body)
 
 
 class Conversion:
     """Between compiled code and everything else: floats are bit patterns there, and results are lists."""
 
     def __init__(self, signature: FuncType) -> None:
-        self.params = [_FROM_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.params]
-        self.results = [_TO_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.results]
-        self.to_params = [_TO_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.params]
-        self.from_results = [_FROM_BITS.get(t.name) if isinstance(t, NumType) else None for t in signature.results]
+        self.params, self.results = _converters(signature.params, _FROM_BITS), _converters(signature.results, _TO_BITS)
+        self.to_params = _converters(signature.params, _TO_BITS)
+        self.from_results = _converters(signature.results, _FROM_BITS)
         self.plain = not any(self.params) and not any(self.results)
 
-    def inward(self, args: Any) -> list[Any]:
+    @staticmethod
+    def of_locals(types: Sequence[ValType]) -> Callable[[Sequence[Any]], list[Any]]:
+        """What makes arguments for compiled code of all locals."""
+        converters = _converters(types, _FROM_BITS)
+        return lambda values: [v if f is None else f(v) for f, v in zip(converters, values)]
+
+    def inward(self, args: Sequence[Any]) -> list[Any]:
         """Arguments for compiled code."""
         return [v if f is None else f(v) for f, v in zip(self.params, args)]
 
@@ -172,6 +190,10 @@ class Conversion:
             return found[0] if len(found) == 1 else found
 
         return call
+
+
+def _converters(types: Sequence[ValType], table: dict[str, Callable[[Any], Any]]) -> list[Callable[[Any], Any] | None]:
+    return [table.get(t.name) if isinstance(t, NumType) else None for t in types]
 
 
 _FROM_BITS: dict[str, Callable[[Any], Any]] = {"f32": f32, "f64": f64}

@@ -1,0 +1,150 @@
+"""The auto tier: every function is interpreted until it proves hot, then compiled.
+
+A function has an allowance of work, in proportion to what compiling it costs. Each call and each turn of a loop takes
+from it (:class:`Heat`); when it is used up, calls go to compiled code, and a loop that is going round in the
+interpreter goes on in code that was compiled to be entered there. Nothing of this can be observed: both tiers mean the
+same, and each finds the other's functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from refwasm.errors import UncaughtException
+from refwasm.execution.compiler import Compiler
+from refwasm.execution.compiler.runtime import Conversion
+from refwasm.execution.interpreter import Interpreter
+from refwasm.execution.interpreter.code import Code
+from refwasm.execution.interpreter.exceptions import throw
+from refwasm.execution.interpreter.meaning import Op
+from refwasm.execution.store import FuncInst, ModuleInst, Store
+from refwasm.syntax.modules import Expr
+
+#: Executed instructions, for each instruction of a function, that cost as much time as compiling it five times.
+ALLOWANCE = 1000
+
+
+class Heat:
+    """How much work of a function is left before it counts as hot."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, length: int) -> None:
+        self.left = ALLOWANCE * length
+
+
+class Auto:
+    """Executes functions of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.heat: dict[FuncInst, Heat] = {}
+        self.interpreter = Interpreter(store)
+        self.compiler = Compiler(store, self.interpreter, self.is_hot)
+        store.built = self.watch
+
+    def is_hot(self, func: FuncInst) -> bool:
+        """Whether calls go to compiled code; with fuel they always do, since only one tier can count it."""
+        heat = self.heat.get(func)
+        return (heat is not None and heat.left < 0) or self.store.settings.fuel is not None
+
+    def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
+        """Call a function."""
+        tier = self.compiler if self.is_hot(func) else self.interpreter
+        return tier.invoke(func, args)
+
+    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
+        """Interleaved stores are the interpreter's."""
+        self.interpreter.start(func, args, ended)
+
+    def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
+        """The value of a constant expression."""
+        return self.interpreter.evaluate(instance, expr)
+
+    # ---- what the interpreter runs -----------------------------------------------------------------------------------
+
+    def watch(self, code: Code) -> None:
+        """The interpreter has made the closures of a function: let calls and loops take from its allowance."""
+        func = code.func
+        if self.store.watch is not None or self.store.settings.fuel is not None or func is None:
+            return
+        heat = self.heat.setdefault(func, Heat(len(code.body)))
+        cost = len(code.body) // 4 + 1
+        code.entry = self._counted(heat, cost, code.entry, lambda: self._compiled(func, code))
+        for pc, length in _loops(code):
+            code.ops[pc] = self._counted(heat, length, code.ops[pc], lambda pc=pc: self._loop(func, code, pc))  # type: ignore[misc]
+
+    def _counted(self, heat: Heat, cost: int, op: Op, promoted: Callable[[], Op]) -> Op:
+        """Takes from an allowance and goes on with ``op``; when there is none left, with what ``promoted`` makes."""
+        better: list[Op] = []
+
+        def count(t: Any, s: list[Any]) -> Any:
+            heat.left -= cost
+            if heat.left >= 0 or self.store.watch is not None:
+                return op
+            if not better:
+                better.append(promoted())
+            return better[0]
+
+        return count
+
+    def _compiled(self, func: FuncInst, code: Code) -> Op:
+        """A closure for the entry of a function: its frame is there, with the arguments; compiled code takes over."""
+        self.compiler.look_at_settings()
+        function, conversion, arity = self.compiler.translated(func), Conversion(func.signature), code.arity
+        if function is None:
+            self.heat[func].left = 1 << 62  # it will never be hot
+            code.entry = code.ops[0]
+            return code.entry
+        op = code.entry = self._called(function, conversion, lambda locals: conversion.inward(locals[:arity]))
+        return op
+
+    def _loop(self, func: FuncInst, code: Code, pc: int) -> Op:
+        """A closure for the head of a loop: compiled code takes over with all locals."""
+        self.compiler.look_at_settings()
+        function = self.compiler.loop_of(func, pc)
+        if function is None:
+            code.ops[pc] = code.ops[pc + 1]
+            return code.ops[pc]
+        types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
+        inward = Conversion.of_locals(types)
+        op = code.ops[pc] = self._called(function, Conversion(func.signature), inward)
+        return op
+
+    def _called(self, function: Callable[..., Any], conversion: Conversion, inward: Callable[[Any], list[Any]]) -> Op:
+        enter = self.compiler.enter
+
+        def op(t: Any, s: list[Any]) -> Any:
+            args = inward(t.locals)
+            following, t.locals, _ = t.frames.pop()
+            t.calling = following
+            try:
+                s += conversion.outward(enter(function, args))
+            except UncaughtException as error:
+                if error.exception is None:
+                    raise
+                t.calling = None
+                return throw(t, s, error.exception)
+            t.calling = None
+            return following
+
+        return op
+
+
+def _loops(code: Code) -> list[tuple[int, int]]:
+    """Index and length of the loops of a function."""
+    opened: list[int] = []
+    found = []
+    for pc, instr in enumerate(code.body):
+        mnemonic = instr.form.mnemonic
+        if mnemonic in ("block", "loop", "if", "try_table"):
+            opened.append(pc)
+        elif mnemonic == "end" and opened:
+            start = opened.pop()
+            if code.body[start].form.mnemonic == "loop":
+                found.append((start, pc - start))
+    return found
+
+
+__all__ = ["Auto"]
