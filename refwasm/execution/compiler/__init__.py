@@ -19,6 +19,7 @@ from refwasm.execution.compiler.entry import LoopEntry
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import Conversion, Function, host_caller, reference, table_lookup, trampoline
 from refwasm.execution.compiler.source import Spans, instruction_at
+from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation, Untranslatable
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
 from refwasm.syntax.modules import Expr
@@ -206,18 +207,12 @@ class Compiler:
 
     def compile(self, func: FuncInst, loop: int | None = None) -> Compiled:
         """Translate a function, from a loop on if one is given. Raises Untranslatable."""
-        if loop is None:
-            translation = Translation(func, self.polls, self.fuel)
-        else:
-            translation = LoopEntry(func, loop, self.polls)
-        source = translation.run()
+        if loop is not None:
+            return _compiled(LoopEntry(func, loop, self.polls))
         try:
-            code = compile(source.text(), f"<function {func.index}>", "exec")
-        except (SyntaxError, RecursionError, MemoryError) as error:
-            if isinstance(error, SyntaxError) and not error.msg.startswith("too many"):
-                raise
-            raise Untranslatable("beyond CPython's limits") from None
-        return Compiled(func, code, source.spans())
+            return _compiled(Translation(func, self.polls, self.fuel))
+        except Untranslatable:
+            return _compiled(StateMachine(func, self.polls, self.fuel))
 
     def _namespace(self, instance: ModuleInst) -> Namespace:
         namespace = self.namespaces.get(instance)
@@ -248,6 +243,17 @@ class Compiler:
                 innermost.append(traceback)
             traceback, first = traceback.tb_next, False
         return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
+
+
+def _compiled(translation: Translation) -> Compiled:
+    source = translation.run()
+    try:
+        code = compile(source.text(), f"<function {translation.func.index}>", "exec")
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        if isinstance(error, SyntaxError) and not error.msg.startswith("too many"):
+            raise
+        raise Untranslatable("beyond CPython's limits") from None
+    return Compiled(translation.func, code, source.spans())
 
 
 def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:

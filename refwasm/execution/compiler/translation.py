@@ -32,7 +32,9 @@ Method = Callable[[Any, int, Instr], None]
 
 class Translation(Calls):
     """The state of a translation; ``polls`` asks for a look at the limits in every loop, ``fuel`` for counting what is
-    executed."""
+    executed. ``methods`` say what to do with each instruction."""
+
+    methods: dict[str, Method]
 
     def __init__(self, func: FuncInst, polls: bool = False, fuel: bool = False) -> None:
         super().__init__(func, polls)
@@ -108,7 +110,7 @@ class Translation(Calls):
                 if self.fuel:
                     self._fueled(pc, instr)
                 else:
-                    METHODS[mnemonic](self, pc, instr)
+                    self.methods[mnemonic](self, pc, instr)
             pc += 1
 
     def _has_versions(self, pc: int) -> bool:
@@ -138,7 +140,7 @@ class Translation(Calls):
             self.spent += 1
         if mnemonic not in UNOBSERVABLE:
             self._spend(mnemonic == "return")
-        METHODS[mnemonic](self, pc, instr)
+        self.methods[mnemonic](self, pc, instr)
         if self.stack and self.stack[-1].ordered and not self.stack[-1].atom and not self.dead:
             self.stack.append(self._stored(self.stack.pop()))
 
@@ -331,12 +333,13 @@ METHODS: dict[str, Method] = {
     "memory.size": T._memory_size, "memory.grow": T._memory_grow,
     "call": T._call, "call_indirect": T._call_found, "call_ref": T._call_found,
     **dict.fromkeys(("return_call", "return_call_indirect", "return_call_ref"), T._return_call),
-    **dict.fromkeys(("block", "loop", "if"), T._open), "else": T._else, "end": lambda t, pc, instr: t._end(pc, instr),
+    **dict.fromkeys(("block", "loop", "if"), T._open), "else": T._else, "end": T._end,
     "br": T._br, "br_if": T._br_if, "br_table": T._br_table, "return": T._return,
     **dict.fromkeys(("br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"), T._br_on),
     "throw": T._throw, "throw_ref": T._throw_ref, "try_table": T._open_try,
     "ref.null": T._ref_null, "ref.is_null": T._ref_is_null,
 }  # fmt: skip
+T.methods = METHODS
 #: Operations that never need a line of their own, so that two operands may stay as they are.
 PLAIN = frozenset(
     f"{t}.{name}" for t in ("i32", "i64") for name in ("add", "sub", "mul", "and", "or", "xor", "eq", "ne", "lt_u",
