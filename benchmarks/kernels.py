@@ -209,12 +209,7 @@ int f(int n) { /* n whole blocks of the letter a */
 """
 
 
-def _fraction(x: float) -> int:
-    return int((x - int(x)) * (1 << 32))
-
-
 _PRIMES = [p for p in range(2, 312) if all(p % q for q in range(2, p))]
-_K = [int.from_bytes(struct.pack(">Q", int(round(0))), "big") for _ in ()]
 
 
 def _cube_root_fraction(p: int) -> int:
@@ -235,7 +230,8 @@ def sha256(n: int) -> int:
     """By hand; hashlib only says what is right."""
     mask = 0xFFFFFFFF
     state = [int.from_bytes(bytes.fromhex(h), "big") for h in
-             "6a09e667 bb67ae85 3c6ef372 a54ff53a 510e527f 9b05688c 1f83d9ab 5be0cd19".split()]  # fmt: skip
+             ("6a09e667", "bb67ae85", "3c6ef372", "a54ff53a", "510e527f", "9b05688c", "1f83d9ab",
+              "5be0cd19")]  # fmt: skip
     last = b"\x80" + bytes(59) + ((n * 512) & mask).to_bytes(4, "big")
 
     def rotr(x: int, k: int) -> int:

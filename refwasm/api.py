@@ -441,7 +441,7 @@ class Instance:
     """
 
     def __init__(
-        self, module: Module, imports: Imports | None = None, *, tier: str = "interpret", fuel: int | None = None,
+        self, module: Module, imports: Imports | None = None, *, tier: str = e.DEFAULT_TIER, fuel: int | None = None,
         timeout: float | None = None, call_depth: int = 100_000, memory_pages: int | None = None,
     ) -> None:  # fmt: skip
         deadline = None if timeout is None else time.monotonic() + timeout

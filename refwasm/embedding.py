@@ -7,6 +7,9 @@ are exceptions of :mod:`refwasm.errors`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from refwasm import binary
@@ -14,6 +17,8 @@ from refwasm.errors import Malformed, Trap, Unlinkable
 from refwasm.execution import instantiation, store
 from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
+from refwasm.execution.compiler.cache import default_directory
+from refwasm.execution.compiler.explanation import Explanation, explanation
 from refwasm.execution.interpreter import Interpreter, Scheduler
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import (
@@ -53,8 +58,10 @@ TIERS: dict[str, Callable[[Store], store.Tier]] = {
     "auto": Auto,
 }
 
+DEFAULT_TIER = "auto"
 
-def store_init(settings: Settings | None = None, tier: str = "interpret", seed: int | None = None) -> Store:
+
+def store_init(settings: Settings | None = None, tier: str = DEFAULT_TIER, seed: int | None = None) -> Store:
     """A new store. With a ``seed`` it is interleaved: agents (the interpreter's) take turns that the seed decides."""
     new = Store(settings, None if seed is None else Scheduler(seed))
     if tier not in TIERS:
@@ -63,12 +70,17 @@ def store_init(settings: Settings | None = None, tier: str = "interpret", seed: 
     return new
 
 
+def cache_directory() -> str | None:
+    """Where compiled code is kept, unless somebody chooses another place: see :mod:`.execution.compiler.cache`."""
+    return default_directory()
+
+
 # ---- modules --------------------------------------------------------------------------------------------------------
 
 
 def module_decode(data: bytes) -> Module:
     """Bytes of the binary format to a module; raises Malformed."""
-    return binary.decode(data)
+    return replace(binary.decode(data), digest=sha256(data).digest())
 
 
 def module_encode(module: Module) -> bytes:
@@ -80,7 +92,8 @@ def module_parse(source: str | bytes) -> Module:
     """Characters of the text format to a module; raises Malformed."""
     from refwasm.text import parse_module  # a fifth of the start-up time, and most programs come in the binary format
 
-    return parse_module(source)
+    data = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
+    return replace(parse_module(source), digest=sha256(data).digest())
 
 
 def module_load(source: str | bytes) -> Module:
@@ -163,6 +176,41 @@ def func_invoke(in_store: Store, func: AnyFunc, args: Sequence[Any]) -> list[Any
     return in_store.invoke(func, args)
 
 
+def func_explain(validated: Validated, index: int, fuel: bool = False, limits: bool = False) -> Explanation:
+    """What the compiler makes of a function, where fuel is counted or loops look at the limits if wanted. Raises
+    Unlinkable for an imported function, and Untranslatable."""
+    in_store = store_init(tier="interpret")
+    instances: list[ModuleInst] = []
+
+    def prepare(instance: ModuleInst) -> None:
+        instances.append(instance)
+        raise Unlinkable("nothing is to be executed")
+
+    with suppress(Unlinkable):
+        module_instantiate(
+            in_store, validated, [_placeholder(in_store, t) for _, _, t in module_imports(validated)], prepare
+        )
+    func = instances[0].funcs[index]
+    if not isinstance(func, FuncInst):
+        raise Unlinkable(f"function {index} is imported")
+    return explanation(func, limits, fuel)
+
+
+def _placeholder(in_store: Store, t: ExternType) -> Extern:
+    """Something of a type, to have it linked."""
+    if isinstance(t, FuncUse):
+        assert isinstance(t.type, DefType)
+        return HostFunc(t.type, lambda *args: [])
+    if isinstance(t, TableType):
+        return table_alloc(t, None)
+    if isinstance(t, MemType):
+        return mem_alloc(in_store, t)
+    if isinstance(t, GlobalType):
+        return global_alloc(t, default(t.value))
+    assert isinstance(t.type, DefType)
+    return TagInst(t.type)
+
+
 def func_start(in_store: Store, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
     """In an interleaved store: let another agent call a function by turns with the others; ``ended`` is called when it
     has returned."""
@@ -213,9 +261,11 @@ def value_has_type(value: Any, t: ValType) -> bool:
 
 
 __all__ = [
+    "DEFAULT_TIER", "TIERS",
     "AnyFunc", "ArrayInst", "DefType", "ExnInst", "Extern", "FuncInst", "GlobalInst", "HostFunc", "HostRef", "I31",
     "Memory", "ModuleInst", "Settings", "Store", "StructInst", "TableInst", "TagInst", "Trap", "Validated",
-    "extern_type", "func_alloc", "func_invoke", "func_start", "func_type", "global_alloc", "instance_export",
+    "Explanation", "cache_directory", "extern_type", "func_alloc", "func_explain", "func_invoke", "func_start",
+    "func_type", "global_alloc", "instance_export",
     "match_extern_type", "mem_alloc", "module_decode", "module_encode", "module_exports", "module_imports",
     "module_instantiate", "module_load", "module_parse", "module_validate", "resolve_imports", "store_init",
     "table_alloc", "tag_alloc", "val_default", "value_has_type",

@@ -33,7 +33,7 @@ class Program:
     accesses that speak against the kind of a buffer are noted. ``report`` is called with each failure that a kernel or
     a call of the parallel interface ends in; they are in ``failures`` too.
 
-    What executes functions, kernels too, is the ``tier``: ``interpret`` or ``compile``. Threads are ``processes``, or
+    What executes functions, kernels too, is the ``tier``: ``interpret``, ``compile`` or ``auto``. Threads are ``processes``, or
     ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
 
     Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises.
@@ -61,7 +61,7 @@ class Program:
         device: DeviceKind | None = None,
         strict: bool = False,
         report: Callable[[Failure], object] = lambda failure: None,
-        tier: str = "interpret",
+        tier: str = e.DEFAULT_TIER,
         threads: str = "processes",
         imports: Provided | None = None,
         settings: e.Settings | None = None,

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "wat2wasm": "text format to binary format",
     "wasm2wat": "binary format to text format",
     "dump": "show sections, imports, exports and code with offsets",
+    "explain": "show the Python that a function is compiled to, and why",
     "wast": "run scripts of the official test suite's format",
 }
 

@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="report kernels that write a read buffer or read a write buffer"
     )
-    parser.add_argument("--tier", choices=list(e.TIERS), default="interpret", help="what executes functions")
+    parser.add_argument("--tier", choices=list(e.TIERS), default=e.DEFAULT_TIER, help="what executes functions")
+    parser.add_argument("--no-cache", action="store_true", help="neither read nor keep compiled code")
     parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
     parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
@@ -67,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Load, link, run."""
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline)
+    cache = None if options.no_cache else e.cache_directory()
+    settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline, cache)
     with naming(options.file):
         program = _program(options, settings)
     try:

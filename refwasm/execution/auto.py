@@ -26,7 +26,7 @@ ALLOWANCE = 1000
 
 
 class Heat:
-    """How much work of a function is left before it counts as hot."""
+    """How much work of a function is left before it counts as hot: none if compiling costs nothing."""
 
     __slots__ = ("left",)
 
@@ -62,6 +62,10 @@ class Auto:
         """The value of a constant expression."""
         return self.interpreter.evaluate(instance, expr)
 
+    def save(self) -> None:
+        """Write new code to the cache now."""
+        self.compiler.save()
+
     # ---- what the interpreter runs -----------------------------------------------------------------------------------
 
     def watch(self, code: Code) -> None:
@@ -69,7 +73,7 @@ class Auto:
         func = code.func
         if self.store.watch is not None or self.store.settings.fuel is not None or func is None:
             return
-        heat = self.heat.setdefault(func, Heat(len(code.body)))
+        heat = self.heat.setdefault(func, Heat(-1 if self.compiler.is_cached(func) else len(code.body)))
         cost = len(code.body) // 4 + 1
         code.entry = self._counted(heat, cost, code.entry, lambda: self._compiled(func, code))
         for pc, length in _loops(code):

@@ -34,9 +34,10 @@ MAX_TABLE_ELEMENTS = 10_000_000
 class Settings:
     """What a user may limit. ``call_depth`` counts nested WebAssembly calls, ``memory_pages`` is the total of one
     memory, ``fuel`` is what all invocations together may still use, ``deadline`` a ``time.monotonic`` value; None means
-    unlimited. ``interrupted`` is asked every few milliseconds whether to stop."""
+    unlimited. ``interrupted`` is asked every few milliseconds whether to stop. ``cache`` is the directory where compiled
+    code is kept."""
 
-    __slots__ = ("call_depth", "memory_pages", "fuel", "deadline", "interrupted")
+    __slots__ = ("call_depth", "memory_pages", "fuel", "deadline", "interrupted", "cache")
 
     def __init__(
         self,
@@ -44,7 +45,9 @@ class Settings:
         memory_pages: int | None = None,
         fuel: int | None = None,
         deadline: float | None = None,
+        cache: str | None = None,
     ) -> None:
+        self.cache = cache
         self.call_depth = call_depth
         self.memory_pages = memory_pages
         self.fuel = fuel
@@ -63,6 +66,9 @@ class Tier(Protocol):
 
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""
+
+    def save(self) -> None:
+        """Keep what was compiled for other processes, if there is a place for it."""
 
 
 class Store:

@@ -129,7 +129,8 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module (2.5). ``locate`` turns a position of :class:`Func` into text for messages."""
+    """A module (2.5). ``locate`` turns a position of :class:`Func` into text for messages. ``digest`` identifies the
+    source; a module that is made from another one by changing its functions must not keep it."""
 
     types: tuple[RecType, ...] = ()
     imports: tuple[Import, ...] = ()
@@ -147,3 +148,4 @@ class Module:
     branch_hints: tuple[BranchHint, ...] = ()
     names: Names = field(default_factory=Names, compare=False)
     locate: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
+    digest: bytes = field(default=b"", compare=False, repr=False)

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from types import CodeType, TracebackType
 from typing import Any, Protocol
 
-from refwasm.errors import BACKTRACE, Exhaustion, ResourceLimit, StackEntry, Trap
+from refwasm.errors import BACKTRACE, Crash, Exhaustion, ResourceLimit, StackEntry, Trap, WasmError
+from refwasm.execution.compiler.cache import CodeCache
 from refwasm.execution.compiler.entry import LoopEntry
+from refwasm.execution.compiler.memory import memory_bound
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import Conversion, Function, host_caller, reference, table_lookup, trampoline
-from refwasm.execution.compiler.source import Spans, instruction_at
+from refwasm.execution.compiler.source import Source, Spans, instruction_at
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation, Untranslatable
+from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
 from refwasm.syntax.modules import Expr
 
@@ -72,6 +76,7 @@ class Compiler:
         # By the identity of code objects: two functions of the same text have equal ones. The entry keeps its own.
         self.places: dict[int, Compiled] = {}
         self.boundaries = (fallback.boundary, Compiler.enter.__code__)
+        self.caches: dict[tuple[bytes, Any], CodeCache] = {}
         self.shared: list[Any] = []  # memories that other processes may grow
 
     # ---- calls from outside ------------------------------------------------------------------------------------------
@@ -116,9 +121,25 @@ class Compiler:
             exhausted = Exhaustion("call stack exhausted")
             exhausted.backtrace = self._entries(error.__traceback__)
             raise exhausted from None
+        except Exception as error:
+            self._blame(error)
+            raise
         finally:
             if limit < wanted:
                 sys.setrecursionlimit(limit)
+
+    def _blame(self, error: Exception) -> None:
+        """Generated code itself never fails: if it does, that is our mistake, and this says where to look."""
+        traceback = error.__traceback__
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        place = None if traceback is None else self.places.get(id(traceback.tb_frame.f_code))
+        if place is not None and not isinstance(error, WasmError):
+            index = place.func.index
+            raise Crash(
+                f"internal error in the code compiled for function {index}: {error!r}; 'refwasm explain FILE {index}' "
+                "shows it, '--tier interpret' does without it"
+            ) from error
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""
@@ -207,21 +228,54 @@ class Compiler:
 
     def compile(self, func: FuncInst, loop: int | None = None) -> Compiled:
         """Translate a function, from a loop on if one is given. Raises Untranslatable."""
+        cache, key, identity = self._cache(func.module), (func.index, -1 if loop is None else loop), _identity(func)
+        if cache is not None and (found := cache.get(key, identity)) is not None:
+            return Compiled(func, *found)
+        source, code = self._python(func, loop)
+        spans = source.spans()
+        if cache is not None:
+            cache.put(key, identity, code, spans)
+        return Compiled(func, code, spans)
+
+    def _python(self, func: FuncInst, loop: int | None) -> tuple[Source, CodeType]:
         if loop is not None:
-            return _compiled(LoopEntry(func, loop, self.polls))
+            return python_of(LoopEntry(func, loop, self.polls))
         try:
-            return _compiled(Translation(func, self.polls, self.fuel))
+            return python_of(Translation(func, self.polls, self.fuel))
         except Untranslatable:
-            return _compiled(StateMachine(func, self.polls, self.fuel))
+            return python_of(StateMachine(func, self.polls, self.fuel))
+
+    def is_cached(self, func: FuncInst) -> bool:
+        """Whether no work is left in compiling a function."""
+        cache = self._cache(func.module)
+        return cache is not None and (func.index, -1) in cache
+
+    def _cache(self, instance: ModuleInst) -> CodeCache | None:
+        directory, digest = self.store.settings.cache, instance.module.digest
+        if directory is None or not digest:
+            return None
+        options = (self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories))
+        if (digest, options) not in self.caches:
+            cache = self.caches[digest, options] = CodeCache(directory, digest, options)
+            weakref.finalize(self, cache.save)
+        return self.caches[digest, options]
+
+    def save(self) -> None:
+        """Write new code to the cache now."""
+        for cache in self.caches.values():
+            cache.save()
 
     def _namespace(self, instance: ModuleInst) -> Namespace:
         namespace = self.namespaces.get(instance)
         if namespace is None:
             own = {
-                "found": table_lookup(self.callable_of, self._is_final), "referred": reference(self.callable_of), "poll": self.poll,
+                "found": table_lookup(self.callable_of, self._is_final), "referred": reference(self.callable_of),
+                "poll": self.poll,
                 "heavy": self.heavy, "light": self.light, "S": self.store.settings,
             }  # fmt: skip
-            namespace = self.namespaces[instance] = Namespace(instance, own, self.callable_of, self._is_final, self.fallback.operation)
+            namespace = self.namespaces[instance] = Namespace(
+                instance, own, self.callable_of, self._is_final, self.fallback.operation
+            )
             self.shared += [memory for memory in instance.memories if memory.shared and memory not in self.shared]
         return namespace
 
@@ -245,15 +299,20 @@ class Compiler:
         return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
 
 
-def _compiled(translation: Translation) -> Compiled:
+def python_of(translation: Translation) -> tuple[Source, CodeType]:
+    """The Python of a function; Untranslatable if it is beyond CPython's limits."""
     source = translation.run()
     try:
-        code = compile(source.text(), f"<function {translation.func.index}>", "exec")
+        return source, compile(source.text(), f"<function {translation.func.index}>", "exec")
     except (SyntaxError, RecursionError, MemoryError) as error:
         if isinstance(error, SyntaxError) and not error.msg.startswith("too many"):
             raise
         raise Untranslatable("beyond CPython's limits") from None
-    return Compiled(translation.func, code, source.spans())
+
+
+def _identity(func: FuncInst) -> tuple[Any, ...]:
+    """Something by which code of another body would be noticed."""
+    return len(func.func.body), repr(func.signature), repr(func.func.locals)
 
 
 def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:

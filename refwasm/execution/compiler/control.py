@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refwasm.errors import ResourceLimit
 from refwasm.execution.compiler.blocks import Block, PythonLoop, Switch, joined
 from refwasm.execution.compiler.conditions import refined
 from refwasm.execution.compiler.integers import canonical
@@ -19,7 +20,7 @@ MAX_LOOPS, MAX_DEPTH = 17, 90
 FEW_TARGETS = 4
 
 
-class Untranslatable(Exception):
+class Untranslatable(ResourceLimit):
     """The function nests too deeply for CPython."""
 
 

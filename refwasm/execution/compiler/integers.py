@@ -334,7 +334,7 @@ def _relation_s(name: str, operator: str) -> Maker:
         if left and right:
             return truth(f"{left} {operator} {right}", None, a, b)
         a, b = canonical(helper, a, n), canonical(helper, b, n)
-        if (left and b.atom or right and a.atom) and a.constant is None and b.constant is None:
+        if ((left and b.atom) or (right and a.atom)) and a.constant is None and b.constant is None:
             return truth(f"{left or _as_signed(a, n)} {operator} {right or _as_signed(b, n)}", None, a, b)
         a, b = helper.in_order([a, b])
         less, greater = (b, a) if swapped else (a, b)
@@ -405,7 +405,8 @@ def extend_i32_s(helper: Helper, n: int, a: Value) -> Value:
 BINARY: dict[str, Maker] = {
     "add": add, "sub": sub, "mul": mul, "and": and_, "or": _bitwise("|"), "xor": _bitwise("^"), "shl": shl,
     "shr_u": shr_u, "shr_s": shr_s, "rotl": _rotate(True), "rotr": _rotate(False), "div_u": div_u, "rem_u": rem_u,
-    "div_s": _signed_division("div_s"), "rem_s": _signed_division("rem_s"), "eq": _equality("=="), "ne": _equality("!="),
+    "div_s": _signed_division("div_s"), "rem_s": _signed_division("rem_s"), "eq": _equality("=="),
+    "ne": _equality("!="),
     "lt_u": _relation_u("lt", "<"), "gt_u": _relation_u("gt", ">"), "le_u": _relation_u("le", "<="),
     "ge_u": _relation_u("ge", ">="), "lt_s": _relation_s("lt", "<"), "gt_s": _relation_s("gt", ">"),
     "le_s": _relation_s("le", "<="), "ge_s": _relation_s("ge", ">="),

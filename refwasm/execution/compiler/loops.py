@@ -415,13 +415,13 @@ class Loops(ControlFlow):
         elif negated:
             return None
         index = int(name[1:])
-        if sets.get(index) != 1 or bound.startswith("l") and int(bound[1:]) in sets:
+        if sets.get(index) != 1 or (bound.startswith("l") and int(bound[1:]) in sets):
             return None
         found = _step(texts, last, depth, index)
         if found is None:
             return None
         at, step = found
-        if not tested_first and relation == "==" or tested_first and relation == "!=":
+        if (not tested_first and relation == "==") or (tested_first and relation == "!="):
             return None
         conditions = _conditions(name, relation, bound, step, tested_first)
         if conditions is None:

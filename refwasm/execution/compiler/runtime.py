@@ -139,9 +139,9 @@ def _trampolines(arity: int) -> Callable[[Function], Function]:
     calls = [f"  {'if' if n == 0 else 'elif'} n == {n}: r = r.function({', '.join(f'x[{i}]' for i in range(n))})"
              for n in some]  # fmt: skip
     lines = [
-        "def make(body):", f" def call({args}):", f"  r = body({args})", "  while type(r) is TailCall:", "   x = r.args",
-        "   n = len(x)", *(" " + line for line in calls), "   else: r = r.function(*x)", "  return r", " call.body = body",
-        " return call",
+        "def make(body):", f" def call({args}):", f"  r = body({args})", "  while type(r) is TailCall:",
+        "   x = r.args", "   n = len(x)", *(" " + line for line in calls), "   else: r = r.function(*x)",
+        "  return r", " call.body = body", " return call",
     ]  # fmt: skip
     names: dict[str, Any] = {"TailCall": TailCall}
     exec("\n".join(lines), names)

@@ -58,7 +58,7 @@ class Source:
         last = self.lines[-1][0]
         word = last[self.depth :]
         return last.startswith(INDENT * self.depth) and (
-            word in ("break", "continue") or word.startswith("return") and not word.startswith("return_")
+            word in ("break", "continue") or (word.startswith("return") and not word.startswith("return_"))
         )
 
     def taken_from(self, first: int) -> list[Line]:

@@ -122,7 +122,6 @@ class StateMachine(Translation):
         self.stack += map(unknown, block.results, block.result_types)
 
 
-
 S = StateMachine
 S.methods = {
     **Translation.methods, **dict.fromkeys(("block", "loop", "if"), S._open), "else": S._else, "end": S._end,

@@ -173,9 +173,7 @@ class Translation(Calls):
         found = table.operation(self, form.mnemonic, operands) if operands[0].type in BITS else None
         if found is None:
             found = self._calculated(form.mnemonic, operands, type_name(form.results[0]))
-        elif found.ordered and not ordered:  # it may trap
-            found.text = marked(pc, found.text)
-        elif form.mnemonic in TRAPPING:
+        elif (found.ordered and not ordered) or form.mnemonic in TRAPPING:  # it may trap
             found.text = marked(pc, found.text)
         self.push(found)
 
@@ -354,6 +352,6 @@ STRUCTURE = frozenset({"block", "loop", "else", "nop"})
 UNOBSERVABLE = frozenset(
     name for name in FORMS
     if name.startswith("local.") or name.endswith(".const") or name in ("drop", "select", "select t", "nop", "global.get")
-    or is_numeric(name) and name not in TRAPPING
+    or (is_numeric(name) and name not in TRAPPING)
 )  # fmt: skip
 __all__ = ["METHODS", "Translation", "Untranslatable", "unknown"]

@@ -78,6 +78,9 @@ class Interpreter:
         agent.enter(Code(instance, expr, {}), ())
         return self._finish(agent)[0]
 
+    def save(self) -> None:
+        """There is nothing to keep."""
+
     def _finish(self, agent: Agent) -> list[Any]:
         scheduler: Scheduler | None = self.store.interleaved
         if scheduler is None:

@@ -47,7 +47,7 @@ class Context:
         settings: e.Settings | None = None,
         strict: bool = False,
         form: Form = Form.EXEC,
-        tier: str = "interpret",
+        tier: str = e.DEFAULT_TIER,
     ) -> None:  # fmt: skip
         self.policies = policies
         self.limits = limits

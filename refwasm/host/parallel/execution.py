@@ -65,7 +65,7 @@ class Execution:
         end = None if limits.seconds is None else time.monotonic() + limits.seconds
         return Task(
             iterations, block_size, (), _least(settings.deadline, end), _least(settings.fuel, limits.fuel),
-            settings.call_depth, settings.memory_pages, context.policies, tier=context.tier,
+            settings.call_depth, settings.memory_pages, context.policies, tier=context.tier, cache=settings.cache,
         )  # fmt: skip
 
     def _execute(self, memory: e.Memory, places: dict[int, int]) -> None:

@@ -82,6 +82,7 @@ def kernel_module(module: Module, function: int) -> Module:
         datas=tuple(Data(b"", "passive") if data.mode == "active" else data for data in module.datas),
         exports=(*(e for e in module.exports if e.name != "kernel"), Export("kernel", "func", function)),
         start=None,
+        digest=b"",
         customs=(),
         names=replace(module.names, maps={**module.names.maps, "func": names}),
     )

@@ -47,7 +47,8 @@ class Task(NamedTuple):
     memory_pages: int | None = None
     policies: Policies = Policies()
     watched: tuple[Region, ...] = ()
-    tier: str = "interpret"
+    tier: str = e.DEFAULT_TIER
+    cache: str | None = None
 
     @property
     def fresh(self) -> bool:
@@ -60,7 +61,7 @@ class Task(NamedTuple):
 
     def settings(self) -> e.Settings:
         """Limits of a kernel instance."""
-        return e.Settings(self.call_depth, self.memory_pages, self.fuel, self.deadline)
+        return e.Settings(self.call_depth, self.memory_pages, self.fuel, self.deadline, self.cache)
 
 
 class Kernel:

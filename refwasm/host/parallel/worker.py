@@ -42,6 +42,8 @@ class Worker:
             try:
                 what, *rest = self.pipe.recv()
             except (EOFError, OSError):
+                for instance in self.instances.values():
+                    instance.store.tier.save()
                 return
             getattr(self, f"do_{what}")(*rest)
 

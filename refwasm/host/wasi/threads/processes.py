@@ -112,7 +112,7 @@ class Supervisor:
         process = context.Process(
             target=thread_main,
             args=(thread, argument, theirs, self.memory, self.validated if forks else self.binary,
-                  (self.settings.call_depth, self.settings.fuel, self.settings.deadline, self.tier),
+                  (self.settings.call_depth, self.settings.fuel, self.settings.deadline, self.settings.cache, self.tier),
                   [*self.pipes.values(), ours] if forks else []),
             name=f"refwasm-thread-{thread}", daemon=True,
         )  # fmt: skip
@@ -184,16 +184,17 @@ class Supervisor:
 
 def thread_main(
     thread: int, argument: int | None, pipe: connection.Connection, memory: SharedMemory,
-    program: e.Validated | bytes, limits: tuple[int, int | None, float | None, str], inherited: list[Any],
+    program: e.Validated | bytes, limits: tuple[int, int | None, float | None, str | None, str], inherited: list[Any],
 ) -> None:  # fmt: skip
     """Entry point of a thread's process; without an argument it is the first one."""
     begin(inherited)
     domain: Domain = memory.domain
     adopt_domain(domain)
     validated = e.module_validate(e.module_decode(program)) if isinstance(program, bytes) else program
-    settings = e.Settings(limits[0], None, limits[1], limits[2])
+    call_depth, fuel, deadline, cache, tier = limits
+    store = e.store_init(e.Settings(call_depth, None, fuel, deadline, cache), tier)
     try:
-        _run_thread(thread, argument, pipe, memory, validated, e.store_init(settings, limits[3]))
+        _run_thread(thread, argument, pipe, memory, validated, store)
         outcome: tuple[Any, ...] = ("end",)
     except WasmError as error:
         outcome = ("error", portable(error))
@@ -201,6 +202,7 @@ def thread_main(
         outcome = ("error", ResourceLimit(f"thread {thread} ran out of memory"))
     except (EOFError, OSError):
         return  # the parent is gone, or ends us
+    store.tier.save()
     with contextlib.suppress(OSError):
         pipe.send(outcome)
 
