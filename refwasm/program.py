@@ -33,8 +33,8 @@ class Program:
     accesses that speak against the kind of a buffer are noted. ``report`` is called with each failure that a kernel or
     a call of the parallel interface ends in; they are in ``failures`` too.
 
-    What executes functions, kernels too, is the ``tier``: ``interpret``, ``compile`` or ``auto``. Threads are ``processes``, or
-    ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
+    What executes functions, kernels too, is the ``tier``: ``interpret``, ``compile`` or ``auto``. Threads are
+    ``processes``, or ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
 
     Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises.
 

@@ -1,7 +1,7 @@
 """The compiled tier against the interpreter: ``python -m spec_tests.tiers COUNT SEED`` runs random valid modules on
 both and compares results, traps with their places, globals, memories, tables and fuel after each call.
 
-Half of the modules come from ``wasm-tools smith``, with one set of features or another, half from :mod:`.programs`.
+Half of the modules come from ``wasm-tools smith``, with one set of features or another, half from :mod:`.random_programs`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from refwasm import embedding as e
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException, WasmError
 from refwasm.syntax.types import FuncType, NumType
-from spec_tests.programs import Program
+from spec_tests.random_programs import Program
 
 OPTIONS = (
     "--ensure-termination", "--max-imports", "0", "--min-funcs", "3", "--min-exports", "3", "--max-instructions", "300",

@@ -34,8 +34,8 @@ MAX_TABLE_ELEMENTS = 10_000_000
 class Settings:
     """What a user may limit. ``call_depth`` counts nested WebAssembly calls, ``memory_pages`` is the total of one
     memory, ``fuel`` is what all invocations together may still use, ``deadline`` a ``time.monotonic`` value; None means
-    unlimited. ``interrupted`` is asked every few milliseconds whether to stop. ``cache`` is the directory where compiled
-    code is kept."""
+    unlimited. ``interrupted`` is asked every few milliseconds whether to stop. ``cache`` is the directory where
+    compiled code is kept."""
 
     __slots__ = ("call_depth", "memory_pages", "fuel", "deadline", "interrupted", "cache")
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from refwasm.execution.compiler.blocks import Block, joined
 from refwasm.execution.compiler.control import ControlFlow
+from refwasm.execution.compiler.counted import CONDITION, conditions_of, step_of, tail_of
 from refwasm.execution.compiler.operands import Fact
 from refwasm.execution.compiler.source import INDENT, Line, outdented
 from refwasm.execution.compiler.survey import Loop
@@ -35,9 +36,6 @@ LAST_LEVEL = 3
 MAX_LENGTH = 1500
 #: A counted loop that runs longer than this at a stretch must look at the limits itself.
 MAX_STRETCH = 1_000_000
-_STEP = re.compile(r"l(\d+) = \(l(\d+) ([+-]) (\d+)\)")
-_JUMP = re.compile(r" *(break|continue|return|b = )")
-_CONTINUE_IF = re.compile(r"if \(?(not )?(l\d+)(?: (<|!=|>|==|>=|<=) (l\d+|-?\d+|0x[0-9a-f]+))?\)?:")
 
 
 class Assumptions:
@@ -402,11 +400,11 @@ class Loops(ControlFlow):
     ) -> tuple[str, list[Line], str, tuple[str, ...]] | None:
         """Header, body, what follows in ``else``, and conditions; None if the loop is not a counted one."""
         texts = [line for line, _ in body]
-        tail = _tail(texts, depth)
+        tail = tail_of(texts, depth)
         if tail is None:
             return None
         condition, tested_first, last = tail
-        match = _CONTINUE_IF.fullmatch(condition)
+        match = CONDITION.fullmatch(condition)
         if match is None:
             return None
         negated, name, relation, bound = match.groups()
@@ -417,13 +415,13 @@ class Loops(ControlFlow):
         index = int(name[1:])
         if sets.get(index) != 1 or (bound.startswith("l") and int(bound[1:]) in sets):
             return None
-        found = _step(texts, last, depth, index)
+        found = step_of(texts, last, depth, index)
         if found is None:
             return None
         at, step = found
         if (not tested_first and relation == "==") or (tested_first and relation == "!="):
             return None
-        conditions = _conditions(name, relation, bound, step, tested_first)
+        conditions = conditions_of(name, relation, bound, step, tested_first)
         if conditions is None:
             return None
         kept = body[2:at] + body[at + 1 : last] if tested_first else body[:at] + body[at + 1 : last]
@@ -448,61 +446,3 @@ def _below(condition: Value, counter: Value, bound: Value) -> Value:
 def _either(indices: list[int]) -> str:
     names = " | ".join(f"l{i}" for i in sorted(indices))
     return f"({names})" if len(indices) > 1 else names
-
-
-def _tail(texts: list[str], depth: int) -> tuple[str, bool, int] | None:
-    """The condition of the branch back, or of the way out at the top, whether it comes first, and the index of the
-    first line of the tail that a ``for`` does without."""
-    here = INDENT * depth
-    if len(texts) >= 3 and texts[-1] == here + "break" and texts[-2] == here + INDENT + "continue":
-        condition = texts[-3][depth:]
-        return (condition, False, len(texts) - 3) if texts[-3].startswith(here + "if ") else None
-    if len(texts) >= 4 and texts[-1] == here + "continue" and texts[1] == here + INDENT + "break":
-        condition = texts[0][depth:]
-        if texts[0].startswith(here + "if "):
-            return condition, True, len(texts) - 1
-    if len(texts) >= 3 and texts[-1] == here + "continue" and texts[-2] == here + INDENT + "break":
-        return _inverted(texts[-3][depth:], len(texts) - 3) if texts[-3].startswith(here + "if ") else None
-    return None
-
-
-_INVERSE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
-
-
-def _inverted(condition: str, last: int) -> tuple[str, bool, int] | None:
-    match = _CONTINUE_IF.fullmatch(condition)
-    if match is None:
-        return None
-    negated, name, relation, bound = match.groups()
-    if relation is None:
-        return (f"if {name}:" if negated else f"if (not {name}):"), False, last
-    return f"if ({name} {_INVERSE[relation]} {bound}):", False, last
-
-
-def _step(texts: list[str], last: int, depth: int, index: int) -> tuple[int, int] | None:
-    """The line that counts, and by how much; no later line before ``last`` names the local."""
-    name = re.compile(rf"\bl{index}\b")
-    for at in range(last - 1, -1, -1):
-        if _JUMP.match(texts[at]):
-            return None
-        if name.search(texts[at]):
-            match = _STEP.fullmatch(texts[at][depth:]) if texts[at].startswith(INDENT * depth) else None
-            if match is None or int(match[1]) != index or int(match[2]) != index:
-                return None
-            return at, int(match[4]) * (1 if match[3] == "+" else -1)
-    return None
-
-
-def _conditions(name: str, relation: str, bound: str, step: int, tested_first: bool) -> tuple[str, ...] | None:
-    """What must hold before the loop for ``range`` to give the values that the loop goes through."""
-    up = step > 0
-    if tested_first:  # leaves if the relation holds
-        if step == 1 and relation in (">=", "=="):
-            return (f"{name} <= {bound}",)
-        return None
-    if relation == ("<" if up else ">"):
-        return (f"{name} {relation} {bound}",) if up else None
-    if relation == "!=":
-        first = f"{name} < {bound}" if up else f"{name} > {bound}"
-        return (first,) if abs(step) == 1 else (first, f"not ({bound} - {name}) % {abs(step)}")
-    return None

@@ -55,8 +55,8 @@ class Loop:
 class Survey:
     """``ends``: index of the ``end`` of each opener; ``targets``: labels that branches go to; ``leaves``: for the end
     of a block, the loop (its index) all of whose branches to the block may leave instead; ``switches``: how many blocks
-    open at an index and become arms of one switch; ``arithmetic``: the float locals; ``guards``: the ends of blocks that
-    are only left by conditions at their own level, so that what follows each can stand in an ``if``."""
+    open at an index and become arms of one switch; ``arithmetic``: the float locals; ``guards``: the ends of blocks
+    that are only left by conditions at their own level, so that what follows each can stand in an ``if``."""
 
     ends: dict[int, int]
     targets: set[int]
@@ -173,15 +173,11 @@ def _guards(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) ->
     wanted: dict[int, int] = {}  # the block that a br_if must stand in, not deeper
     for start, end in ends.items():
         sources = branches.get(end)
-        if (
-            sources
-            and len(sources) <= MAX_GUARDS
-            and body[start][0].mnemonic == "block"
-            and not _has_type(body[start][1][0])
-        ):
-            if all(body[pc][0].mnemonic == "br_if" for pc in sources):
-                found.add(end)
-                wanted.update((pc, end) for pc in sources)
+        if not sources or len(sources) > MAX_GUARDS or body[start][0].mnemonic != "block":
+            continue
+        if not _has_type(body[start][1][0]) and all(body[pc][0].mnemonic == "br_if" for pc in sources):
+            found.add(end)
+            wanted.update((pc, end) for pc in sources)
     if not wanted:
         return found
     opened: list[int] = []

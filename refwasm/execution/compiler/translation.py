@@ -350,8 +350,11 @@ TRAPPING = frozenset(
 STRUCTURE = frozenset({"block", "loop", "else", "nop"})
 #: Instructions of which nothing can be seen from outside: fuel for them is taken later.
 UNOBSERVABLE = frozenset(
-    name for name in FORMS
-    if name.startswith("local.") or name.endswith(".const") or name in ("drop", "select", "select t", "nop", "global.get")
+    name
+    for name in FORMS
+    if name.startswith("local.")
+    or name.endswith(".const")
+    or name in ("drop", "select", "select t", "nop", "global.get")
     or (is_numeric(name) and name not in TRAPPING)
-)  # fmt: skip
+)
 __all__ = ["METHODS", "Translation", "Untranslatable", "unknown"]

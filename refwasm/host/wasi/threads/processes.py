@@ -106,13 +106,13 @@ class Supervisor:
     # ---- processes ---------------------------------------------------------------------------------------------------
 
     def _start(self, thread: int, argument: int | None) -> None:
-        context = self.memory.domain.context
+        context, settings = self.memory.domain.context, self.settings
         ours, theirs = pipe_of(context)
         forks = context.get_start_method() == "fork"
         process = context.Process(
             target=thread_main,
             args=(thread, argument, theirs, self.memory, self.validated if forks else self.binary,
-                  (self.settings.call_depth, self.settings.fuel, self.settings.deadline, self.settings.cache, self.tier),
+                  (settings.call_depth, settings.fuel, settings.deadline, settings.cache, self.tier),
                   [*self.pipes.values(), ours] if forks else []),
             name=f"refwasm-thread-{thread}", daemon=True,
         )  # fmt: skip

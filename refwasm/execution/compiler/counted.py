@@ -1,0 +1,73 @@
+"""Counted loops: lines of a generated loop that a ``for`` statement over a ``range`` can replace.
+
+Proved here, from the lines alone: the only branch back is the last thing, or the only way round a test at the top; the
+counter is set once, by a constant step, and nothing names it or leaves the loop between that and the branch.
+"""
+
+from __future__ import annotations
+
+import re
+
+from refwasm.execution.compiler.source import INDENT
+
+_STEP = re.compile(r"l(\d+) = \(l(\d+) ([+-]) (\d+)\)")
+_JUMP = re.compile(r" *(break|continue|return|b = )")
+CONDITION = re.compile(r"if \(?(not )?(l\d+)(?: (<|!=|>|==|>=|<=) (l\d+|-?\d+|0x[0-9a-f]+))?\)?:")
+
+
+def tail_of(texts: list[str], depth: int) -> tuple[str, bool, int] | None:
+    """The condition of the branch back, or of the way out at the top, whether it comes first, and the index of the
+    first line of the tail that a ``for`` does without."""
+    here = INDENT * depth
+    if len(texts) >= 3 and texts[-1] == here + "break" and texts[-2] == here + INDENT + "continue":
+        condition = texts[-3][depth:]
+        return (condition, False, len(texts) - 3) if texts[-3].startswith(here + "if ") else None
+    if len(texts) >= 4 and texts[-1] == here + "continue" and texts[1] == here + INDENT + "break":
+        condition = texts[0][depth:]
+        if texts[0].startswith(here + "if "):
+            return condition, True, len(texts) - 1
+    if len(texts) >= 3 and texts[-1] == here + "continue" and texts[-2] == here + INDENT + "break":
+        return _inverted(texts[-3][depth:], len(texts) - 3) if texts[-3].startswith(here + "if ") else None
+    return None
+
+
+_INVERSE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+
+
+def _inverted(condition: str, last: int) -> tuple[str, bool, int] | None:
+    match = CONDITION.fullmatch(condition)
+    if match is None:
+        return None
+    negated, name, relation, bound = match.groups()
+    if relation is None:
+        return (f"if {name}:" if negated else f"if (not {name}):"), False, last
+    return f"if ({name} {_INVERSE[relation]} {bound}):", False, last
+
+
+def step_of(texts: list[str], last: int, depth: int, index: int) -> tuple[int, int] | None:
+    """The line that counts, and by how much; no later line before ``last`` names the local."""
+    name = re.compile(rf"\bl{index}\b")
+    for at in range(last - 1, -1, -1):
+        if _JUMP.match(texts[at]):
+            return None
+        if name.search(texts[at]):
+            match = _STEP.fullmatch(texts[at][depth:]) if texts[at].startswith(INDENT * depth) else None
+            if match is None or int(match[1]) != index or int(match[2]) != index:
+                return None
+            return at, int(match[4]) * (1 if match[3] == "+" else -1)
+    return None
+
+
+def conditions_of(name: str, relation: str, bound: str, step: int, tested_first: bool) -> tuple[str, ...] | None:
+    """What must hold before the loop for ``range`` to give the values that the loop goes through."""
+    up = step > 0
+    if tested_first:  # leaves if the relation holds
+        if step == 1 and relation in (">=", "=="):
+            return (f"{name} <= {bound}",)
+        return None
+    if relation == ("<" if up else ">"):
+        return (f"{name} {relation} {bound}",) if up else None
+    if relation == "!=":
+        first = f"{name} < {bound}" if up else f"{name} > {bound}"
+        return (first,) if abs(step) == 1 else (first, f"not ({bound} - {name}) % {abs(step)}")
+    return None
