@@ -13,7 +13,7 @@ from typing import Any
 
 from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import Compiler
-from refwasm.execution.compiler.runtime import Conversion
+from refwasm.execution.compiler.runtime import Conversion, conversion_of
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.exceptions import throw
@@ -21,8 +21,10 @@ from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.store import FuncInst, ModuleInst, Store
 from refwasm.syntax.modules import Expr
 
-#: Executed instructions, for each instruction of a function, that cost as much time as compiling it five times.
-ALLOWANCE = 1000
+#: Executed instructions, for each instruction of a function, that cost about as much time as compiling it.
+ALLOWANCE = 150
+#: More instructions than this are rarely executed in one call or turn of a loop.
+MOST = 60
 
 
 class Heat:
@@ -74,10 +76,12 @@ class Auto:
         if self.store.watch is not None or self.store.settings.fuel is not None or func is None:
             return
         heat = self.heat.setdefault(func, Heat(-1 if self.compiler.is_cached(func) else len(code.body)))
-        cost = len(code.body) // 4 + 1
+        cost = min(len(code.body) // 4 + 1, MOST)
         code.entry = self._counted(heat, cost, code.entry, lambda: self._compiled(func, code))
         for pc, length in _loops(code):
-            code.ops[pc] = self._counted(heat, length, code.ops[pc], lambda pc=pc: self._loop(func, code, pc))  # type: ignore[misc]
+            code.ops[pc] = self._counted(
+                heat, min(length, MOST), code.ops[pc], lambda pc=pc: self._loop(func, code, pc)
+            )  # type: ignore[misc]
 
     def _counted(self, heat: Heat, cost: int, op: Op, promoted: Callable[[], Op]) -> Op:
         """Takes from an allowance and goes on with ``op``; when there is none left, with what ``promoted`` makes."""
@@ -96,7 +100,7 @@ class Auto:
     def _compiled(self, func: FuncInst, code: Code) -> Op:
         """A closure for the entry of a function: its frame is there, with the arguments; compiled code takes over."""
         self.compiler.look_at_settings()
-        function, conversion, arity = self.compiler.translated(func), Conversion(func.signature), code.arity
+        function, conversion, arity = self.compiler.translated(func), conversion_of(func.type), code.arity
         if function is None:
             self.heat[func].left = 1 << 62  # it will never be hot
             code.entry = code.ops[0]
@@ -113,10 +117,12 @@ class Auto:
             return code.ops[pc]
         types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
         inward = Conversion.of_locals(types)
-        op = code.ops[pc] = self._called(function, Conversion(func.signature), inward)
+        op = code.ops[pc] = self._called(function, conversion_of(func.type), inward)
         return op
 
-    def _called(self, function: Callable[..., Any], conversion: Conversion, inward: Callable[[Any], list[Any]]) -> Op:
+    def _called(
+        self, function: Callable[..., Any], conversion: Conversion, inward: Callable[[Any], Sequence[Any]]
+    ) -> Op:
         enter = self.compiler.enter
 
         def op(t: Any, s: list[Any]) -> Any:

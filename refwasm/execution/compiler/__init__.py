@@ -20,7 +20,14 @@ from refwasm.execution.compiler.cache import CodeCache
 from refwasm.execution.compiler.entry import LoopEntry
 from refwasm.execution.compiler.memory import memory_bound
 from refwasm.execution.compiler.namespace import Namespace
-from refwasm.execution.compiler.runtime import Conversion, Function, host_caller, reference, table_lookup, trampoline
+from refwasm.execution.compiler.runtime import (
+    Function,
+    conversion_of,
+    host_caller,
+    reference,
+    table_lookup,
+    trampoline,
+)
 from refwasm.execution.compiler.source import Source, Spans, instruction_at
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation, Untranslatable
@@ -87,7 +94,7 @@ class Compiler:
         if store.interleaved is not None or store.watch is not None:
             return self.fallback.invoke(func, args)
         self.look_at_settings()
-        conversion = Conversion(func.signature)
+        conversion = conversion_of(func.type)
         try:
             return conversion.outward(self.enter(self.callable_of(func), conversion.inward(args)))
         finally:
@@ -174,7 +181,10 @@ class Compiler:
     def callable_of(self, func: AnyFunc) -> Function:
         """A function as generated code calls it."""
         if isinstance(func, HostFunc):
-            return Conversion(func.signature).wrapped(host_caller(self.store, func, self.shared))
+            return conversion_of(func.type).wrapped(host_caller(self.store, func, self.shared))
+        function = self.functions.get(func)
+        if function is not None:
+            return function
         function = self.translated(func) if self.is_hot(func) or self.nested > DEEPLY_NESTED else None
         return self._interpreted(func) if function is None else function
 
@@ -205,7 +215,7 @@ class Compiler:
             finally:
                 self.nested -= 1
 
-        return Conversion(func.signature).wrapped(call)
+        return conversion_of(func.type).wrapped(call)
 
     def _defined(self, compiled: Compiled) -> Function:
         """The Python function of some code."""

@@ -404,6 +404,7 @@ class ControlFlow(Operands):
 
     def _return(self, pc: int, instr: Instr) -> None:
         values = self.settled(self._pop(len(self.func.signature.results)))
+        self.settle_ordered()  # what is left on the stack may trap, too
         self._emit(f"return {', '.join(value.text for value in values)}", _any_ordered(values))
         self.dead = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from struct import Struct
 from typing import Any, NoReturn
 
@@ -168,13 +168,17 @@ class Conversion:
         converters = _converters(types, _FROM_BITS)
         return lambda values: [v if f is None else f(v) for f, v in zip(converters, values)]
 
-    def inward(self, args: Sequence[Any]) -> list[Any]:
+    def inward(self, args: Sequence[Any]) -> Sequence[Any]:
         """Arguments for compiled code."""
+        if self.plain:
+            return args
         return [v if f is None else f(v) for f, v in zip(self.params, args)]
 
     def outward(self, result: Any) -> list[Any]:
         """What compiled code returned, as a list."""
-        values = [result] if len(self.results) == 1 else result or ()
+        values = [result] if len(self.results) == 1 else list(result or ())
+        if self.plain:
+            return values
         return [v if f is None else f(v) for f, v in zip(self.results, values)]
 
     def wrapped(self, function: Callable[..., Any]) -> Function:
@@ -190,6 +194,13 @@ class Conversion:
             return found[0] if len(found) == 1 else found
 
         return call
+
+
+@lru_cache(4096)
+def conversion_of(t: DefType) -> Conversion:
+    """The conversion for functions of a type, made once."""
+    assert isinstance(t.composite, FuncType)
+    return Conversion(t.composite)
 
 
 def _converters(types: Sequence[ValType], table: dict[str, Callable[[Any], Any]]) -> list[Callable[[Any], Any] | None]:
