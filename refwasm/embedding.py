@@ -6,6 +6,7 @@ are exceptions of :mod:`refwasm.errors`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -58,7 +59,8 @@ TIERS: dict[str, Callable[[Store], store.Tier]] = {
     "auto": Auto,
 }
 
-DEFAULT_TIER = "auto"
+#: What stores execute on unless a tier is named; the variable is for running everything on one of them.
+DEFAULT_TIER = os.environ.get("REFWASM_TIER") or "auto"
 
 
 def store_init(settings: Settings | None = None, tier: str = DEFAULT_TIER, seed: int | None = None) -> Store:

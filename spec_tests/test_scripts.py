@@ -10,7 +10,8 @@ import pytest
 from refwasm.script.runner import Options, run_script
 from refwasm.script.suite import find_scripts, options_for
 
-TIERS = ["interpret"]
+#: "hot" is the tier auto without any patience: everything is compiled after its first call or turn.
+TIERS = ["interpret", "compile", "hot"]
 #: Scripts that may fail, with the reason; one that passes all the same is a failure here.
 EXPECTED_FAILURES: dict[str, str] = {}
 SEEDS = range(8)
@@ -25,14 +26,18 @@ def check(path: Path, options: Options) -> None:
     assert report.ok, "\n".join(map(str, report.failures[:20]))
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.fixture(params=TIERS)
+def tier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("refwasm.execution.auto.ALLOWANCE", 0)
+    return "auto" if request.param == "hot" else str(request.param)
+
+
 def test_official(official_script: Path, tier: str) -> None:
-    check(official_script, Options(tier=tier, round_trip=True))
+    check(official_script, Options(tier=tier, round_trip=tier == "interpret"))
 
 
-@pytest.mark.parametrize("tier", TIERS)
 def test_own(own_script: Path, tier: str) -> None:
-    check(own_script, Options(tier=tier, round_trip=True))
+    check(own_script, Options(tier=tier, round_trip=tier == "interpret"))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,7 +1,8 @@
 """The compiled tier against the interpreter: ``python -m spec_tests.tiers COUNT SEED`` runs random valid modules on
 both and compares results, traps with their places, globals, memories, tables and fuel after each call.
 
-Half of the modules come from ``wasm-tools smith``, with one set of features or another, half from :mod:`.random_programs`.
+Half of the modules come from ``wasm-tools smith``, with one set of features or another, half from
+:mod:`.random_programs`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ same, and each finds the other's functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from refwasm.errors import UncaughtException
@@ -77,11 +78,9 @@ class Auto:
             return
         heat = self.heat.setdefault(func, Heat(-1 if self.compiler.is_cached(func) else len(code.body)))
         cost = min(len(code.body) // 4 + 1, MOST)
-        code.entry = self._counted(heat, cost, code.entry, lambda: self._compiled(func, code))
+        code.entry = self._counted(heat, cost, code.entry, partial(self._compiled, func, code))
         for pc, length in _loops(code):
-            code.ops[pc] = self._counted(
-                heat, min(length, MOST), code.ops[pc], lambda pc=pc: self._loop(func, code, pc)
-            )  # type: ignore[misc]
+            code.ops[pc] = self._counted(heat, min(length, MOST), code.ops[pc], partial(self._loop, func, code, pc))
 
     def _counted(self, heat: Heat, cost: int, op: Op, promoted: Callable[[], Op]) -> Op:
         """Takes from an allowance and goes on with ``op``; when there is none left, with what ``promoted`` makes."""

@@ -1,0 +1,153 @@
+"""The compiled tiers give what the interpreter gives (``python -m spec_tests.tiers`` tries as many modules as wanted)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import refwasm.execution.compiler
+from refwasm import Exhaustion, Instance, Module, ResourceLimit, Trap
+from refwasm import embedding as e
+from refwasm.execution.compiler.states import StateMachine
+from refwasm.execution.compiler.translation import Translation, Untranslatable
+from spec_tests.random_programs import Program
+from spec_tests.support import guest
+from spec_tests.tiers import compared, main, smith
+
+TEXT = """(module (memory (export "memory") 1)
+  (func $inner (param i32) (result i32) (i32.load offset=4 (local.get 0)))
+  (func (export "outer") (param i32) (result i32)
+    (i32.add (i32.const 1) (call $inner (i32.mul (local.get 0) (i32.const 4)))))
+  (func (export "twin") (param i32) (result i32) (i32.load offset=4 (local.get 0)))
+  (func $forever (export "forever") (call $forever))
+  (func (export "spin") (loop (br 0)))
+  (func (export "order") (param i32) (result i32)
+    (i32.add (i32.load (i32.const -1)) (i32.div_u (i32.const 1) (local.get 0))))
+  (func (export "count") (param i32) (result i32) (local i32)
+    (loop (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+      (br_if 0 (i32.lt_u (local.get 1) (local.get 0))))
+    (local.get 1)))"""
+TIERS = ["interpret", "compile", "auto"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tier auto compiles everything at once."""
+    monkeypatch.setattr("refwasm.execution.auto.ALLOWANCE", 0)
+
+
+def test_traps_have_the_same_places_and_calls(impatient: None) -> None:
+    seen: dict[str, list[Any]] = {tier: [] for tier in TIERS}
+    for tier, found in seen.items():
+        exports = Instance(Module(TEXT), tier=tier).exports
+        for name, argument in (("outer", 40000), ("outer", 40001), ("twin", 70000), ("order", 0)):
+            with pytest.raises(Trap) as caught:
+                exports[name](argument)
+            found.append((name, caught.value.message, [str(entry) for entry in caught.value.backtrace]))
+    assert seen["interpret"] == seen["compile"] == seen["auto"]
+    assert seen["compile"][0][2] == ["func[0] $inner 2:42", "func[1] 4:29"]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_limits(tier: str, impatient: None) -> None:
+    with pytest.raises(Exhaustion, match="call stack exhausted"):
+        Instance(Module(TEXT), tier=tier).exports.forever()
+    with pytest.raises(ResourceLimit, match="time"):
+        Instance(Module(TEXT), tier=tier, timeout=0.3).exports.spin()
+    with pytest.raises(ResourceLimit, match="fuel"):
+        Instance(Module(TEXT), tier=tier, fuel=10_000).exports.spin()
+
+
+def test_a_long_counted_loop_looks_at_the_clock() -> None:
+    start = time.monotonic()
+    with pytest.raises(ResourceLimit, match="time"):
+        Instance(Module(TEXT), tier="compile", timeout=0.3).exports.count(2_000_000_000)
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_fuel_is_the_same(tier: str) -> None:
+    instance = Instance(Module(TEXT), tier=tier, fuel=10_000)
+    instance.exports.count(100)
+    assert instance.fuel == 10_000 - (8 * 100 + 1 + 1)
+
+
+@pytest.mark.parametrize("tier", ["compile", "auto"])
+def test_control_c_stops_a_hot_loop(tier: str, tmp_path: Path) -> None:
+    path = tmp_path / "spin.wat"
+    path.write_text(TEXT)
+    command = [sys.executable, "-m", "refwasm", "run", "--tier", tier, "--invoke", "spin", str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    timer = threading.Timer(3, os.kill, (process.pid, signal.SIGINT))
+    timer.start()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+
+
+def test_a_loop_that_runs_is_entered_in_the_middle() -> None:
+    text = """(module (func (export "f") (param i32) (result i32) (local i32 i32 f64)
+      (loop $outer
+        (local.set 2 (i32.const 0))
+        (if (i32.and (local.get 1) (i32.const 1)) (then (local.set 3 (f64.add (local.get 3) (f64.const 0.5))))
+          (else (loop $inner
+            (local.set 2 (i32.add (local.get 2) (i32.const 1)))
+            (br_if $inner (i32.lt_u (local.get 2) (i32.const 300))))))
+        (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+        (br_if $outer (i32.lt_u (local.get 1) (local.get 0))))
+      (i32.add (local.get 2) (i32.trunc_f64_s (f64.mul (local.get 3) (f64.const 10))))))"""
+    results = {tier: [Instance(Module(text), tier=tier).exports.f(n) for n in (7, 100, 101)] for tier in TIERS}
+    assert results["interpret"] == results["compile"] == results["auto"]
+
+
+def test_everything_of_real_programs_is_translated() -> None:
+    for name in ("quickjs", "micropython"):
+        validated = e.module_validate(e.module_load(guest(name)))
+        imports = [e.func_alloc(t.type.composite, lambda *args: []) for _, _, t in e.module_imports(validated)]  # type: ignore[union-attr, arg-type]
+        instance = e.module_instantiate(e.store_init(), validated, imports)
+        functions = [func for func in instance.funcs if isinstance(func, e.FuncInst)]
+        for func in sorted(functions, key=lambda func: -len(func.func.body))[:60]:
+            try:
+                source = Translation(func).run()
+            except Untranslatable:
+                source = StateMachine(func, False, False).run()
+            compile(source.text(), "f", "exec")
+
+
+@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("tier", ["compile", "auto"])
+def test_random_modules(tmp_path: Path, tier: str, part: int, impatient: None) -> None:
+    if smith(bytes(range(256)) * 8, tmp_path, set()) is None:
+        pytest.skip("wasm-tools is not installed")
+    assert main(150, 1000 + part, tier) == 0
+
+
+def test_random_programs_as_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refwasm.execution.compiler, "Translation", StateMachine)
+    assert not [seed for seed in range(40) if compared(Program(seed).text(), seed)]
+
+
+def test_a_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from refwasm.execution.compiler import integers
+
+    monkeypatch.setitem(integers.BINARY, "add", integers.BINARY["sub"])
+    text = '(module (func (export "f") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))'
+    assert compared(text, 1)
+
+
+def test_deep_nesting_is_a_state_machine() -> None:
+    depth = 40
+    body = "(local.set 0 (i32.add (local.get 0) (i32.const 1)))"
+    for level in range(depth):
+        body = f"(loop {body} (br_if 0 (i32.lt_u (local.get 0) (i32.const {level * 2}))))"
+    text = f'(module (func (export "f") (param i32) (result i32) {body} (local.get 0)))'
+    assert len({Instance(Module(text), tier=tier).exports.f(3) for tier in TIERS}) == 1
+    assert not compared(text, 3)
