@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from refwasm import embedding as e
 from refwasm.errors import Unlinkable
@@ -113,7 +113,8 @@ class Func:
     5
     """
 
-    _wrappers: WeakKeyDictionary[Any, Func] = WeakKeyDictionary()
+    #: The wrapper of a function, while somebody has it: it knows the function's instance and all that belongs to that.
+    _wrappers: WeakValueDictionary[Any, Func] = WeakValueDictionary()
 
     def __init__(
         self, function: Callable[..., Any], params: Sequence[str | ValType] = (), results: Sequence[str | ValType] = ()

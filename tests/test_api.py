@@ -146,3 +146,25 @@ def test_traps_are_exceptions() -> None:
         make('(module (func (export "f") (drop (i32.div_u (i32.const 1) (i32.const 0)))))').exports.f()
     with pytest.raises(AttributeError, match="nothing is exported as 'nope'"):
         make("(module)").exports.nope()
+
+
+@pytest.mark.parametrize("tier", ["interpret", "compile", "auto"])
+def test_an_instance_goes_when_nobody_has_it(tier: str) -> None:
+    text = '(module (memory (export "m") 1) (func (export "f") (result i32) (i32.load (i32.const 0))))'
+    instance = Instance(Module(text), tier=tier)
+    assert instance.exports.f() == 0
+    memory = weakref.ref(instance._instance.memories[0])
+    del instance
+    gc.collect()
+    assert memory() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are not forked")
+def test_memories_do_not_keep_a_process_from_forking() -> None:
+    """Reserved address space must not count: neighbours are one mapping for the system, larger than the machine."""
+    memories = [Memory(1) for _ in range(12)]
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert len(memories) == 12

@@ -21,6 +21,12 @@ PAGE = 65536
 #: Larger memories are not reserved. Growing stops one page earlier, so that the address behind an access is an i32.
 MAX_PAGES = 65536
 
+#: Only touched pages count: otherwise a process with several memories could not be forked. Python 3.13 knows the name.
+_MACHINES = ("x86_64", "aarch64", "i686", "armv7l", "riscv64")
+NO_RESERVE: int = getattr(
+    mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" and os.uname().machine in _MACHINES else 0
+)
+
 Views = tuple["memoryview", ...]
 
 
@@ -55,7 +61,7 @@ class Memory:
     def _reserve(self) -> memoryview:
         """Address space for ``limit`` pages, less if the system refuses so much."""
         while self.limit:
-            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE
             try:
                 return memoryview(mmap.mmap(-1, self.limit * PAGE, flags=flags))
             except (OSError, OverflowError) as error:
