@@ -19,25 +19,19 @@ from typing import Any
 
 from refwasm import Instance, Module
 from refwasm.binary import decode, encode
+from refwasm.execution.compiler import Compiler
+from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.numerics.table import is_numeric
+from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import FORMS
 from refwasm.text import parse_module, print_module
 from refwasm.validation import validate
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.guest import Guest
+from benchmarks.kernels import FIB, KERNELS, SUM, Kernel
 from spec_tests.support import guest
 from tests.support import CPU, SEQUENTIAL, Program, kernel_wat, program
-
-FIB = """(module (func $fib (export "f") (param i32) (result i32)
-  (if (result i32) (i32.lt_s (local.get 0) (i32.const 2)) (then (local.get 0))
-    (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
-                   (call $fib (i32.sub (local.get 0) (i32.const 2))))))))"""
-SUM = """(module (func (export "f") (param i32) (result i32) (local i32 i32)
-  (loop $again
-    (local.set 2 (i32.add (local.get 2) (local.get 1)))
-    (local.set 1 (i32.add (local.get 1) (i32.const 1)))
-    (br_if $again (i32.lt_u (local.get 1) (local.get 0))))
-  (local.get 2)))"""
 
 Row = tuple[str, str, str]
 Timed = Callable[[], object]
@@ -63,7 +57,7 @@ def medians(functions: dict[str, Timed], repeats: int = 5) -> dict[str, float]:
 
 
 def _ours(data: bytes, argument: int) -> Timed:
-    function = Instance(Module(data)).exports.f
+    function = Instance(Module(data), tier="interpret").exports.f
     return lambda: function(argument)
 
 
@@ -97,6 +91,97 @@ def interpreters() -> list[Row]:
     return rows
 
 
+# ---- the compiler ---------------------------------------------------------------------------------------------------
+
+
+def _on_tier(kernel: Kernel, tier: str) -> Callable[[int], int]:
+    return Instance(Module(kernel.data), tier=tier).exports.f
+
+
+def _geomean(ratios: list[float]) -> float:
+    return statistics.geometric_mean(ratios)
+
+
+def kernels() -> list[Row]:
+    """Ten kernels against pwasm's compiler, against the same job by hand in Python, and against pywasm."""
+    import pwasm
+
+    rows, over_pwasm, over_pywasm, over_hand = [], [], [], []
+    wanted = {"nstream": 3.0, "matmul": 1.5, "sha256": 1.5}
+    for kernel in KERNELS:
+        ours = _on_tier(kernel, "compile")
+        peer = pwasm.instantiate(pwasm.decode_module(kernel.data), mode="compile").exports.f
+        python, n = kernel.python, kernel.size
+        results = {int(function(n)) & 0xFFFFFFFF for function in (ours, peer, python)}
+        assert len(results) == 1, (kernel.name, results)
+        times = medians({"ours": lambda: ours(n), "pwasm": lambda: peer(n), "hand": lambda: python(n)}, 9)
+        slow, few = _pywasm(kernel.data, kernel.small), kernel.small
+        small = medians({"ours": lambda: ours(few), "pywasm": slow}, 3)
+        ratio, by_hand, slower = (
+            times["pwasm"] / times["ours"],
+            times["ours"] / times["hand"],
+            small["pywasm"] / small["ours"],
+        )
+        over_pwasm.append(ratio)
+        over_hand.append(by_hand)
+        over_pywasm.append(slower)
+        rows.append(
+            (f"{kernel.name}: pwasm compile / refwasm", f"{ratio:.2f}", f"at least {wanted.get(kernel.name, 1.0)}")
+        )
+        rows.append((f"{kernel.name}: refwasm / Python by hand", f"{by_hand:.2f}", "at most 2"))
+        rows.append((f"{kernel.name}: pywasm / refwasm", f"{slower:.0f}", "at least 100"))
+    rows.append(("geometric mean: pwasm compile / refwasm", f"{_geomean(over_pwasm):.2f}", "at least 1.8"))
+    rows.append(("geometric mean: refwasm / Python by hand", f"{_geomean(over_hand):.2f}", ""))
+    rows.append(("geometric mean: pywasm / refwasm", f"{_geomean(over_pywasm):.0f}", ""))
+    return rows
+
+
+def _guest(engine: str, name: str, times: int, cache: str = "") -> tuple[float, float]:
+    """Seconds of a whole process, and of the last time the script ran in it."""
+    command = [sys.executable, str(Path(__file__).parent / "guest.py"), engine, name, str(times), cache]
+    start = time.perf_counter()
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return time.perf_counter() - start, float(output.split()[-1])
+
+
+def programs() -> list[Row]:
+    """MicroPython and QuickJS: whole processes without and with compiled code on disk, and one that is warm."""
+    rows = []
+    for name in ("micropython", "quickjs"):
+        cold, cached, warm = {}, {}, {}
+        for engine in ("refwasm", "pwasm"):
+            with tempfile.TemporaryDirectory() as folder:
+                cold[engine] = statistics.median(_guest(engine, name, 1)[0] for _ in range(3))
+                for _ in range(3):
+                    _guest(engine, name, 3, folder)
+                cached[engine] = statistics.median(_guest(engine, name, 1, folder)[0] for _ in range(3))
+                warm[engine] = _guest(engine, name, 8)[1]
+        for what, times in (("cold", cold), ("cached", cached), ("warm", warm)):
+            ratio = times["pwasm"] / times["refwasm"]
+            rows.append((f"{name}, {what}: pwasm / refwasm", f"{ratio:.2f}", "at least 1"))
+    return rows
+
+
+def compiling() -> list[Row]:
+    """Time and memory for each instruction of QuickJS, and what ``auto`` costs a program that ends soon."""
+    instance = Guest("quickjs", None).instance
+    functions = [func for func in instance.funcs if isinstance(func, FuncInst)]
+    count = sum(len(func.func.body) for func in functions)
+    compiler = Compiler(instance.store, Interpreter(instance.store))
+    took = seconds(lambda: [compiler.compile(func) for func in functions])
+    some = functions[:400]
+    tracemalloc.start()
+    kept = [compiler.compile(func) for func in some]
+    peak = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    size = peak / sum(len(func.func.body) for func in some)
+    assert kept
+    return [
+        ("compiling, microseconds per instruction", f"{took / count * 1e6:.1f}", "under 20"),
+        ("compiled, bytes per instruction", f"{size:.0f}", "under 2000"),
+    ]
+
+
 # ---- vectors --------------------------------------------------------------------------------------------------------
 
 
@@ -108,7 +193,7 @@ def _operation(mnemonic: str, rounds: int) -> Timed:
     given = " ".join(f"({constants.get(t.name, f'{t.name}.const 3')})" for t in params)
     body = f"(drop ({mnemonic} {given})) " * 20
     loop = f"(loop $l {body} (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))"
-    function = Instance(Module(f'(module (func (export "f") (param i32) {loop}))')).exports.f
+    function = Instance(Module(f'(module (func (export "f") (param i32) {loop}))'), tier="interpret").exports.f
     return lambda: function(rounds)
 
 
@@ -223,6 +308,9 @@ def device() -> list[Row]:
 
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "interpreters": interpreters,
+    "kernels": kernels,
+    "programs": programs,
+    "compiling": compiling,
     "vectors": vectors,
     "modules": modules,
     "start_up": start_up,

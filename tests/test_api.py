@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import gc
 import math
+import os
+import sys
+import weakref
 
 import pytest
 

@@ -145,7 +145,7 @@ def test_options_have_files_of_their_own(folder: Path) -> None:
 def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "MAX_BYTES", 2500)
     for number in range(12):
-        run(folder, TEXT.replace("(func", f'(global i32 (i32.const {number})) (func'))
+        run(folder, TEXT.replace("(func", f"(global i32 (i32.const {number})) (func"))
         for path in files(folder):
             os.utime(path, (path.stat().st_atime - 10, path.stat().st_mtime - 10))
     assert 0 < sum(path.stat().st_size for path in files(folder)) <= 2500
