@@ -23,7 +23,7 @@ from refwasm.execution.store import FuncInst, ModuleInst, Store
 from refwasm.syntax.modules import Expr
 
 #: Executed instructions, for each instruction of a function, that cost about as much time as compiling it.
-ALLOWANCE = 150
+ALLOWANCE = 40
 #: More instructions than this are rarely executed in one call or turn of a loop.
 MOST = 60
 

@@ -78,6 +78,7 @@ class Compiler:
         self.variables = 0  # of the frames of functions with many
         self.functions: dict[FuncInst, Function | None] = {}
         self.nested = 0  # calls of the other tier from here
+        self.entered = 0  # calls of this one
         self.loops: dict[tuple[FuncInst, int], Function | None] = {}
         self.namespaces: dict[ModuleInst, Namespace] = {}
         # By the identity of code objects: two functions of the same text have equal ones. The entry keeps its own.
@@ -95,11 +96,14 @@ class Compiler:
             return self.fallback.invoke(func, args)
         self.look_at_settings()
         conversion = conversion_of(func.type)
+        if not conversion.plain:
+            args = conversion.inward(args)
         try:
-            return conversion.outward(self.enter(self.callable_of(func), conversion.inward(args)))
+            result = self.enter(self.functions.get(func) or self.callable_of(func), args)
         finally:
             if settings.fuel is not None:
                 settings.fuel = max(settings.fuel, 0)
+        return conversion.outward(result)
 
     def look_at_settings(self) -> None:
         """Forget what was translated if loops must look at the limits from now on, or fuel be counted, or not."""
@@ -116,9 +120,8 @@ class Compiler:
         becomes that of the call stack."""
         for memory in self.shared:
             memory.refresh()
-        limit, wanted = sys.getrecursionlimit(), self.store.settings.call_depth + SPARE_FRAMES
-        if limit < wanted:
-            sys.setrecursionlimit(wanted)
+        limit = 0 if self.entered else self._raise_recursion_limit()
+        self.entered += 1
         try:
             return function(*args)
         except Trap as trap:
@@ -132,8 +135,17 @@ class Compiler:
             self._blame(error)
             raise
         finally:
-            if limit < wanted:
+            self.entered -= 1
+            if limit:
                 sys.setrecursionlimit(limit)
+
+    def _raise_recursion_limit(self) -> int:
+        """Room for the deepest call stack; the limit before, or 0 if it was enough."""
+        limit, wanted = sys.getrecursionlimit(), self.store.settings.call_depth + SPARE_FRAMES
+        if limit >= wanted:
+            return 0
+        sys.setrecursionlimit(wanted)
+        return limit
 
     def _blame(self, error: Exception) -> None:
         """Generated code itself never fails: if it does, that is our mistake, and this says where to look."""

@@ -161,6 +161,7 @@ class Conversion:
         self.to_params = _converters(signature.params, _TO_BITS)
         self.from_results = _converters(signature.results, _FROM_BITS)
         self.plain = not any(self.params) and not any(self.results)
+        self.count = len(signature.results)
 
     @staticmethod
     def of_locals(types: Sequence[ValType]) -> Callable[[Sequence[Any]], list[Any]]:
@@ -170,15 +171,16 @@ class Conversion:
 
     def inward(self, args: Sequence[Any]) -> Sequence[Any]:
         """Arguments for compiled code."""
-        if self.plain:
-            return args
         return [v if f is None else f(v) for f, v in zip(self.params, args)]
 
     def outward(self, result: Any) -> list[Any]:
         """What compiled code returned, as a list."""
-        values = [result] if len(self.results) == 1 else list(result or ())
-        if self.plain:
-            return values
+        if self.count == 1:
+            if self.plain:
+                return [result]
+            values = [result]
+        else:
+            values = list(result or ())
         return [v if f is None else f(v) for f, v in zip(self.results, values)]
 
     def wrapped(self, function: Callable[..., Any]) -> Function:
