@@ -435,14 +435,14 @@ def switch(n: int) -> int:
 
 
 KERNELS = [
-    Kernel("fib", FIB, 19, 10, fib),
-    Kernel("sum", SUM, 100_000, 1_000, sum_),
+    Kernel("fib", FIB, 19, 14, fib),
+    Kernel("sum", SUM, 100_000, 3_000, sum_),
     Kernel("nstream", NSTREAM, 20_000, 500, nstream),
     Kernel("matmul", MATMUL, 30, 6, matmul),
     Kernel("sha256", SHA256 % ", ".join(map(hex, K)), 20, 1, sha256),
     Kernel("byte copy", COPY, 50_000, 1_000, copy),
     Kernel("mandelbrot", MANDELBROT, 32, 4, mandelbrot),
-    Kernel("n-body", NBODY, 100, 2, nbody),
+    Kernel("n-body", NBODY, 100, 5, nbody),
     Kernel("sort", SORT, 3_000, 60, sort),
     Kernel("switch", SWITCH, 20_000, 500, switch),
 ]

@@ -14,6 +14,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,9 @@ def kernels() -> list[Row]:
         python, n = kernel.python, kernel.size
         results = {int(function(n)) & 0xFFFFFFFF for function in (ours, peer, python)}
         assert len(results) == 1, (kernel.name, results)
-        times = medians({"ours": lambda: ours(n), "pwasm": lambda: peer(n), "hand": lambda: python(n)}, 9)
+        times = medians({"ours": partial(ours, n), "pwasm": partial(peer, n), "hand": partial(python, n)}, 9)
         slow, few = _pywasm(kernel.data, kernel.small), kernel.small
-        small = medians({"ours": lambda: ours(few), "pywasm": slow}, 3)
+        small = medians({"ours": partial(ours, few), "pywasm": slow}, 3)
         ratio, by_hand, slower = (
             times["pwasm"] / times["ours"],
             times["ours"] / times["hand"],

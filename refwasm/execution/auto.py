@@ -42,14 +42,13 @@ class Auto:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.heat: dict[FuncInst, Heat] = {}
         self.interpreter = Interpreter(store)
         self.compiler = Compiler(store, self.interpreter, self.is_hot)
         store.built = self.watch
 
     def is_hot(self, func: FuncInst) -> bool:
         """Whether calls go to compiled code; with fuel they always do, since only one tier can count it."""
-        heat = self.heat.get(func)
+        heat: Heat | None = func.heat
         return (heat is not None and heat.left < 0) or self.store.settings.fuel is not None
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
@@ -76,7 +75,7 @@ class Auto:
         func = code.func
         if self.store.watch is not None or self.store.settings.fuel is not None or func is None:
             return
-        heat = self.heat.setdefault(func, Heat(-1 if self.compiler.is_cached(func) else len(code.body)))
+        heat = func.heat = Heat(-1 if self.compiler.is_cached(func) else len(code.body))
         cost = min(len(code.body) // 4 + 1, MOST)
         code.entry = self._counted(heat, cost, code.entry, partial(self._compiled, func, code))
         for pc, length in _loops(code):
@@ -101,7 +100,7 @@ class Auto:
         self.compiler.look_at_settings()
         function, conversion, arity = self.compiler.translated(func), conversion_of(func.type), code.arity
         if function is None:
-            self.heat[func].left = 1 << 62  # it will never be hot
+            func.heat.left = 1 << 62  # it will never be hot
             code.entry = code.ops[0]
             return code.entry
         op = code.entry = self._called(function, conversion, lambda locals: conversion.inward(locals[:arity]))

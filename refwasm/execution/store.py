@@ -112,9 +112,10 @@ class _OfFuncType:
 
 
 class FuncInst(_OfFuncType):
-    """A WebAssembly function of an instance. ``code`` belongs to the tiers: what they made of the body."""
+    """A WebAssembly function of an instance. ``code`` and ``heat`` belong to the tiers: what they made of the body, and
+    how often it ran."""
 
-    __slots__ = ("module", "func", "side", "index", "code", "__weakref__")
+    __slots__ = ("module", "func", "side", "index", "code", "heat", "__weakref__")
 
     def __init__(self, deftype: DefType, module: ModuleInst, func: Func, side: SideTable, index: int) -> None:
         self.type = deftype
@@ -123,6 +124,7 @@ class FuncInst(_OfFuncType):
         self.side = side
         self.index = index
         self.code: Any = None
+        self.heat: Any = None
 
     def __repr__(self) -> str:
         return f"<function {self.index} {self.signature}>"
@@ -211,16 +213,17 @@ Extern = Union[FuncInst, HostFunc, TableInst, Memory, GlobalInst, TagInst]
 
 
 class ModuleInst:
-    """A module instance (4.2.4)."""
+    """A module instance (4.2.4). ``compiled`` belongs to the compiler: what it made of the functions."""
 
     __slots__ = (
         "validated", "types", "funcs", "tables", "memories", "globals", "tags", "elems", "datas", "exports", "store",
-        "__weakref__",
+        "compiled", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, validated: Validated, store: Store) -> None:
         self.validated = validated
         self.store = store
+        self.compiled: Any = None
         self.types: list[DefType] = validated.space.types
         self.funcs: list[AnyFunc] = []
         self.tables: list[TableInst] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from refwasm.errors import Invalid
 from refwasm.syntax.instructions import FORMS
@@ -44,12 +45,14 @@ class Validated:
     """A valid module and what validation found out: who holds one may trust it.
 
     ``func_types`` are the types of all functions, imported ones first; ``side_tables`` belong to the module's own.
+    ``code`` is for execution: what it made of functions, for all instances.
     """
 
     module: Module
     space: TypeSpace
     func_types: tuple[DefType, ...]
     side_tables: tuple[SideTable, ...]
+    code: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def validate(module: Module, features: frozenset[str] = ALL) -> Validated:

@@ -16,7 +16,7 @@ from types import CodeType, TracebackType
 from typing import Any, Protocol
 
 from refwasm.errors import BACKTRACE, Crash, Exhaustion, ResourceLimit, StackEntry, Trap, WasmError
-from refwasm.execution.compiler.cache import CodeCache
+from refwasm.execution.compiler.cache import CodeCache, Key
 from refwasm.execution.compiler.entry import LoopEntry
 from refwasm.execution.compiler.memory import memory_bound
 from refwasm.execution.compiler.namespace import Namespace
@@ -57,12 +57,14 @@ class Interpreting(Tier, Protocol):
 
 
 class Compiled:
-    """A function that was translated: the Python function, and the way back from positions in it."""
+    """A function that was translated: its code, and the way back from positions in it. It belongs to a module, not to
+    an instance, which may go."""
 
-    __slots__ = ("func", "code", "spans")
+    __slots__ = ("module", "func", "index", "code", "spans")
 
     def __init__(self, func: FuncInst, code: CodeType, spans: Spans) -> None:
-        self.func, self.code, self.spans = func, code, spans
+        self.module, self.func, self.index = func.module.module, func.func, func.index
+        self.code, self.spans = code, spans
 
 
 class Compiler:
@@ -76,11 +78,9 @@ class Compiler:
         self.is_hot = is_hot
         self.polls = self.fuel = False
         self.variables = 0  # of the frames of functions with many
-        self.functions: dict[FuncInst, Function | None] = {}
         self.nested = 0  # calls of the other tier from here
         self.entered = 0  # calls of this one
-        self.loops: dict[tuple[FuncInst, int], Function | None] = {}
-        self.namespaces: dict[ModuleInst, Namespace] = {}
+        self.era = object()  # what was compiled in another one is forgotten
         # By the identity of code objects: two functions of the same text have equal ones. The entry keeps its own.
         self.places: dict[int, Compiled] = {}
         self.boundaries = (fallback.boundary, Compiler.enter.__code__)
@@ -99,7 +99,7 @@ class Compiler:
         if not conversion.plain:
             args = conversion.inward(args)
         try:
-            result = self.enter(self.functions.get(func) or self.callable_of(func), args)
+            result = self.enter(self.callable_of(func), args)
         finally:
             if settings.fuel is not None:
                 settings.fuel = max(settings.fuel, 0)
@@ -111,9 +111,7 @@ class Compiler:
         polls = settings.deadline is not None or settings.interrupted is not None
         if (polls and not self.polls) or (settings.fuel is not None) is not self.fuel:
             self.polls, self.fuel = polls or self.polls, settings.fuel is not None
-            self.functions.clear()
-            self.loops.clear()
-            self.namespaces.clear()
+            self.era = object()
 
     def enter(self, function: Function, args: Sequence[Any]) -> Any:
         """Call compiled code. Traps get the calls from here on for their backtraces; Python's limit of recursion
@@ -154,10 +152,9 @@ class Compiler:
             traceback = traceback.tb_next
         place = None if traceback is None else self.places.get(id(traceback.tb_frame.f_code))
         if place is not None and not isinstance(error, WasmError):
-            index = place.func.index
             raise Crash(
-                f"internal error in the code compiled for function {index}: {error!r}; 'refwasm explain FILE {index}' "
-                "shows it, '--tier interpret' does without it"
+                f"internal error in the code compiled for function {place.index}: {error!r}; "
+                f"'refwasm explain FILE {place.index}' shows it, '--tier interpret' does without it"
             ) from error
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
@@ -194,22 +191,25 @@ class Compiler:
         """A function as generated code calls it."""
         if isinstance(func, HostFunc):
             return conversion_of(func.type).wrapped(host_caller(self.store, func, self.shared))
-        function = self.functions.get(func)
-        if function is not None:
-            return function
+        namespace: Namespace | None = func.module.compiled
+        if namespace is not None and namespace.era is self.era:
+            function = namespace.functions.get(func.index)
+            if function is not None:
+                return function
         function = self.translated(func) if self.is_hot(func) or self.nested > DEEPLY_NESTED else None
         return self._interpreted(func) if function is None else function
 
     def translated(self, func: FuncInst) -> Function | None:
         """The Python function of a function; None if it can't be translated."""
-        if func not in self.functions:
+        namespace = self._namespace(func.module)
+        if func.index not in namespace.functions:
             try:
-                function = self._defined(self.compile(func))
+                function = self._defined(self.compile(func), namespace)
             except Untranslatable:
-                self.functions[func] = None
+                namespace.functions[func.index] = None
             else:
-                self.functions[func] = self._namespace(func.module).names[f"f{func.index}"] = function
-        return self.functions[func]
+                namespace.functions[func.index] = namespace.names[f"f{func.index}"] = function
+        return namespace.functions[func.index]
 
     def _is_final(self, func: AnyFunc) -> bool:
         """Whether what :meth:`callable_of` gives for a function stays so."""
@@ -229,35 +229,54 @@ class Compiler:
 
         return conversion_of(func.type).wrapped(call)
 
-    def _defined(self, compiled: Compiled) -> Function:
+    def _defined(self, compiled: Compiled, namespace: Namespace) -> Function:
         """The Python function of some code."""
-        namespace = self._namespace(compiled.func.module)
         namespace.bind(compiled.code)
         exec(compiled.code, namespace.names)
         function: Function = namespace.names.pop("f")
         code = function.__code__
-        self.places[id(code)] = Compiled(compiled.func, code, compiled.spans)
+        compiled.code = code
+        self.places[id(code)] = compiled
         return trampoline(function) if "TailCall" in code.co_names else function
 
     def loop_of(self, func: FuncInst, pc: int) -> Function | None:
         """A function that goes on at a loop, with all locals as arguments; None if there can't be one."""
-        if (func, pc) not in self.loops:
+        namespace, key = self._namespace(func.module), (func.index, pc)
+        if key not in namespace.loops:
             try:
-                self.loops[func, pc] = self._defined(self.compile(func, pc))
+                namespace.loops[key] = self._defined(self.compile(func, pc), namespace)
             except Untranslatable:
-                self.loops[func, pc] = None
-        return self.loops[func, pc]
+                namespace.loops[key] = None
+        return namespace.loops[key]
 
     def compile(self, func: FuncInst, loop: int | None = None) -> Compiled:
-        """Translate a function, from a loop on if one is given. Raises Untranslatable."""
-        cache, key, identity = self._cache(func.module), (func.index, -1 if loop is None else loop), _identity(func)
-        if cache is not None and (found := cache.get(key, identity)) is not None:
-            return Compiled(func, *found)
-        source, code = self._python(func, loop)
-        spans = source.spans()
+        """Translate a function, from a loop on if one is given, unless that was done before: for another instance, or
+        by another process. Raises Untranslatable."""
+        known, key = self._known(func.module), (func.index, -1 if loop is None else loop)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = self._from_cache(func, key) or self._compiled_now(func, key)
+        return Compiled(func, *found)
+
+    def _known(self, instance: ModuleInst) -> dict[Key, tuple[CodeType, Spans]]:
+        """What was compiled for instances of the same module, under the same options."""
+        return instance.validated.code.setdefault(self._options(instance), {})  # type: ignore[no-any-return]
+
+    def _options(self, instance: ModuleInst) -> tuple[bool, ...]:
+        """What code depends on besides the module."""
+        return self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories)
+
+    def _compiled_now(self, func: FuncInst, key: Key) -> tuple[CodeType, Spans]:
+        source, code = self._python(func, None if key[1] < 0 else key[1])
+        found = code, source.spans()
+        cache = self._cache(func.module)
         if cache is not None:
-            cache.put(key, identity, code, spans)
-        return Compiled(func, code, spans)
+            cache.put(key, _identity(func), *found)
+        return found
+
+    def _from_cache(self, func: FuncInst, key: Key) -> tuple[CodeType, Spans] | None:
+        cache = self._cache(func.module)
+        return None if cache is None else cache.get(key, _identity(func))
 
     def _python(self, func: FuncInst, loop: int | None) -> tuple[Source, CodeType]:
         if loop is not None:
@@ -269,14 +288,14 @@ class Compiler:
 
     def is_cached(self, func: FuncInst) -> bool:
         """Whether no work is left in compiling a function."""
-        cache = self._cache(func.module)
-        return cache is not None and (func.index, -1) in cache
+        cache, key = self._cache(func.module), (func.index, -1)
+        return key in self._known(func.module) or (cache is not None and key in cache)
 
     def _cache(self, instance: ModuleInst) -> CodeCache | None:
         directory, digest = self.store.settings.cache, instance.module.digest
         if directory is None or not digest:
             return None
-        options = (self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories))
+        options = self._options(instance)
         if (digest, options) not in self.caches:
             cache = self.caches[digest, options] = CodeCache(directory, digest, options)
             weakref.finalize(self, cache.save)
@@ -288,15 +307,15 @@ class Compiler:
             cache.save()
 
     def _namespace(self, instance: ModuleInst) -> Namespace:
-        namespace = self.namespaces.get(instance)
-        if namespace is None:
+        namespace: Namespace | None = instance.compiled
+        if namespace is None or namespace.era is not self.era:
             own = {
                 "found": table_lookup(self.callable_of, self._is_final), "referred": reference(self.callable_of),
                 "poll": self.poll,
                 "heavy": self.heavy, "light": self.light, "S": self.store.settings,
             }  # fmt: skip
-            namespace = self.namespaces[instance] = Namespace(
-                instance, own, self.callable_of, self._is_final, self.fallback.operation
+            namespace = instance.compiled = Namespace(
+                instance, own, self.callable_of, self._is_final, self.fallback.operation, self.era
             )
             self.shared += [memory for memory in instance.memories if memory.shared and memory not in self.shared]
         return namespace
@@ -341,10 +360,9 @@ def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
     positions = traceback.tb_frame.f_code.co_positions()
     line, _, column, _ = next(islice(positions, traceback.tb_lasti // 2, None))
     pc = instruction_at(compiled.spans, line or traceback.tb_lineno, column)
-    func = compiled.func
-    module, places = func.module.module, func.func.positions
+    module, places = compiled.module, compiled.func.positions
     location = module.locate(places[pc]) if module.locate is not None and pc < len(places) else ""
-    return StackEntry(func.index, module.names.of("func", func.index), location)
+    return StackEntry(compiled.index, module.names.of("func", compiled.index), location)
 
 
 __all__ = ["Compiler"]

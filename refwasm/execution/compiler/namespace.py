@@ -28,8 +28,8 @@ _MNEMONICS = {"o_" + mnemonic.replace(".", "_"): mnemonic for mnemonic in FORMS}
 
 
 class Namespace:
-    """The names of one instance's functions. ``callable_of`` translates a function, ``operation`` makes one of an
-    instruction."""
+    """The names of one instance's functions, and the functions. ``callable_of`` translates a function, ``operation``
+    makes one of an instruction; ``era`` tells whether all this is still good."""
 
     def __init__(
         self,
@@ -38,8 +38,12 @@ class Namespace:
         callable_of: Callable[[AnyFunc], Function],
         is_final: Callable[[AnyFunc], bool],
         operation: Callable[[FuncInst, int], Function],
+        era: object,
     ) -> None:
+        self.era = era
         self.instance = instance
+        self.functions: dict[int, Function | None] = {}  # compiled ones, None for what can't be compiled
+        self.loops: dict[tuple[int, int], Function | None] = {}
         self.callable_of = callable_of
         self.is_final = is_final
         self.operation = operation
