@@ -1,4 +1,4 @@
-"""The compiled tiers give what the interpreter gives; ``python -m spec_tests.tiers`` tries as many modules as you like."""
+"""The compiled tiers give what the interpreter gives; ``python -m spec_tests.tiers`` tries as many modules as wished."""
 
 from __future__ import annotations
 
@@ -151,3 +151,18 @@ def test_deep_nesting_is_a_state_machine() -> None:
     text = f'(module (func (export "f") (param i32) (result i32) {body} (local.get 0)))'
     assert len({Instance(Module(text), tier=tier).exports.f(3) for tier in TIERS}) == 1
     assert not compared(text, 3)
+
+
+def test_only_the_branch_back_tells_that_a_counter_is_below_its_bound() -> None:
+    """Elsewhere "not equal" means just that, in a counted loop, too."""
+    text = """(module (memory 1) (func (export "f") (param i32 i32 i32) (result i32) (local i32 i32)
+      (loop
+        (local.set 4 (i32.and (i32.load (i32.shl (local.get 3) (i32.const 2))) (i32.const 0)))
+        (local.set 2 (i32.add (local.get 2) (i32.const 7)))
+        (if (i32.ne (local.get 2) (i32.const 5)) (then
+          (local.set 4 (i32.add (local.get 4) (i32.shl (i32.const 1) (local.get 2))))))
+        (local.set 3 (i32.add (local.get 3) (i32.const 1)))
+        (br_if 0 (i32.ne (local.get 3) (local.get 0))))
+      (i32.add (local.get 4) (local.get 2))))"""
+    for arguments in ((3, 0, 0), (9, 0, 20), (40, 1, 31), (5, 0, -3)):
+        assert len({Instance(Module(text), tier=tier).exports.f(*arguments) for tier in TIERS}) == 1

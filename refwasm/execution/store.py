@@ -27,6 +27,8 @@ from refwasm.validation.functions import SideTable
 if TYPE_CHECKING:
     from refwasm.validation import Validated
 
+#: Host calls that run WebAssembly that calls the host …: each level takes Python frames and C stack.
+MAX_HOST_DEPTH = 100
 #: Tables larger than this are refused (the JavaScript API's limit): an element takes 8 bytes here.
 MAX_TABLE_ELEMENTS = 10_000_000
 

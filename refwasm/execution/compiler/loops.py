@@ -24,6 +24,7 @@ from refwasm.execution.compiler.operands import Fact
 from refwasm.execution.compiler.source import INDENT, Line, outdented
 from refwasm.execution.compiler.survey import Loop
 from refwasm.execution.compiler.values import BITS, Value
+from refwasm.validation.stacks import Branch
 
 #: What fast versions call small, by type; and what a local may have grown to when it comes round again, in steps.
 SMALL = {"i32": 1 << 28, "i64": 1 << 60}
@@ -81,6 +82,7 @@ class Loops(ControlFlow):
         self.assumptions: Assumptions | None = None
         self.assumed_at: Block | None = None
         self.innermost: Block | None = None
+        self.branching_to: Block | None = None
         self.helpful = False  # a fast version is better even if it assumes nothing
         self.compared: set[tuple[int, int]] = set()  # pairs of locals
         self.signs: dict[int, int] = {}  # how often locals are compared as signed
@@ -236,12 +238,18 @@ class Loops(ControlFlow):
 
     def _refined(self, condition: Value, outcome: bool) -> dict[int, Fact]:
         assumed, compare = self.assumptions, condition.compare
-        if assumed is not None and assumed.trusting and outcome and compare is not None and compare[0] == "ne":
+        goes_round = outcome and self.branching_to is not None and self.branching_to is self.assumed_at
+        if assumed is not None and assumed.trusting and goes_round and compare is not None and compare[0] == "ne":
             _, counter, bound = compare
             if counter.adds in assumed.level and bound.atom and bound.constant != 0:
                 assumed.trusted = True
                 return super()._refined(_below(condition, counter, bound), True)
         return super()._refined(condition, outcome)
+
+    def _branch_if(self, condition: Value, branch: Branch) -> None:
+        self.branching_to = self.labels[branch.label.pc]
+        super()._branch_if(condition, branch)
+        self.branching_to = None
 
     def accumulates(self, index: int, value: Value) -> bool:
         """Whether setting a local to a value only adds to it, in a loop that does nothing else with it."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException
 from refwasm.execution.numerics.floats import CANONICAL_NAN
-from refwasm.execution.store import AnyFunc, HostFunc, Store, TableInst
+from refwasm.execution.store import MAX_HOST_DEPTH, AnyFunc, HostFunc, Store, TableInst
 from refwasm.execution.tables import function_at
 from refwasm.execution.values import ExnInst, is_of_heap
 from refwasm.syntax.types import DefType, FuncType, HeapType, NumType, ValType
@@ -19,8 +19,6 @@ Function = Callable[..., Any]
 
 #: Tail calls with more arguments take C stack.
 MAX_TAIL_ARGS = 16
-#: Host calls that run WebAssembly that calls the host …: each level takes C stack.
-MAX_HOST_DEPTH = 100
 
 # ---- traps -----------------------------------------------------------------------------------------------------------
 

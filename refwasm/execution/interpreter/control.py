@@ -11,7 +11,7 @@ from refwasm.execution.interpreter.code import Code, code_of
 from refwasm.execution.interpreter.exceptions import throw
 from refwasm.execution.interpreter.meaning import Op, meaning
 from refwasm.execution.interpreter.pausing import before_host_call
-from refwasm.execution.store import AnyFunc, HostFunc, Store
+from refwasm.execution.store import MAX_HOST_DEPTH, AnyFunc, HostFunc, Store
 from refwasm.execution.tables import function_at
 from refwasm.execution.values import is_of_heap
 from refwasm.syntax.instructions import Instr
@@ -217,10 +217,6 @@ def call_wasm(code: Code, callee: Code, following: Op) -> Op:
         return callee.entry
 
     return op
-
-
-#: Host calls that run WebAssembly that calls the host …: each level takes Python frames.
-MAX_HOST_DEPTH = 100
 
 
 def call_host(store: Store, func: HostFunc, following: Op) -> Op:
