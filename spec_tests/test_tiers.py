@@ -1,4 +1,4 @@
-"""The compiled tiers give what the interpreter gives; ``python -m spec_tests.tiers`` tries as many modules as wished."""
+"""The compiled tiers give what the interpreter gives; ``python -m spec_tests.tiers`` tries as many modules as asked."""
 
 from __future__ import annotations
 
