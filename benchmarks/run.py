@@ -275,7 +275,7 @@ KERNEL = kernel_wat(
     """(local $i i32) (local $sum i32)
     (loop $again
       (local.set $sum (i32.add (local.get $sum) (local.get $i)))
-      (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 60000))))
+      (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000000))))
     (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (local.get $sum))"""
 )
 

@@ -36,7 +36,7 @@ LAST_LEVEL = 3
 #: Longer loops are not translated twice.
 MAX_LENGTH = 1500
 #: A counted loop that runs longer than this at a stretch must look at the limits itself.
-MAX_STRETCH = 1_000_000
+MAX_STRETCH = 3_000_000
 
 
 class Assumptions:
