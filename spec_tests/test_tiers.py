@@ -166,3 +166,64 @@ def test_only_the_branch_back_tells_that_a_counter_is_below_its_bound() -> None:
       (i32.add (local.get 4) (local.get 2))))"""
     for arguments in ((3, 0, 0), (9, 0, 20), (40, 1, 31), (5, 0, -3)):
         assert len({Instance(Module(text), tier=tier).exports.f(*arguments) for tier in TIERS}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        # a local that the program divides by more than it is a multiple of
+        ("""(memory 1) (func (export "f") (param i32 i32) (result i32) (local i32) (loop $l
+          (local.set 2 (i32.add (local.get 2) (i32.load (i32.shr_u (local.get 0) (i32.const 5)))))
+          (local.set 1 (i32.sub (local.get 1) (i32.const 1))) (br_if $l (local.get 1))
+          (local.set 0 (i32.add (local.get 0) (i32.const 32)))) (local.get 0))""", [(4, 3)]),
+        # the way out of a counted loop has an else
+        ("""(func (export "f") (param i32 i32) (result i32) (local i32) (block $out (loop $l
+          (if (i32.ge_u (local.get 0) (local.get 1)) (then (br $out))
+            (else (local.set 2 (i32.xor (local.get 2) (local.get 0)))))
+          (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br $l))) (local.get 2))""", [(2, 9)]),
+        # an argument is rounded after the index was computed from a rounded number
+        ("""(table funcref (elem $a $b)) (type $t (func (param f32) (result f32)))
+          (func $a (type $t) (f32.const 100)) (func $b (type $t) (local.get 0))
+          (func (export "f") (param f32 f32) (result f32)
+            (call_indirect (type $t) (f32.add (local.get 0) (local.get 1))
+              (f32.lt (f32.mul (local.get 0) (local.get 1)) (f32.const 2.5))))""", [(1.0, 2.0)]),
+        # … and a parameter of an if
+        ("""(func (export "f") (param f32 f32) (result f32) (f32.add (local.get 0) (local.get 1))
+          (f32.lt (f32.mul (local.get 0) (local.get 1)) (f32.const 2.5))
+          (if (param f32) (result f32) (then) (else drop (f32.const 100))))""", [(1.0, 2.0)]),
+        # a loop that leaves an arm of a switch
+        ("""(func (export "f") (param i32) (result i32) (local i32 i32)
+          (block $c (block $b (block $a (br_table $a $c $a $c $a $c (local.get 0)))
+            (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+            (loop $l (local.set 2 (i32.add (local.get 2) (i32.const 1)))
+              (br_if $b (i32.gt_u (local.get 2) (i32.const 3)))
+              (br_if $l (i32.lt_u (local.get 2) (i32.const 20)))))
+            (local.set 1 (i32.add (local.get 1) (i32.const 100))))
+          (i32.add (i32.mul (local.get 2) (i32.const 1000)) (local.get 1)))""", [(0,), (1,), (9,)]),
+        # loads in addresses of loads that are compared as signed, or whose bits are wanted
+        ("""(memory 1) (data (i32.const 0) "\\fc\\ff\\ff\\ff\\00\\00\\c0\\7f") (func (export "f") (param i32) (result i32)
+          (i32.lt_s (i32.load (i32.load (local.get 0))) (i32.const 5)))""", [(8,)]),
+        ("""(memory 1) (data (i32.const 4) "\\00\\00\\80\\bf") (func (export "f") (param i32) (result i32)
+          (i32.reinterpret_f32 (f32.load (f32.lt (f32.load (local.get 0)) (f32.const 0)))))""", [(4,), (8,)]),
+        # a counter that stands still
+        ("""(func (export "f") (param i32 i32) (result i32) (local i32) (loop $l
+          (local.set 2 (i32.add (local.get 2) (i32.const 1)))
+          (local.set 0 (i32.add (local.get 0) (i32.const 0)))
+          (br_if $l (i32.ne (local.get 0) (local.get 1)))) (local.get 2))""", [(3, 3)]),
+    ],
+)  # fmt: skip
+def test_what_a_review_found(text: str, calls: list[tuple[Any, ...]]) -> None:
+    for arguments in calls:
+        results = {
+            tier: Instance(Module(f"(module {text})"), tier=tier, timeout=20).exports.f(*arguments) for tier in TIERS
+        }
+        assert len(set(results.values())) == 1, results
+        assert Instance(Module(f"(module {text})"), tier="compile").exports.f(*arguments) == results["interpret"]
+
+
+def test_an_address_from_memory_that_is_out_of_bounds_traps() -> None:
+    text = """(module (memory 1) (data (i32.const 0) "\\fc\\ff\\ff\\ff")
+      (func (export "f") (result i32) (i32.lt_s (i32.load (i32.load (i32.const 0))) (i32.const 5))))"""
+    for tier in TIERS:
+        with pytest.raises(Trap, match="out of bounds"):
+            Instance(Module(text), tier=tier).exports.f()

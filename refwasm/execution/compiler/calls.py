@@ -12,7 +12,7 @@ from refwasm.execution.compiler.control import type_name
 from refwasm.execution.compiler.effects import effect
 from refwasm.execution.compiler.memory import Accesses
 from refwasm.execution.compiler.operands import unknown
-from refwasm.execution.compiler.values import Value, marked
+from refwasm.execution.compiler.values import SCRATCH, Value, marked
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import FuncType
 from refwasm.validation.stacks import Branch
@@ -51,6 +51,9 @@ class Calls(Accesses):
         """The text of a function from a table or the stack, its arguments, and its type."""
         signature = self._signature(instr.args[0])
         callee = self._pop(1)
+        if SCRATCH in callee[0].locals:  # rounding an argument would change it
+            *args, callee[0] = self.in_order([*self._pop(len(signature.params)), callee[0]])
+            self.stack += args
         if callee[0].type:
             callee = self.settled(callee)
         args = self._arguments(len(signature.params), callee)

@@ -8,7 +8,7 @@ from refwasm.execution.compiler.conditions import refined
 from refwasm.execution.compiler.integers import canonical
 from refwasm.execution.compiler.operands import Fact, Operands, unknown
 from refwasm.execution.compiler.survey import survey
-from refwasm.execution.compiler.values import BITS, Value, marked
+from refwasm.execution.compiler.values import BITS, SCRATCH, Value, marked
 from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import BlockType, FuncType, NumType, ValType
@@ -57,6 +57,8 @@ class ControlFlow(Operands):
         condition = self._pop(1)[0] if kind == "if" else None
         if condition is not None:
             condition = self._ready(condition)
+            if SCRATCH in condition.locals:  # rounding a parameter would change it
+                condition = self._stored(condition)
         block = self._new_block(pc, instr)
         wants_loop = kind == "loop" or (
             block.label in self.survey.targets
@@ -102,7 +104,7 @@ class ControlFlow(Operands):
             for index in self.survey.loops[block.number].sets:
                 self.facts.pop(index, None)
             for label in self.survey.left_by.get(block.number, ()):
-                self.labels[label].via = loop
+                self.labels[label].via, self.labels[label].how = loop, "break"
             if self.polls:
                 self._line("k -= 1")
                 self._line(f"if k < 0: k = {marked(block.number, 'poll()')}")

@@ -22,7 +22,12 @@ def tail_of(texts: list[str], depth: int) -> tuple[str, bool, int] | None:
     if len(texts) >= 3 and texts[-1] == here + "break" and texts[-2] == here + INDENT + "continue":
         condition = texts[-3][depth:]
         return (condition, False, len(texts) - 3) if texts[-3].startswith(here + "if ") else None
-    if len(texts) >= 4 and texts[-1] == here + "continue" and texts[1] == here + INDENT + "break":
+    if (
+        len(texts) >= 4
+        and texts[-1] == here + "continue"
+        and texts[1] == here + INDENT + "break"
+        and texts[2] != here + "else:"
+    ):
         condition = texts[0][depth:]
         if texts[0].startswith(here + "if "):
             return condition, True, len(texts) - 1
@@ -52,7 +57,7 @@ def step_of(texts: list[str], last: int, depth: int, index: int) -> tuple[int, i
             return None
         if name.search(texts[at]):
             match = _STEP.fullmatch(texts[at][depth:]) if texts[at].startswith(INDENT * depth) else None
-            if match is None or int(match[1]) != index or int(match[2]) != index:
+            if match is None or int(match[1]) != index or int(match[2]) != index or not int(match[4]):
                 return None
             return at, int(match[4]) * (1 if match[3] == "+" else -1)
     return None

@@ -360,6 +360,8 @@ class Loops(ControlFlow):
         if len(steps) != 1 or len(shifts) != 1:
             return []
         (shift,) = map(int, shifts)
+        if shift > self.assumptions.twos.get(index, 0):  # the program divides it itself
+            return []
         divided = f"(l{index} >> {shift})"
         if any(name.search(body[number][0].replace(divided, "")) for number in mentions if number not in steps):
             return []

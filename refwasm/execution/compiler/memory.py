@@ -99,12 +99,14 @@ class Accesses(Loops):
         address = canonical(self, self._pop(1)[0], self._address_bits(arg))
         type = mnemonic[:3]
         if type[0] == "f":
-            found = Value(marked(pc, self._element(type, width, arg, address)), type, 0, 0, address.locals, True)
+            element = self._element(type, width, arg, address)
+            found = Value(marked(pc, element), type, 0, 0, address.locals, True)
             if type == "f32":
-                found.bits = found.text.replace("f32_m", "u32_m").replace("F32_m", "U32_m")
+                found.bits = marked(pc, {"f": "u", "F": "U"}[element[0]] + element[1:])
             self.push(found)
             return
-        text = marked(pc, self._element(_INTEGER_VIEWS[width], width, arg, address))
+        element = self._element(_INTEGER_VIEWS[width], width, arg, address)
+        text = marked(pc, element)
         high = (1 << 8 * width) - 1
         if mnemonic.endswith("_s"):
             variable, half = self.fresh(), 1 << (8 * width - 1)
@@ -114,8 +116,7 @@ class Accesses(Loops):
             return
         found = Value(text, type, 0, high, address.locals, True)
         if width == int(type[1:]) // 8:
-            found.signed = text.replace("u32_m", "i32_m").replace("U32_m", "I32_m") if width == 4 else (
-                text.replace("u64_m", "i64_m").replace("U64_m", "I64_m"))  # fmt: skip
+            found.signed = marked(pc, {"u": "i", "U": "I"}[element[0]] + element[1:])
         self.push(found)
 
     def _address_bits(self, arg: MemArg) -> int:
