@@ -202,7 +202,8 @@ def test_only_the_branch_back_tells_that_a_counter_is_below_its_bound() -> None:
           (i32.add (i32.mul (local.get 2) (i32.const 1000)) (local.get 1)))""", [(0,), (1,), (9,)]),
         # loads in addresses of loads that are compared as signed, or whose bits are wanted
         ("""(memory 1) (data (i32.const 0) "\\fc\\ff\\ff\\ff\\00\\00\\c0\\7f")
-          (func (export "f") (param i32) (result i32) (i32.lt_s (i32.load (i32.load (local.get 0))) (i32.const 5)))""", [(8,)]),
+          (func (export "f") (param i32) (result i32)
+            (i32.lt_s (i32.load (i32.load (local.get 0))) (i32.const 5)))""", [(8,)]),
         ("""(memory 1) (data (i32.const 4) "\\00\\00\\80\\bf") (func (export "f") (param i32) (result i32)
           (i32.reinterpret_f32 (f32.load (f32.lt (f32.load (local.get 0)) (f32.const 0)))))""", [(4,), (8,)]),
         # a counter that stands still
