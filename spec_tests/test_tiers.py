@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import refwasm.execution.compiler
+import refwasm.execution.compiler.python
 from refwasm import Exhaustion, Instance, Module, ResourceLimit, Trap
 from refwasm import embedding as e
 from refwasm.execution.compiler.states import StateMachine
@@ -131,7 +131,7 @@ def test_random_modules(tmp_path: Path, tier: str, part: int, impatient: None) -
 
 
 def test_random_programs_as_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refwasm.execution.compiler, "Translation", StateMachine)
+    monkeypatch.setattr(refwasm.execution.compiler.python, "Translation", StateMachine)
     assert not [seed for seed in range(40) if compared(Program(seed).text(), seed)]
 
 

@@ -42,7 +42,7 @@ def compiles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(name)
         return original(source, name, mode)
 
-    monkeypatch.setattr("refwasm.execution.compiler.compile", spy, raising=False)
+    monkeypatch.setattr("refwasm.execution.compiler.python.compile", spy, raising=False)
     return seen
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.runtime import Conversion, conversion_of
+from refwasm.execution.compiler.survey import OPENERS
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.exceptions import throw
@@ -146,7 +147,7 @@ def _loops(code: Code) -> list[tuple[int, int]]:
     found = []
     for pc, instr in enumerate(code.body):
         mnemonic = instr.form.mnemonic
-        if mnemonic in ("block", "loop", "if", "try_table"):
+        if mnemonic in OPENERS:
             opened.append(pc)
         elif mnemonic == "end" and opened:
             start = opened.pop()

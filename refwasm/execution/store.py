@@ -5,6 +5,7 @@ Fields that several agents share are marked "guarded by".
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
@@ -55,6 +56,13 @@ class Settings:
         self.fuel = fuel
         self.deadline = deadline
         self.interrupted: Callable[[], bool] | None = None
+
+    def check(self) -> None:
+        """Raise ResourceLimit if time is used up, or somebody asks to stop."""
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise ResourceLimit("time limit exceeded")
+        if self.interrupted is not None and self.interrupted():
+            raise ResourceLimit("interrupted")
 
 
 class Tier(Protocol):

@@ -7,7 +7,6 @@ tier runs, and everything that it calls. So does a store that is interleaved or 
 from __future__ import annotations
 
 import sys
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,11 +14,12 @@ from itertools import islice
 from types import CodeType, TracebackType
 from typing import Any, Protocol
 
-from refwasm.errors import BACKTRACE, Crash, Exhaustion, ResourceLimit, StackEntry, Trap, WasmError
+from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
 from refwasm.execution.compiler.cache import CodeCache, Key
-from refwasm.execution.compiler.entry import LoopEntry
+from refwasm.execution.compiler.control import POLL, Untranslatable
 from refwasm.execution.compiler.memory import memory_bound
 from refwasm.execution.compiler.namespace import Namespace
+from refwasm.execution.compiler.python import python_of
 from refwasm.execution.compiler.runtime import (
     Function,
     conversion_of,
@@ -28,9 +28,7 @@ from refwasm.execution.compiler.runtime import (
     table_lookup,
     trampoline,
 )
-from refwasm.execution.compiler.source import Source, Spans, instruction_at
-from refwasm.execution.compiler.states import StateMachine
-from refwasm.execution.compiler.translation import Translation, Untranslatable
+from refwasm.execution.compiler.source import Spans, instruction_at
 from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
 from refwasm.syntax.modules import Expr
@@ -42,8 +40,6 @@ SPARE_FRAMES = 5_000
 DEEPLY_NESTED, MAX_NESTED = 20, 400
 #: Variables of all frames of functions with many of them, about 100 MB.
 MAX_VARIABLES = 10_000_000
-#: Iterations of loops between two looks at the limits.
-POLL = 20_000
 
 
 class Interpreting(Tier, Protocol):
@@ -167,11 +163,7 @@ class Compiler:
 
     def poll(self) -> int:
         """Called by loops now and then."""
-        settings = self.store.settings
-        if settings.deadline is not None and time.monotonic() > settings.deadline:
-            raise ResourceLimit("time limit exceeded")
-        if settings.interrupted is not None and settings.interrupted():
-            raise ResourceLimit("interrupted")
+        self.store.settings.check()
         return POLL
 
     def heavy(self, variables: int) -> None:
@@ -267,8 +259,8 @@ class Compiler:
         return self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories)
 
     def _compiled_now(self, func: FuncInst, key: Key) -> tuple[CodeType, Spans]:
-        source, code = self._python(func, None if key[1] < 0 else key[1])
-        found = code, source.spans()
+        translation, code = python_of(func, self.polls, self.fuel, None if key[1] < 0 else key[1])
+        found = code, translation.source.spans()
         cache = self._cache(func.module)
         if cache is not None:
             cache.put(key, _identity(func), *found)
@@ -277,14 +269,6 @@ class Compiler:
     def _from_cache(self, func: FuncInst, key: Key) -> tuple[CodeType, Spans] | None:
         cache = self._cache(func.module)
         return None if cache is None else cache.get(key, _identity(func))
-
-    def _python(self, func: FuncInst, loop: int | None) -> tuple[Source, CodeType]:
-        if loop is not None:
-            return python_of(LoopEntry(func, loop, self.polls))
-        try:
-            return python_of(Translation(func, self.polls, self.fuel))
-        except Untranslatable:
-            return python_of(StateMachine(func, self.polls, self.fuel))
 
     def is_cached(self, func: FuncInst) -> bool:
         """Whether no work is left in compiling a function."""
@@ -338,17 +322,6 @@ class Compiler:
                 innermost.append(traceback)
             traceback, first = traceback.tb_next, False
         return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
-
-
-def python_of(translation: Translation) -> tuple[Source, CodeType]:
-    """The Python of a function; Untranslatable if it is beyond CPython's limits."""
-    source = translation.run()
-    try:
-        return source, compile(source.text(), f"<function {translation.func.index}>", "exec")
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        if isinstance(error, SyntaxError) and not error.msg.startswith("too many"):
-            raise
-        raise Untranslatable("beyond CPython's limits") from None
 
 
 def _identity(func: FuncInst) -> tuple[Any, ...]:

@@ -19,9 +19,7 @@ from refwasm.validation.stacks import Branch
 
 
 class Calls(Accesses):
-    """``tail_calls`` tells that the function may return a TailCall."""
-
-    tail_calls = False
+    """Calls of every kind, and what the other tier does."""
 
     def _effect(self, text: str, results: list[str]) -> None:
         """An expression with an effect: its results go to variables at once."""
@@ -72,7 +70,7 @@ class Calls(Accesses):
         else:
             text, args, _ = self._found(pc, instr)
         self._emit(f"return {marked(pc, f'TailCall({text}, {_tuple(args)})')}", True)
-        self.tail_calls = self.dead = True
+        self.dead = True
 
     # ---- exceptions --------------------------------------------------------------------------------------------------
 
@@ -89,12 +87,10 @@ class Calls(Accesses):
     def _open_try(self, pc: int, instr: Instr) -> None:
         block = self._new_block(pc, instr)
         block.kind = "try"
-        if block.label in self.survey.targets and block.label not in self.survey.leaves:
-            self._begin_loop(block)
+        self._begin_loop_if_needed(block)
         self._line("try:")
         self._nest()
         self.source.indent()
-        block.entry_facts = None
 
     def _end_try(self, block: Block) -> None:
         """The clauses, after the body: they jump from where the block began."""

@@ -7,6 +7,7 @@ from refwasm.execution.compiler.blocks import Block, PythonLoop, Switch, joined
 from refwasm.execution.compiler.conditions import refined
 from refwasm.execution.compiler.integers import canonical
 from refwasm.execution.compiler.operands import Fact, Operands, unknown
+from refwasm.execution.compiler.source import INDENT
 from refwasm.execution.compiler.survey import survey
 from refwasm.execution.compiler.values import BITS, SCRATCH, Value, marked
 from refwasm.execution.store import FuncInst
@@ -16,6 +17,8 @@ from refwasm.validation.stacks import Branch
 
 #: CPython allows 20 nested loops and tries in a function, and 100 levels of indentation.
 MAX_LOOPS, MAX_DEPTH = 17, 90
+#: Iterations of loops between two looks at the limits.
+POLL = 20_000
 #: Branch tables with more targets than this are looked up if they lead to arms of one switch.
 FEW_TARGETS = 4
 
@@ -60,13 +63,7 @@ class ControlFlow(Operands):
             if SCRATCH in condition.locals:  # rounding a parameter would change it
                 condition = self._stored(condition)
         block = self._new_block(pc, instr)
-        wants_loop = kind == "loop" or (
-            block.label in self.survey.targets
-            and block.label not in self.survey.leaves
-            and block.label not in self.survey.guards
-        )
-        if wants_loop:
-            self._begin_loop(block)
+        self._begin_loop_if_needed(block)
         if condition is not None:
             block.entry_facts = self._refined(condition, False)
             self.facts = self._refined(condition, True)
@@ -92,6 +89,19 @@ class ControlFlow(Operands):
         self.doubles = {}
         return block
 
+    def _begin_loop_if_needed(self, block: Block) -> None:
+        """A Python loop for what is branched to, unless there is another way to leave it."""
+        survey, label = self.survey, block.label
+        if block.kind == "loop" or (
+            label in survey.targets and label not in survey.leaves and label not in survey.guards
+        ):
+            self._begin_loop(block)
+
+    def _else_of(self, pc: int) -> int | None:
+        """The ``else`` of an ``if``: the side table has the index behind it, or that of the ``end``."""
+        before: int = self.side[pc].pc - 1
+        return before if before > pc and self.body[before].form.mnemonic == "else" else None
+
     def _begin_loop(self, block: Block) -> None:
         loop = block.own = block.via = PythonLoop()
         self.loops.append(loop)
@@ -106,8 +116,12 @@ class ControlFlow(Operands):
             for label in self.survey.left_by.get(block.number, ()):
                 self.labels[label].via, self.labels[label].how = loop, "break"
             if self.polls:
-                self._line("k -= 1")
-                self._line(f"if k < 0: k = {marked(block.number, 'poll()')}")
+                self._poll(marked(block.number, "poll()"))
+
+    def _poll(self, call: str = "poll()") -> None:
+        """Count a turn of a loop, and look at the limits now and then."""
+        self._line("k -= 1")
+        self._line(f"if k < 0: k = {call}")
 
     def _nest(self) -> None:
         self.nested += 1
@@ -267,9 +281,12 @@ class ControlFlow(Operands):
             if finished:
                 self._leave_loop(loop)
             return
-        for depth, line in switch.headers.get(block.arm, ()):
-            self.source.lines.append((" " * (self.source.depth + depth) + line, []))
-        for _ in range(switch.depths[block.arm]):
+        self._begin_arm(switch, block.arm)
+
+    def _begin_arm(self, switch: Switch, arm: int) -> None:
+        for depth, line in switch.headers.get(arm, ()):
+            self.source.lines.append((INDENT * (self.source.depth + depth) + line, []))
+        for _ in range(switch.depths[arm]):
             self.source.indent()
 
     def _leave_loop(self, loop: PythonLoop) -> None:

@@ -8,7 +8,7 @@ empty at the loop, and the blocks around it take no values.
 
 from __future__ import annotations
 
-from refwasm.execution.compiler.control import Untranslatable
+from refwasm.execution.compiler.control import POLL, Untranslatable
 from refwasm.execution.compiler.operands import unknown
 from refwasm.execution.compiler.survey import OPENERS
 from refwasm.execution.compiler.translation import Translation
@@ -28,7 +28,7 @@ class LoopEntry(Translation):
         self.source.lines[0] = (header, [])
         self.source.add("e = False")
         if self.polls:
-            self.source.add("k = 20000")
+            self.source.add(f"k = {POLL}")
 
     def translate(self, first: int, last: int) -> None:
         if first or last != len(self.body):
@@ -98,8 +98,3 @@ class LoopEntry(Translation):
             self.dead = True
             super().translate(otherwise, otherwise + 1)
         return otherwise + 1
-
-    def _else_of(self, opener: int) -> int | None:
-        label = self.side[opener].pc
-        before = label - 1  # the side table has the index behind the else, or that of the end
-        return before if self.body[before].form.mnemonic == "else" and before > opener else None

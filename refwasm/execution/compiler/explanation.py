@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from refwasm.execution.compiler.control import Untranslatable
-from refwasm.execution.compiler.states import StateMachine
-from refwasm.execution.compiler.translation import Translation
+from refwasm.execution.compiler.python import python_of
 from refwasm.execution.store import FuncInst
 
 
@@ -20,12 +18,6 @@ class Explanation(NamedTuple):
 
 def explanation(func: FuncInst, polls: bool, fuel: bool) -> Explanation:
     """Translate a function. Raises Untranslatable."""
-    try:
-        translation = Translation(func, polls, fuel)
-        source = translation.run()
-    except Untranslatable as error:
-        translation = StateMachine(func, polls, fuel)
-        translation.notes.append(f"{error}: a state machine")
-        source = translation.run()
-    lines = [(line, sorted({pc for _, _, pc in spans})) for line, spans in source.lines]
+    translation, _ = python_of(func, polls, fuel)
+    lines = [(line, sorted({pc for _, _, pc in spans})) for line, spans in translation.source.lines]
     return Explanation(lines, list(dict.fromkeys(translation.notes)))

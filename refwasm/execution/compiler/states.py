@@ -33,8 +33,7 @@ class StateMachine(Translation):
         self.source.indent()
         self.loops.append(self.loop)
         if self.polls:
-            self._line("k -= 1")
-            self._line("if k < 0: k = poll()")
+            self._poll()
         self._begin(0)
         super().translate(first, last)
         if not self.source.ends_in_jump():
@@ -53,10 +52,7 @@ class StateMachine(Translation):
             self._next(state)
         for number in range(self.state + 1, state + 1):
             self._close_states()
-            for depth, line in self.switch.headers.get(number, ()):
-                self.source.lines.append((" " * (self.source.depth + depth) + line, []))
-            for _ in range(self.switch.depths[number]):
-                self.source.indent()
+            self._begin_arm(self.switch, number)
             self.state = number
         self.doubles = {}
 
@@ -90,10 +86,6 @@ class StateMachine(Translation):
                 self._arrive(block)
             self._next(self.states[block.label if otherwise is None else otherwise])
             self.source.dedent()
-
-    def _else_of(self, pc: int) -> int | None:
-        before: int = self.side[pc].pc - 1  # the side table has the index behind the else, or that of the end
-        return before if before > pc and self.body[before].form.mnemonic == "else" else None
 
     def _open_try(self, pc: int, instr: Instr) -> None:
         raise Untranslatable("a try_table in deep nesting")

@@ -13,9 +13,8 @@ from typing import Any
 from refwasm.execution.compiler import floats, integers
 from refwasm.execution.compiler.blocks import Block
 from refwasm.execution.compiler.calls import Calls
-from refwasm.execution.compiler.control import MAX_DEPTH, Untranslatable, type_name
+from refwasm.execution.compiler.control import MAX_DEPTH, POLL, Untranslatable, type_name
 from refwasm.execution.compiler.loops import MAX_LENGTH
-from refwasm.execution.compiler.operands import unknown
 from refwasm.execution.compiler.source import Source
 from refwasm.execution.compiler.survey import OPENERS
 from refwasm.execution.compiler.values import BITS, Value, integer, marked, plain
@@ -87,7 +86,7 @@ class Translation(Calls):
                 self.facts.update((i, (0, 0, 64)) for i in range(index, index + count))
             index += count
         if self.polls:
-            self.source.add("k = 20000")
+            self.source.add(f"k = {POLL}")
 
     def translate(self, first: int, last: int) -> None:
         """Instructions from ``first`` to before ``last``."""
@@ -357,4 +356,4 @@ UNOBSERVABLE = frozenset(
     or name in ("drop", "select", "select t", "nop", "global.get")
     or (is_numeric(name) and name not in TRAPPING)
 )
-__all__ = ["METHODS", "Translation", "Untranslatable", "unknown"]
+__all__ = ["METHODS", "Translation", "Untranslatable"]

@@ -6,7 +6,6 @@ time, and an agent can stop before any instruction and go on later.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -154,11 +153,7 @@ class Agent:
         """Raise ResourceLimit if fuel or time are used up, or somebody asks to stop."""
         if self.fuel == 0 and self.pc is not _finish:
             raise ResourceLimit("all fuel consumed")
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise ResourceLimit("time limit exceeded")
-        interrupted = self.store.settings.interrupted
-        if interrupted is not None and interrupted():
-            raise ResourceLimit("interrupted")
+        self.store.settings.check()
 
     def backtrace(self) -> list[StackEntry]:
         """The active calls, innermost first; the outermost is kept if entries are left out."""

@@ -6,7 +6,6 @@ iterations, block size, then (pointer, length) of each input buffer, then of eac
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -135,7 +134,7 @@ class KernelInstance:
     """
 
     def __init__(self, kernel: Kernel, memory: e.Memory, task: Task, stopped: Callable[[], bool] | None = None) -> None:
-        self.kernel, self.memory, self.stopped = kernel, memory, stopped
+        self.kernel, self.memory = kernel, memory
         self.settings = task.settings()
         self.settings.interrupted = stopped
         self.watched, self.tier = task.watched, task.tier
@@ -204,10 +203,7 @@ class KernelInstance:
             begin(iteration)
             if self.watch is not None:
                 self.watch.iteration = iteration
-            if task.deadline is not None and time.monotonic() > task.deadline:
-                raise ResourceLimit("time limit exceeded")
-            if self.stopped is not None and self.stopped():
-                raise ResourceLimit("interrupted")
+            settings.check()
             settings.fuel = task.fuel
             if task.fresh:
                 self.reset()

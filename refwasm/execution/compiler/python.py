@@ -1,0 +1,33 @@
+"""The Python of a function: which way of translating it CPython accepts."""
+
+from __future__ import annotations
+
+from types import CodeType
+
+from refwasm.execution.compiler.control import Untranslatable
+from refwasm.execution.compiler.entry import LoopEntry
+from refwasm.execution.compiler.states import StateMachine
+from refwasm.execution.compiler.translation import Translation
+from refwasm.execution.store import FuncInst
+
+
+def python_of(func: FuncInst, polls: bool, fuel: bool, loop: int | None = None) -> tuple[Translation, CodeType]:
+    """A finished translation, from a loop on if one is given, and its code. Raises Untranslatable."""
+    if loop is not None:
+        return _accepted(LoopEntry(func, loop, polls))
+    try:
+        return _accepted(Translation(func, polls, fuel))
+    except Untranslatable as error:
+        machine = StateMachine(func, polls, fuel)
+        machine.notes.append(f"{error}: a state machine")
+        return _accepted(machine)
+
+
+def _accepted(translation: Translation) -> tuple[Translation, CodeType]:
+    text = translation.run().text()
+    try:
+        return translation, compile(text, f"<function {translation.func.index}>", "exec")
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        if isinstance(error, SyntaxError) and not error.msg.startswith("too many"):
+            raise
+        raise Untranslatable("beyond CPython's limits") from None
