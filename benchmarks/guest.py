@@ -53,7 +53,7 @@ class Guest:
 
         self.e, self.output = e, {fd: bytearray() for fd in range(1, 5)}
         self.store = e.store_init(e.Settings(cache=cache))
-        validated = e.module_validate(e.module_load(binary(guest)))
+        validated = e.module_open(binary(guest), cache)
         types = [(name, t.type.composite) for _, name, t in e.module_imports(validated)]  # type: ignore[union-attr]
         externs = [e.func_alloc(t, self._import(name, t)) for name, t in types]
         self.instance = e.module_instantiate(self.store, validated, externs)

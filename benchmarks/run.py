@@ -137,11 +137,18 @@ def kernels() -> list[Row]:
     return rows
 
 
-def _guest(engine: str, name: str, times: int, cache: str = "") -> tuple[float, float]:
+def _installed(folder: str) -> dict[str, str]:
+    """An environment where Python's byte code is kept in a folder, as an installation has it."""
+    env = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return env
+
+
+def _guest(engine: str, name: str, times: int, env: dict[str, str], cache: str = "") -> tuple[float, float]:
     """Seconds of a whole process, and of the last time the script ran in it."""
     command = [sys.executable, str(Path(__file__).parent / "guest.py"), engine, name, str(times), cache]
     start = time.perf_counter()
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
     return time.perf_counter() - start, float(output.split()[-1])
 
 
@@ -152,11 +159,12 @@ def programs() -> list[Row]:
         cold, cached, warm = {}, {}, {}
         for engine in ("refwasm", "pwasm"):
             with tempfile.TemporaryDirectory() as folder:
-                cold[engine] = statistics.median(_guest(engine, name, 1)[0] for _ in range(3))
+                env, cache = _installed(folder + "/python"), folder + "/code"
                 for _ in range(3):
-                    _guest(engine, name, 3, folder)
-                cached[engine] = statistics.median(_guest(engine, name, 1, folder)[0] for _ in range(3))
-                warm[engine] = _guest(engine, name, 8)[1]
+                    _guest(engine, name, 3, env, cache)
+                cold[engine] = statistics.median(_guest(engine, name, 1, env)[0] for _ in range(3))
+                cached[engine] = statistics.median(_guest(engine, name, 1, env, cache)[0] for _ in range(3))
+                warm[engine] = _guest(engine, name, 8, env)[1]
         for what, times in (("cold", cold), ("cached", cached), ("warm", warm)):
             ratio = times["pwasm"] / times["refwasm"]
             rows.append((f"{name}, {what}: pwasm / refwasm", f"{ratio:.2f}", "at least 1"))
@@ -257,8 +265,7 @@ def start_up() -> list[Row]:
         path = Path(folder) / "tiny.wasm"
         path.write_bytes(encode(parse_module('(module (func (export "_start")))')))
 
-        env = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
-        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        env = _installed(folder)
 
         def command(*args: str) -> Timed:
             return lambda: subprocess.run([sys.executable, *args], check=True, env=env)

@@ -364,16 +364,21 @@ class Module:
 
     Raises Malformed or Invalid, with the place. ``features`` narrows what the module may use: ``"2.0"``, ``"3.0"``,
     single proposals separated by commas, ``-name`` to leave one out (see :mod:`refwasm.validation.features`).
+    ``cache`` is a directory where it is noted that a large module is valid: the next time it is there at once.
     """
 
-    def __init__(self, source: bytes | str, features: str | frozenset[str] = ALL) -> None:
+    def __init__(
+        self, source: bytes | str, features: str | frozenset[str] = ALL, *, cache: str | None = None
+    ) -> None:  # fmt: skip
         chosen = parse(features) if isinstance(features, str) else features
-        self._validated = e.module_validate(e.module_load(source), chosen)
+        self._validated = e.module_open(source, cache, chosen)
 
     @classmethod
-    def from_file(cls, path: str | Path, features: str | frozenset[str] = ALL) -> Module:
+    def from_file(
+        cls, path: str | Path, features: str | frozenset[str] = ALL, *, cache: str | None = None
+    ) -> Module:  # fmt: skip
         """The module in a ``.wasm`` or ``.wat`` file."""
-        return cls(Path(path).read_bytes(), features)
+        return cls(Path(path).read_bytes(), features, cache=cache)
 
     @property
     def imports(self) -> list[ImportType]:

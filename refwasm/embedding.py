@@ -14,11 +14,11 @@ from hashlib import sha256
 from typing import Any
 
 from refwasm import binary
+from refwasm.cache import CacheFile, default_directory
 from refwasm.errors import Malformed, Trap, Unlinkable
 from refwasm.execution import instantiation, store
 from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
-from refwasm.execution.compiler.cache import default_directory
 from refwasm.execution.compiler.explanation import Explanation, explanation
 from refwasm.execution.interpreter import Interpreter, Scheduler
 from refwasm.execution.memory import Memory
@@ -62,6 +62,9 @@ TIERS: dict[str, Callable[[Store], store.Tier]] = {
 #: What stores execute on unless a tier is named; the variable is for running everything on one of them.
 DEFAULT_TIER = os.environ.get("REFWASM_TIER") or "auto"
 
+#: Bytes of a module; decoding and checking fewer takes less than 10 ms.
+WORTH_NOTING = 5_000
+
 
 def store_init(settings: Settings | None = None, tier: str = DEFAULT_TIER, seed: int | None = None) -> Store:
     """A new store. With a ``seed`` it is interleaved: agents (the interpreter's) take turns that the seed decides."""
@@ -73,7 +76,7 @@ def store_init(settings: Settings | None = None, tier: str = DEFAULT_TIER, seed:
 
 
 def cache_directory() -> str | None:
-    """Where compiled code is kept, unless somebody chooses another place: see :mod:`.execution.compiler.cache`."""
+    """Where compiled code is kept, unless somebody chooses another place: see :mod:`refwasm.cache`."""
     return default_directory()
 
 
@@ -110,6 +113,24 @@ def module_load(source: str | bytes) -> Module:
 def module_validate(module: Module, features: frozenset[str] = ALL) -> Validated:
     """Check a module; raises Invalid."""
     return validate(module, features)
+
+
+def module_open(source: str | bytes, cache: str | None = None, features: frozenset[str] = ALL) -> Validated:
+    """Load and check a module in either format; raises Malformed, Invalid.
+
+    In the directory ``cache`` it is noted which large binary modules are valid. The functions of those are decoded when
+    they are used.
+    """
+    if cache is None or len(source) < WORTH_NOTING or source[:4] != binary.modules.MAGIC:
+        return module_validate(module_load(source), features)
+    assert isinstance(source, bytes)
+    digest = sha256(source).digest()
+    note = CacheFile(cache, ("valid", digest, sorted(features)))
+    known = note.read() is not None
+    validated = validate(replace(binary.decode(source, known), digest=digest), features, known)
+    if not known:
+        note.write(b"")
+    return validated
 
 
 def module_instantiate(

@@ -70,8 +70,7 @@ class Program:
         self.settings = settings or e.Settings()
         self.report = report
         self.imports = imports or {}
-        module = e.module_load(source)
-        self.validated = e.module_validate(module) if features is None else e.module_validate(module, features)
+        self.validated = e.module_open(source, self.settings.cache, *([] if features is None else [features]))
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
         form = form_of(self.validated, PARALLEL)

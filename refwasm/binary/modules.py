@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -48,15 +49,44 @@ _RANK = {section: rank for rank, section in enumerate(ORDER)}
 EXPORT_KINDS = ("func", "table", "memory", "global", "tag")
 
 
-class _Decoder:
-    """State of decoding one module; a method per section."""
+#: Locals, body and positions of a function.
+Code = tuple[tuple[tuple[int, ValType], ...], Expr, Sequence[int]]
 
-    def __init__(self, data: bytes) -> None:
+
+class _UndecodedFunc(Func):
+    """A function of a module known to be well-formed: its code is decoded when it is first looked at.
+
+    ``decode`` gives the locals, or with True all.
+    """
+
+    __slots__ = ("decode",)
+
+    decode: Callable[[bool], Code]
+
+    def __init__(self, type_index: int, decode: Callable[[bool], Code]) -> None:
+        object.__setattr__(self, "type", type_index)
+        object.__setattr__(self, "decode", decode)
+
+    def __getattr__(self, name: str) -> Any:
+        """Python asks here for what has no value yet."""
+        fields = ("locals",) if name == "locals" else ("locals", "body", "positions")
+        if name not in fields:
+            raise AttributeError(name)
+        for field, value in zip(fields, self.decode(name != "locals")):
+            object.__setattr__(self, field, value)
+        return getattr(self, name)
+
+
+class _Decoder:
+    """State of decoding one module; a method per section. ``known`` ones are well-formed."""
+
+    def __init__(self, data: bytes, known: bool) -> None:
         self.r = Reader(data)
+        self.known = known
         self.memo: dict[Any, Instr] = {}
         self.fields: dict[str, Any] = {}
         self.type_indices: tuple[int, ...] = ()
-        self.codes: list[tuple[tuple[tuple[int, ValType], ...], Expr, array[int]]] = []
+        self.codes: list[Code] = []  # not of a known module
         self.code_starts: list[int] = []
         self.customs: list[Custom] = []
         self.names: Names | None = None
@@ -96,7 +126,7 @@ class _Decoder:
 
     def finish(self) -> Module:
         """Join functions with their code, and check what spans sections."""
-        if len(self.type_indices) != len(self.codes):
+        if len(self.type_indices) != len(self.code_starts):
             self.r.fail("function and code section have inconsistent lengths")
         datas = self.fields.get("datas", ())
         count = self.fields.get("data_count")
@@ -104,10 +134,12 @@ class _Decoder:
             self.r.fail("data count and data section have inconsistent lengths")
         if count is None and self.uses_data_index is not None:
             self.r.fail("data count section required", self.uses_data_index)
-        funcs = tuple(
-            Func(index, local_runs, body, positions)
-            for index, (local_runs, body, positions) in zip(self.type_indices, self.codes)
-        )
+        funcs: tuple[Func, ...]
+        if self.known:
+            codes = [partial(self.code_at, start) for start in self.code_starts]
+            funcs = tuple(map(_UndecodedFunc, self.type_indices, codes))
+        else:
+            funcs = tuple(Func(index, *code) for index, code in zip(self.type_indices, self.codes))
         imported = sum(isinstance(i.type, FuncUse) for i in self.fields.get("imports", ()))
         hints: tuple[BranchHint, ...] = ()
         if self.hints_content is not None:
@@ -218,12 +250,13 @@ class _Decoder:
     def datas(self) -> None:
         self.fields["datas"] = self.r.vector(self.data)
 
-    def code(self) -> None:
+    def code_at(self, start: int, whole: bool) -> Code:
+        """The code that stands there, or only its locals."""
+        self.r.pos = start
+        return self.code(start, whole)
+
+    def code(self, start: int, whole: bool = True) -> Code:
         r = self.r
-        start = r.pos
-        size = r.length()
-        end = r.pos + size
-        self.code_starts.append(r.pos)
         local_runs = r.vector(self.local_run)
         total = sum(count for count, _ in local_runs)
         if total >= 1 << 32:
@@ -231,19 +264,26 @@ class _Decoder:
         if total > MAX_LOCALS:
             raise ResourceLimit(f"too many locals: {total}, at most {MAX_LOCALS} are supported", start)
         positions: list[int] = []
-        body = decode_expr(r, self.memo, positions)
-        if r.pos != end:
-            r.fail("section size mismatch: the body ends before or after its size", start)
-        self.codes.append((_merged(local_runs), body, array("I", positions)))
+        body = decode_expr(r, self.memo, positions) if whole else ()
+        return _merged(local_runs), body, array("I", positions)
 
     def local_run(self) -> tuple[int, ValType]:
         return self.r.u32(), t.val_type(self.r)
 
     def codes_section(self) -> None:
         """The code section (5.5.13); a use of a data index is noted for :meth:`finish`."""
-        for _ in range(self.r.u32()):
-            self.code()
-        if "data_count" not in self.fields:
+        r = self.r
+        for _ in range(r.u32()):
+            start = r.pos
+            end = r.length() + r.pos
+            self.code_starts.append(r.pos)
+            if self.known:
+                r.pos = end
+                continue
+            self.codes.append(self.code(start))
+            if r.pos != end:
+                r.fail("section size mismatch: the body ends before or after its size", start)
+        if not self.known and "data_count" not in self.fields:
             wanted = {i for i in self.memo.values() if "data" in i.form.immediates}
             for _, body, positions in self.codes if wanted else ():
                 for place, instruction in enumerate(body):
@@ -285,10 +325,13 @@ _SECTIONS: dict[int, Callable[[_Decoder], None]] = {
 }
 
 
-def decode(data: bytes) -> Module:
-    """Decode a binary module (5.5.16). Raises Malformed with the byte offset, or ResourceLimit."""
+def decode(data: bytes, known: bool = False) -> Module:
+    """Decode a binary module (5.5.16); one that is ``known`` to be well-formed only as far as it will be looked at.
+
+    Raises Malformed with the byte offset, or ResourceLimit.
+    """
     try:
-        return _Decoder(bytes(data)).module()
+        return _Decoder(bytes(data), known).module()
     except (Malformed, ResourceLimit) as error:
         if error.position is not None:
             error.location = f"0x{error.position:x}"

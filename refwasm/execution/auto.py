@@ -45,12 +45,17 @@ class Auto:
         self.store = store
         self.interpreter = Interpreter(store)
         self.compiler = Compiler(store, self.interpreter, self.is_hot)
-        store.built = self.watch
+        store.prepare = self.prepare
 
     def is_hot(self, func: FuncInst) -> bool:
         """Whether calls go to compiled code; with fuel they always do, since only one tier can count it."""
-        heat: Heat | None = func.heat
-        return (heat is not None and heat.left < 0) or self.store.settings.fuel is not None
+        if func.heat is None:
+            func.heat = self._heat(func)
+        return func.heat.left < 0 or self.store.settings.fuel is not None
+
+    def _heat(self, func: FuncInst) -> Heat:
+        """The allowance at the beginning."""
+        return Heat(-1 if self.compiler.is_known(func) else len(func.func.body))
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
@@ -71,12 +76,18 @@ class Auto:
 
     # ---- what the interpreter runs -----------------------------------------------------------------------------------
 
-    def watch(self, code: Code) -> None:
-        """The interpreter has made the closures of a function: let calls and loops take from its allowance."""
+    def prepare(self, code: Code) -> None:
+        """Make the closures of a function so that calls and loops take from its allowance."""
         func = code.func
-        if self.store.watch is not None or self.store.settings.fuel is not None or func is None:
+        assert func is not None
+        if self.store.watch is None and self.is_hot(func):
+            self._compiled(func, code)
             return
-        heat = func.heat = Heat(-1 if self.compiler.is_cached(func) else len(code.body))
+        code.build()
+        if self.store.watch is not None or self.store.settings.fuel is not None:
+            return
+        self.compiler.note(func)
+        heat: Heat = func.heat
         cost = min(len(code.body) // 4 + 1, MOST)
         code.entry = self._counted(heat, cost, code.entry, partial(self._compiled, func, code))
         for pc, length in _loops(code):
@@ -102,6 +113,8 @@ class Auto:
         function, conversion, arity = self.compiler.translated(func), conversion_of(func.type), code.arity
         if function is None:
             func.heat.left = 1 << 62  # it will never be hot
+            if not code.ops:
+                code.build()
             code.entry = code.ops[0]
             return code.entry
         op = code.entry = self._called(function, conversion, lambda locals: conversion.inward(locals[:arity]))

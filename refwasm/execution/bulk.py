@@ -11,6 +11,9 @@ from refwasm.errors import Trap
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import DataInst, ElemInst, TableInst
 
+#: Operations on more bytes than this look at the limits first: they take long for one step.
+LARGE = 1 << 16
+
 OUT_OF_TABLE = "out of bounds table access"
 OUT_OF_MEMORY = "out of bounds memory access"
 

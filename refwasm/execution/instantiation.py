@@ -105,8 +105,8 @@ def _allocate(instance: ModuleInst) -> None:
     """Allocmodule: functions first, since constants may refer to them, then globals in order."""
     validated, module, space = instance.validated, instance.module, instance.validated.space
     imported = len(instance.funcs)
-    for index, (func, side) in enumerate(zip(module.funcs, validated.side_tables), imported):
-        instance.funcs.append(FuncInst(validated.func_types[index], instance, func, side, index))
+    for index, func in enumerate(module.funcs, imported):
+        instance.funcs.append(FuncInst(validated.func_types[index], instance, func, index))
     for memory in module.memories:
         instance.memories.append(allocate_memory(memory, instance.store))
     for tag in module.tags:

@@ -86,10 +86,11 @@ class Store:
 
     ``interleaved`` is None or a scheduler: then agents stop before every shared-memory access, and it chooses who goes
     on. ``watch`` is None or told of every such access: the agent, the instruction, the memory and the address.
-    ``built`` is None or told when the interpreter has made the closures of a function, and may exchange some.
+    ``prepare`` is None or called with the interpreter's code of a function before that runs for the first time, to make
+    its closures or put others there.
     """
 
-    __slots__ = ("settings", "tier", "interleaved", "host_depth", "watch", "built")
+    __slots__ = ("settings", "tier", "interleaved", "host_depth", "watch", "prepare")
 
     def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
         self.settings = settings or Settings()
@@ -97,7 +98,7 @@ class Store:
         self.tier: Tier
         self.host_depth = 0
         self.watch: Callable[[Any, Instr, Memory, int], object] | None = None
-        self.built: Callable[[Any], object] | None = None
+        self.prepare: Callable[[Any], object] | None = None
 
     def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""
@@ -125,16 +126,20 @@ class FuncInst(_OfFuncType):
     """A WebAssembly function of an instance. ``code`` and ``heat`` belong to the tiers: what they made of the body, and
     how often it ran."""
 
-    __slots__ = ("module", "func", "side", "index", "code", "heat", "__weakref__")
+    __slots__ = ("module", "func", "index", "code", "heat", "__weakref__")
 
-    def __init__(self, deftype: DefType, module: ModuleInst, func: Func, side: SideTable, index: int) -> None:
+    def __init__(self, deftype: DefType, module: ModuleInst, func: Func, index: int) -> None:
         self.type = deftype
         self.module = module
         self.func = func
-        self.side = side
         self.index = index
         self.code: Any = None
         self.heat: Any = None
+
+    @property
+    def side(self) -> SideTable:
+        """Where branches of the body go. Of a module known to be valid it is made now."""
+        return self.module.validated.side_table(self.index)
 
     def __repr__(self) -> str:
         return f"<function {self.index} {self.signature}>"

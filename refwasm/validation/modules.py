@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,20 +51,44 @@ class Validated:
     module: Module
     space: TypeSpace
     func_types: tuple[DefType, ...]
-    side_tables: tuple[SideTable, ...]
+    side_tables: Sequence[SideTable]
     code: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    def side_table(self, function: int) -> SideTable:
+        """The side table of a function that is not imported."""
+        return self.side_tables[function - len(self.func_types)]
 
-def validate(module: Module, features: frozenset[str] = ALL) -> Validated:
-    """Check a module under a feature set. Raises Invalid, located by function and instruction where it can be."""
+
+class _SideTables(Sequence[SideTable]):
+    """The side tables of a module known to be valid: each is made when it is first asked for."""
+
+    def __init__(self, length: int, check: Callable[[int], SideTable]) -> None:
+        self.tables: list[SideTable | None] = [None] * length
+        self.check = check
+
+    def __len__(self) -> int:
+        return len(self.tables)
+
+    def __getitem__(self, index: Any) -> Any:
+        place = range(len(self))[index]
+        if isinstance(place, range):
+            return [self[i] for i in place]
+        if self.tables[place] is None:
+            self.tables[place] = self.check(place)
+        return self.tables[place]
+
+
+def validate(module: Module, features: frozenset[str] = ALL, known: bool = False) -> Validated:
+    """Check a module under a feature set; one that is ``known`` to be valid under it only as far as is needed to use
+    it. Raises Invalid, located by function and instruction where it can be."""
     try:
-        return _validate(module, features)
+        return _validate(module, features, known)
     except Invalid as error:
         _locate(error, module)
         raise
 
 
-def _validate(module: Module, features: frozenset[str]) -> Validated:
+def _validate(module: Module, features: frozenset[str], known: bool) -> Validated:
     context = Context(features)
     for rec in module.types:
         with _about(f"type {len(context.space.types)}"):
@@ -107,12 +131,16 @@ def _validate(module: Module, features: frozenset[str]) -> Validated:
         start = context.func(module.start).composite
         if start != FuncType((), ()):
             raise Invalid(f"start function: must have type [] -> [], not {start!r}")
-    side_tables = []
-    for index, func in enumerate(module.funcs, imported_funcs):
-        with _in_function(index, func):
-            side_tables.append(_check_func(context, func, index))
+
+    def side_table(own: int) -> SideTable:
+        with _in_function(imported_funcs + own, module.funcs[own]):
+            return _check_func(context, module.funcs[own], imported_funcs + own)
+
+    side_tables: Sequence[SideTable] = _SideTables(len(module.funcs), side_table)
+    if not known:
+        side_tables = tuple(side_tables)
     _check_exports(context, module.exports)
-    return Validated(module, context.space, tuple(context.funcs), tuple(side_tables))
+    return Validated(module, context.space, tuple(context.funcs), side_tables)
 
 
 # ---- locating errors ------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from refwasm.execution.compiler.runtime import (
     Function,
     conversion_of,
     host_caller,
+    memory_copier,
+    memory_filler,
     reference,
     table_lookup,
     trampoline,
@@ -247,7 +249,7 @@ class Compiler:
         known, key = self._known(func.module), (func.index, -1 if loop is None else loop)
         found = known.get(key)
         if found is None:
-            found = known[key] = self._from_cache(func, key) or self._compiled_now(func, key)
+            found = known[key] = self._from_cache(func.module, key) or self._compiled_now(func, key)
         return Compiled(func, *found)
 
     def _known(self, instance: ModuleInst) -> dict[Key, tuple[CodeType, Spans]]:
@@ -263,17 +265,23 @@ class Compiler:
         found = code, translation.source.spans()
         cache = self._cache(func.module)
         if cache is not None:
-            cache.put(key, _identity(func), *found)
+            cache.put(key, *found)
         return found
 
-    def _from_cache(self, func: FuncInst, key: Key) -> tuple[CodeType, Spans] | None:
-        cache = self._cache(func.module)
-        return None if cache is None else cache.get(key, _identity(func))
+    def _from_cache(self, instance: ModuleInst, key: Key) -> tuple[CodeType, Spans] | None:
+        cache = self._cache(instance)
+        return None if cache is None else cache.get(key)
 
-    def is_cached(self, func: FuncInst) -> bool:
-        """Whether no work is left in compiling a function."""
+    def is_known(self, func: FuncInst) -> bool:
+        """Whether a function was compiled before; or used before, in another process: then it will be needed again."""
         cache, key = self._cache(func.module), (func.index, -1)
         return key in self._known(func.module) or (cache is not None and key in cache)
+
+    def note(self, func: FuncInst) -> None:
+        """A function is used, though not worth compiling in this process alone."""
+        cache = self._cache(func.module)
+        if cache is not None:
+            cache.note((func.index, -1))
 
     def _cache(self, instance: ModuleInst) -> CodeCache | None:
         directory, digest = self.store.settings.cache, instance.module.digest
@@ -293,10 +301,11 @@ class Compiler:
     def _namespace(self, instance: ModuleInst) -> Namespace:
         namespace: Namespace | None = instance.compiled
         if namespace is None or namespace.era is not self.era:
+            settings = self.store.settings
             own = {
                 "found": table_lookup(self.callable_of, self._is_final), "referred": reference(self.callable_of),
-                "poll": self.poll,
-                "heavy": self.heavy, "light": self.light, "S": self.store.settings,
+                "poll": self.poll, "memory_copy": memory_copier(settings), "memory_fill": memory_filler(settings),
+                "heavy": self.heavy, "light": self.light, "S": settings,
             }  # fmt: skip
             namespace = instance.compiled = Namespace(
                 instance, own, self.callable_of, self._is_final, self.fallback.operation, self.era
@@ -322,11 +331,6 @@ class Compiler:
                 innermost.append(traceback)
             traceback, first = traceback.tb_next, False
         return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
-
-
-def _identity(func: FuncInst) -> tuple[Any, ...]:
-    """Something by which code of another body would be noticed."""
-    return len(func.func.body), repr(func.signature), repr(func.func.locals)
 
 
 def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:

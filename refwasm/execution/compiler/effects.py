@@ -8,7 +8,7 @@ from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import ArrayType, NumType, RefType, StorageType, StructType
 
 _FIXED: dict[str, tuple[int, tuple[str, ...]]] = {
-    "memory.init": (3, ()), "data.drop": (0, ()), "memory.copy": (3, ()), "memory.fill": (3, ()),
+    "memory.init": (3, ()), "data.drop": (0, ()),
     "table.init": (3, ()), "elem.drop": (0, ()), "table.copy": (3, ()), "table.get": (1, ("",)), "table.set": (2, ()),
     "table.fill": (3, ()), "ref.null": (0, ("",)), "ref.is_null": (1, ("i32",)), "ref.func": (0, ("",)),
     "ref.as_non_null": (1, ("",)), "ref.eq": (2, ("i32",)), "struct.new_default": (0, ("",)), "struct.set": (2, ()),

@@ -155,6 +155,17 @@ class Accesses(Loops):
             element = self._element(type, width, arg, address)
         self._emit(f"{marked(pc, element)} = {text}", True)
 
+    def _memory_copy(self, pc: int, instr: Instr) -> None:
+        target, source = instr.args
+        self._bulk(pc, f"memory_copy(m{target}, m{source}")
+
+    def _memory_fill(self, pc: int, instr: Instr) -> None:
+        self._bulk(pc, f"memory_fill(m{instr.args[0]}")
+
+    def _bulk(self, pc: int, beginning: str) -> None:
+        args = self.settled(self._pop(3))
+        self._emit(marked(pc, f"{beginning}, {', '.join(arg.text for arg in args)})"), True)
+
 
 def memory_bound(memory: Memory) -> int:
     """Pages that a memory never exceeds: one of two numbers, so that code is alike for nearly all memories."""

@@ -9,8 +9,10 @@ from struct import Struct
 from typing import Any, NoReturn
 
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException
+from refwasm.execution import bulk
+from refwasm.execution.memory import Memory
 from refwasm.execution.numerics.floats import CANONICAL_NAN
-from refwasm.execution.store import MAX_HOST_DEPTH, AnyFunc, HostFunc, Store, TableInst
+from refwasm.execution.store import MAX_HOST_DEPTH, AnyFunc, HostFunc, Settings, Store, TableInst
 from refwasm.execution.tables import function_at
 from refwasm.execution.values import ExnInst, is_of_heap
 from refwasm.syntax.types import DefType, FuncType, HeapType, NumType, ValType
@@ -263,6 +265,31 @@ def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Callable[...
 def is_of(target: tuple[bool, HeapType], value: Any) -> bool:
     """Whether a reference is of a type: nullable or not, and its heap type."""
     return target[0] if value is None else is_of_heap(value, target[1])
+
+
+# ---- memories --------------------------------------------------------------------------------------------------------
+
+
+def memory_copier(settings: Settings) -> Callable[[Memory, Memory, int, int, int], None]:
+    """``memory_copy``, which looks at the limits if there is much to do."""
+
+    def memory_copy(target: Memory, source: Memory, d: int, s: int, n: int) -> None:
+        if n > bulk.LARGE:
+            settings.check()
+        bulk.memory_copy(target, source, d, s, n)
+
+    return memory_copy
+
+
+def memory_filler(settings: Settings) -> Callable[[Memory, int, int, int], None]:
+    """``memory_fill``, likewise."""
+
+    def memory_fill(memory: Memory, d: int, value: int, n: int) -> None:
+        if n > bulk.LARGE:
+            settings.check()
+        bulk.memory_fill(memory, d, value, n)
+
+    return memory_fill
 
 
 # ---- exceptions ------------------------------------------------------------------------------------------------------

@@ -328,6 +328,7 @@ METHODS: dict[str, Method] = {
     "global.get": T._global_get, "global.set": T._global_set,
     "drop": T._drop, "select": T._select, "select t": T._select, "nop": T._nop, "unreachable": T._unreachable,
     "memory.size": T._memory_size, "memory.grow": T._memory_grow,
+    "memory.copy": T._memory_copy, "memory.fill": T._memory_fill,
     "call": T._call, "call_indirect": T._call_found, "call_ref": T._call_found,
     **dict.fromkeys(("return_call", "return_call_indirect", "return_call_ref"), T._return_call),
     **dict.fromkeys(("block", "loop", "if"), T._open), "else": T._else, "end": T._end,

@@ -61,7 +61,7 @@ class Interpreter:
         """An instruction that works on its operands only, as a function that takes them and gives the result: one by
         itself, none as None."""
         code = code_of(func)
-        instr = code.body[pc]
+        instr = func.func.body[pc]
         op: Any = MEANINGS[instr.form](code, instr, pc, code.entry)
         agent = Agent(self.store)
 
@@ -75,7 +75,7 @@ class Interpreter:
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""
         agent = Agent(self.store)
-        agent.enter(Code(instance, expr, {}), ())
+        agent.enter(Code(instance, expr), ())
         return self._finish(agent)[0]
 
     def save(self) -> None:

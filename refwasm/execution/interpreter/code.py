@@ -21,12 +21,15 @@ class Code:
 
     __slots__ = ("func", "instance", "store", "body", "side", "ops", "entry", "arity", "zeros")
 
-    def __init__(self, instance: ModuleInst, body: Expr, side: SideTable, func: FuncInst | None = None) -> None:
-        self.func = func
+    body: Expr
+    side: SideTable
+
+    def __init__(self, instance: ModuleInst, source: FuncInst | Expr) -> None:
+        self.func = func = source if isinstance(source, FuncInst) else None
         self.instance = instance
         self.store = instance.store
-        self.body = body
-        self.side = side
+        if not isinstance(source, FuncInst):
+            self.body, self.side = source, {}
         self.ops: list[Op] = []
         self.entry: Op = self._first_entry
         self.arity = 0 if func is None else len(func.signature.params)
@@ -36,10 +39,16 @@ class Code:
                 self.zeros += [default(t)] * count
 
     def _first_entry(self, agent: Any, stack: list[Any]) -> Any:
-        self._build()
+        if self.store.prepare is None or self.func is None:
+            self.build()
+        else:
+            self.store.prepare(self)
         return self.entry(agent, stack)
 
-    def _build(self) -> None:
+    def build(self) -> None:
+        """Make the closures."""
+        if self.func is not None:  # now, since a known module decodes its functions on demand
+            self.body, self.side = self.func.func.body, self.func.side
         body = self.body
         ops: list[Any] = [None] * len(body)
         self.ops = ops
@@ -50,8 +59,6 @@ class Code:
             instr = body[pc]
             following = ops[pc] = meanings[instr.form](self, instr, pc, following)
         self.entry = ops[0]
-        if self.store.built is not None and self.func is not None:
-            self.store.built(self)
 
 
 def leave(agent: Any, stack: list[Any]) -> Any:
@@ -64,5 +71,5 @@ def code_of(func: FuncInst) -> Code:
     """The code of a function, made once."""
     code = func.code
     if code is None:
-        code = func.code = Code(func.module, func.func.body, func.side, func)
+        code = func.code = Code(func.module, func)
     return code  # type: ignore[no-any-return]

@@ -202,17 +202,13 @@ def _memory_grow(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return before_access(code.store, memory, instr, 0, op)
 
 
-#: Bulk operations on more bytes than this look at the limits first: they take long for one step.
-LARGE = 1 << 16
-
-
 @meaning("memory.fill")
 def _memory_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     memory = code.instance.memories[instr.args[0]]
 
     def op(t: Any, s: list[Any]) -> Any:
         count, value, address = s.pop(), s.pop(), s.pop()
-        if count > LARGE:
+        if count > bulk.LARGE:
             t.check_limits()
         bulk.memory_fill(memory, address, value, count)
         return following
@@ -226,7 +222,7 @@ def _memory_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
     def op(t: Any, s: list[Any]) -> Any:
         count, source_address, address = s.pop(), s.pop(), s.pop()
-        if count > LARGE:
+        if count > bulk.LARGE:
             t.check_limits()
         bulk.memory_copy(target, source, address, source_address, count)
         return following

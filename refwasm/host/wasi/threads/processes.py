@@ -190,8 +190,8 @@ def thread_main(
     begin(inherited)
     domain: Domain = memory.domain
     adopt_domain(domain)
-    validated = e.module_validate(e.module_decode(program)) if isinstance(program, bytes) else program
     call_depth, fuel, deadline, cache, tier = limits
+    validated = e.module_open(program, cache=cache) if isinstance(program, bytes) else program
     store = e.store_init(e.Settings(call_depth, None, fuel, deadline, cache), tier)
     try:
         _run_thread(thread, argument, pipe, memory, validated, store)
