@@ -187,19 +187,17 @@ def decode_expr(r: Reader, memo: dict[Any, Instr], positions: list[int] | None =
         r.pos = start + 1
         instr = _PLAIN_BY_BYTE[opcode]
         if instr is None:
-            key = data[start : start + 2]
-            instr = memo.get(key)
-            if instr is not None:
+            if (instr := memo.get(data[start : start + 2])) is not None:
                 r.pos = start + 2
+            elif (instr := memo.get(data[start : start + 3])) is not None:
+                r.pos = start + 3
             else:
                 instr = _decode_operands(r, start, opcode, decoders)
-                if r.pos == start + 2:
-                    memo[key] = instr
-                else:
-                    instr = memo.setdefault(instr, instr)
+                instr = memo.setdefault(instr, instr)
                 if opcode in _OPENERS:
-                    opened.append(opcode)
-                    memo.pop(key, None)  # blocks must come this way each time
+                    opened.append(opcode)  # blocks must come this way each time
+                elif r.pos <= start + 3:
+                    memo[data[start : r.pos]] = instr
         append(instr)
         if mark is not None:
             mark(start)

@@ -16,6 +16,7 @@ from refwasm.binary.names import SECTION as NAME_SECTION
 from refwasm.binary.names import decode_names, encode_names
 from refwasm.binary.values import Reader, encode_name, encode_unsigned, encode_vector
 from refwasm.errors import Malformed, ResourceLimit
+from refwasm.garbage import makes_what_stays
 from refwasm.syntax.instructions import END, Instr, instr
 from refwasm.syntax.modules import (
     MAX_LOCALS,
@@ -325,6 +326,7 @@ _SECTIONS: dict[int, Callable[[_Decoder], None]] = {
 }
 
 
+@makes_what_stays
 def decode(data: bytes, known: bool = False) -> Module:
     """Decode a binary module (5.5.16); one that is ``known`` to be well-formed only as far as it will be looked at.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refwasm.errors import Malformed, ResourceLimit
+from refwasm.garbage import makes_what_stays
 from refwasm.syntax.instructions import END, instr
 from refwasm.syntax.modules import (
     MAX_LOCALS,
@@ -450,6 +451,7 @@ class _Locating:
             error.location = self.source.locate(error.position)
 
 
+@makes_what_stays
 def parse_module(text: str | bytes | Source, address_bits: int = 64) -> Module:
     """Parse a module: ``(module …)`` or its fields alone (6.6.13). Raises Malformed with line and column.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from refwasm.errors import Invalid
+from refwasm.garbage import makes_what_stays
 from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Data, Elem, Export, Expr, Func, Global, Module, Table
 from refwasm.syntax.types import (
@@ -78,6 +79,7 @@ class _SideTables(Sequence[SideTable]):
         return self.tables[place]
 
 
+@makes_what_stays
 def validate(module: Module, features: frozenset[str] = ALL, known: bool = False) -> Validated:
     """Check a module under a feature set; one that is ``known`` to be valid under it only as far as is needed to use
     it. Raises Invalid, located by function and instruction where it can be."""

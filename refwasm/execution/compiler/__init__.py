@@ -101,7 +101,7 @@ class Compiler:
         finally:
             if settings.fuel is not None:
                 settings.fuel = max(settings.fuel, 0)
-        return conversion.outward(result)
+        return [result] if conversion.is_single else conversion.outward(result)
 
     def look_at_settings(self) -> None:
         """Forget what was translated if loops must look at the limits from now on, or fuel be counted, or not."""
@@ -184,7 +184,7 @@ class Compiler:
     def callable_of(self, func: AnyFunc) -> Function:
         """A function as generated code calls it."""
         if isinstance(func, HostFunc):
-            return conversion_of(func.type).wrapped(host_caller(self.store, func, self.shared))
+            return host_caller(self.store, func, self.shared)
         namespace: Namespace | None = func.module.compiled
         if namespace is not None and namespace.era is self.era:
             function = namespace.functions.get(func.index)
@@ -212,16 +212,18 @@ class Compiler:
     def _interpreted(self, func: FuncInst) -> Function:
         """A function that the other tier runs, as generated code calls it. Each takes C stack."""
 
-        def call(*args: Any) -> list[Any]:
+        conversion = conversion_of(func.type)
+
+        def call(*args: Any) -> Any:
             if self.nested > MAX_NESTED:
                 raise Exhaustion("call stack exhausted")
             self.nested += 1
             try:
-                return self.fallback.invoke(func, args)
+                return conversion.result(self.fallback.invoke(func, args))
             finally:
                 self.nested -= 1
 
-        return conversion_of(func.type).wrapped(call)
+        return conversion.called(call)
 
     def _defined(self, compiled: Compiled, namespace: Namespace) -> Function:
         """The Python function of some code."""

@@ -9,8 +9,10 @@ from refwasm.execution.compiler.entry import LoopEntry
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation
 from refwasm.execution.store import FuncInst
+from refwasm.garbage import makes_what_stays
 
 
+@makes_what_stays
 def python_of(func: FuncInst, polls: bool, fuel: bool, loop: int | None = None) -> tuple[Translation, CodeType]:
     """A finished translation, from a loop on if one is given, and its code. Raises Untranslatable."""
     if loop is not None:

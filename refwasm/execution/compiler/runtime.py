@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from operator import itemgetter
 from struct import Struct
 from typing import Any, NoReturn
 
@@ -161,7 +162,9 @@ class Conversion:
         self.to_params = _converters(signature.params, _TO_BITS)
         self.from_results = _converters(signature.results, _FROM_BITS)
         self.plain = not any(self.params) and not any(self.results)
-        self.count = len(signature.results)
+        self.is_single = len(signature.results) == 1 and not any(self.results)
+        #: What a list of results is for compiled code.
+        self.result = self._result if any(self.results) else itemgetter(0) if self.is_single else tuple
 
     @staticmethod
     def of_locals(types: Sequence[ValType]) -> Callable[[Sequence[Any]], list[Any]]:
@@ -175,27 +178,20 @@ class Conversion:
 
     def outward(self, result: Any) -> list[Any]:
         """What compiled code returned, as a list."""
-        if self.count == 1:
-            if self.plain:
-                return [result]
-            values = [result]
-        else:
-            values = list(result or ())
+        if self.is_single:
+            return [result]
+        values = [result] if len(self.results) == 1 else list(result or ())
         return [v if f is None else f(v) for f, v in zip(self.results, values)]
 
-    def wrapped(self, function: Callable[..., Any]) -> Function:
-        """A function of the rest of the world, which gives a list, as compiled code calls it."""
-        if self.plain and len(self.results) == 1:
-            return lambda *args: function(*args)[0]
-        if self.plain:
-            return lambda *args: tuple(function(*args))
+    def _result(self, values: Sequence[Any]) -> Any:
+        found = tuple(v if f is None else f(v) for f, v in zip(self.from_results, values))
+        return found[0] if len(found) == 1 else found
 
-        def call(*args: Any) -> Any:
-            values = function(*(v if f is None else f(v) for f, v in zip(self.to_params, args)))
-            found = tuple(v if f is None else f(v) for f, v in zip(self.from_results, values))
-            return found[0] if len(found) == 1 else found
-
-        return call
+    def called(self, function: Callable[..., Any]) -> Function:
+        """A function of the rest of the world, which takes bit patterns, as compiled code calls it."""
+        if not any(self.to_params):
+            return function
+        return lambda *args: function(*(v if f is None else f(v) for f, v in zip(self.to_params, args)))
 
 
 @lru_cache(4096)
@@ -242,10 +238,11 @@ def reference(callable_of: Callable[[AnyFunc], Function]) -> Callable[[AnyFunc |
     return referred
 
 
-def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Callable[..., Any]:
-    """A host function that gives a list; how deep they are nested is limited. What another process did to shared
-    memories meanwhile is seen afterwards."""
-    function = func.function
+def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Function:
+    """A host function as compiled code calls it; how deep they are nested is limited. What another process did to
+    shared memories meanwhile is seen afterwards."""
+    conversion = conversion_of(func.type)
+    function, result = func.function, conversion.result
 
     def call(*args: Any) -> Any:
         if store.host_depth >= MAX_HOST_DEPTH:
@@ -257,9 +254,9 @@ def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Callable[...
             store.host_depth -= 1
         for memory in shared:
             memory.refresh()
-        return results
+        return result(results)
 
-    return call
+    return conversion.called(call)
 
 
 def is_of(target: tuple[bool, HeapType], value: Any) -> bool:

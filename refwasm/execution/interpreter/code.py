@@ -7,6 +7,7 @@ from typing import Any
 from refwasm.execution.interpreter.meaning import MEANINGS, Op
 from refwasm.execution.store import FuncInst, ModuleInst
 from refwasm.execution.values import default
+from refwasm.garbage import makes_what_stays
 from refwasm.syntax.modules import Expr
 from refwasm.validation.functions import SideTable
 
@@ -45,6 +46,7 @@ class Code:
             self.store.prepare(self)
         return self.entry(agent, stack)
 
+    @makes_what_stays
     def build(self) -> None:
         """Make the closures."""
         if self.func is not None:  # now, since a known module decodes its functions on demand
