@@ -367,18 +367,16 @@ class Module:
     ``cache`` is a directory where it is noted that a large module is valid: the next time it is there at once.
     """
 
-    def __init__(
-        self, source: bytes | str, features: str | frozenset[str] = ALL, *, cache: str | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, source: bytes | str, features: str | frozenset[str] = ALL, cache: str | None = None) -> None:
         chosen = parse(features) if isinstance(features, str) else features
         self._validated = e.module_open(source, cache, chosen)
 
     @classmethod
     def from_file(
-        cls, path: str | Path, features: str | frozenset[str] = ALL, *, cache: str | None = None
+        cls, path: str | Path, features: str | frozenset[str] = ALL, cache: str | None = None
     ) -> Module:  # fmt: skip
         """The module in a ``.wasm`` or ``.wat`` file."""
-        return cls(Path(path).read_bytes(), features, cache=cache)
+        return cls(Path(path).read_bytes(), features, cache)
 
     @property
     def imports(self) -> list[ImportType]:

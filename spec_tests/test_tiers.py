@@ -16,8 +16,9 @@ import pytest
 import refwasm.execution.compiler.python
 from refwasm import Exhaustion, Instance, Module, ResourceLimit, Trap
 from refwasm import embedding as e
+from refwasm.execution.compiler.agreed import Untranslatable
 from refwasm.execution.compiler.states import StateMachine
-from refwasm.execution.compiler.translation import Translation, Untranslatable
+from refwasm.execution.compiler.translation import Translation
 from spec_tests.random_programs import Program
 from spec_tests.support import guest
 from spec_tests.tiers import compared, main, smith

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from refwasm import Instance, Module
-from refwasm.execution.compiler import cache as cache_module
-from refwasm.execution.compiler.cache import CodeCache, default_directory
+from refwasm import Instance, Invalid, Module
+from refwasm import cache as cache_module
+from refwasm.binary import encode
+from refwasm.cache import CacheFile, default_directory
+from refwasm.execution.interpreter.code import Code
+from refwasm.text import parse_module
+from refwasm.validation import functions
 
 TEXT = '(module (func (export "f") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 3))))'
 
@@ -30,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.code"))
+    return sorted(folder.glob("*.cache"))
 
 
 def compiles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -78,9 +82,8 @@ def test_damaged_files_are_ignored_and_replaced(folder: Path, monkeypatch: pytes
     assert path.read_bytes() == good
 
 
-def test_foreign_code_in_a_whole_file_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file of another module under this one's name: the bodies differ."""
-    other = '(module (func (export "f") (param i32) (result i32) (local i64) (i32.const 42)))'
+def test_a_file_under_the_name_of_another_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = '(module (func (export "f") (param i32) (result i32) (i32.const 42)))'
     run(folder)
     (path,) = files(folder)
     run(folder, other)
@@ -187,8 +190,89 @@ def test_the_command_line_keeps_code(folder: Path, tmp_path: Path) -> None:
     assert len(files(folder)) == 1
 
 
-def test_entries_of_another_shape_are_ignored(folder: Path) -> None:
-    cache = CodeCache(str(folder), b"m", ())
-    cache.entries[0, -1] = b"not marshalled"
-    assert cache.get((0, -1), "identity") is None
-    assert (0, -1) not in cache
+def test_what_does_not_fit_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MAX_FILE", 1000)
+    file = CacheFile(str(folder), "source")
+    file.write(b"x" * 2000)
+    assert file.read() is None
+    file.write(b"x" * 500)
+    assert file.read() == b"x" * 500
+
+
+# ---- modules that are known to be valid ------------------------------------------------------------------------------
+
+
+def large(body: str = "(i32.mul (local.get 0) (i32.const 3))") -> bytes:
+    """A binary module that is worth noting, with some functions that nobody calls."""
+    unused = " ".join(f"(func (result i32) (local i64) (i32.const {i}))" for i in range(2000))
+    return encode(parse_module(f'(module (func (export "f") (param i32) (result i32) {body}) {unused})'))
+
+
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of the bodies that are validated from now on."""
+    seen: list[int] = []
+    original = functions._run
+
+    def spy(stacks: object, results: object, body: tuple[object, ...]) -> object:
+        seen.append(len(body))
+        return original(stacks, results, body)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(functions, "_run", spy)
+    return seen
+
+
+@pytest.mark.parametrize("tier", ["interpret", "compile", "auto"])
+def test_of_a_known_module_only_what_runs_is_looked_at(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tier: str
+) -> None:
+    seen = checked(monkeypatch)
+    binary = large()
+    for count in (2001, 1):
+        module = Module(binary, cache=str(folder))
+        assert Instance(module, tier=tier).exports.f(14) == 42
+        assert len(seen) == count
+        seen.clear()
+    assert encode(module._validated.module) == binary  # everything is there if somebody wants it
+    assert len(module._validated.side_tables[:]) == 2001
+    assert len(seen) == 2000
+
+
+def test_a_module_is_known_under_the_features_it_was_checked_with(folder: Path) -> None:
+    binary = large("(i32.extend8_s (local.get 0))")
+    Module(binary, cache=str(folder))
+    with pytest.raises(Invalid):
+        Module(binary, "all,-sign-extension", cache=str(folder))
+    with pytest.raises(Invalid):
+        Module(binary, "1.0", cache=str(folder))
+
+
+def test_traps_of_known_modules_say_where(folder: Path) -> None:
+    binary = large("(i32.div_u (local.get 0) (i32.const 0))")
+    texts = []
+    for _ in range(2):
+        with pytest.raises(Exception, match="integer divide by zero") as caught:
+            Instance(Module(binary, cache=str(folder)), tier="compile").exports.f(1)
+        texts.append(caught.value.backtrace)
+    assert texts[0] == texts[1]
+    assert texts[0]
+
+
+def test_an_invalid_module_is_never_noted(folder: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(Invalid):
+            Module(large("(i64.const 1)"), cache=str(folder))
+    assert not files(folder)
+
+
+def test_what_was_used_before_is_compiled_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first process it was not worth it; the second one pays, the third one profits."""
+    seen, built = compiles(monkeypatch), []
+    original = Code.build
+    monkeypatch.setattr(Code, "build", lambda code: (built.append(code), original(code)))
+    for interpreted, compiled in ((1, 0), (0, 1), (0, 0)):
+        instance = Instance(Module(TEXT), tier="auto", cache=str(folder))
+        assert instance.exports.f(14) == 42
+        instance._store.tier.save()
+        assert (len(built), len(seen)) == (interpreted, compiled)
+        built.clear()
+        seen.clear()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from refwasm.binary import types as t
 from refwasm.binary.values import Reader, as_signed, encode_signed, encode_unsigned, encode_vector
-from refwasm.syntax.instructions import CATCH_KINDS, FORMS, PLAIN, Catch, Form, Instr, MemArg
+from refwasm.syntax.instructions import CATCH_KINDS, FORMS, OPENERS, PLAIN, Catch, Form, Instr, MemArg
 from refwasm.syntax.types import RefType
 
 MEMORY_INDEX_FOLLOWS = 0x40
@@ -164,7 +164,7 @@ for _form in FORMS.values():
     if _form.prefix == 0 and not _form.immediates:
         _PLAIN_BY_BYTE[_form.opcode] = PLAIN[_form.mnemonic]
 
-_OPENERS = frozenset(f.opcode for f in FORMS.values() if "block" in f.immediates)
+_OPENERS = frozenset(FORMS[name].opcode for name in OPENERS)
 _IF, _ELSE, _END = FORMS["if"].opcode, FORMS["else"].opcode, FORMS["end"].opcode
 _ELSE_INSTR, _END_INSTR = PLAIN["else"], PLAIN["end"]
 

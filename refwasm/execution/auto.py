@@ -15,12 +15,12 @@ from typing import Any
 from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.runtime import Conversion, conversion_of
-from refwasm.execution.compiler.survey import OPENERS
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.exceptions import throw
 from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.store import FuncInst, ModuleInst, Store
+from refwasm.syntax.instructions import OPENERS
 from refwasm.syntax.modules import Expr
 
 #: Executed instructions, for each instruction of a function, that cost about as much time as compiling it.

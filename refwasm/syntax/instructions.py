@@ -101,6 +101,9 @@ PLAIN: dict[str, Instr] = {name: Instr(f) for name, f in FORMS.items() if f.imme
 
 END = PLAIN["end"]
 
+#: What opens a block.
+OPENERS = frozenset(name for name, form in FORMS.items() if "block" in form.immediates)
+
 
 def form(mnemonic: str) -> Form:
     """The form of that mnemonic; KeyError if there is none."""

@@ -15,11 +15,9 @@ from types import CodeType, TracebackType
 from typing import Any, Protocol
 
 from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
+from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
 from refwasm.execution.compiler.cache import CodeCache, Key
-from refwasm.execution.compiler.control import POLL, Untranslatable
-from refwasm.execution.compiler.memory import memory_bound
 from refwasm.execution.compiler.namespace import Namespace
-from refwasm.execution.compiler.python import python_of
 from refwasm.execution.compiler.runtime import (
     Function,
     conversion_of,
@@ -263,6 +261,8 @@ class Compiler:
         return self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories)
 
     def _compiled_now(self, func: FuncInst, key: Key) -> tuple[CodeType, Spans]:
+        from refwasm.execution.compiler.python import python_of  # a third of the start-up time
+
         translation, code = python_of(func, self.polls, self.fuel, None if key[1] < 0 else key[1])
         found = code, translation.source.spans()
         cache = self._cache(func.module)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refwasm.errors import ResourceLimit
+from refwasm.execution.compiler.agreed import Untranslatable
 from refwasm.execution.compiler.blocks import Block, PythonLoop, Switch, joined
 from refwasm.execution.compiler.conditions import refined
 from refwasm.execution.compiler.integers import canonical
@@ -17,14 +17,8 @@ from refwasm.validation.stacks import Branch
 
 #: CPython allows 20 nested loops and tries in a function, and 100 levels of indentation.
 MAX_LOOPS, MAX_DEPTH = 17, 90
-#: Iterations of loops between two looks at the limits.
-POLL = 20_000
 #: Branch tables with more targets than this are looked up if they lead to arms of one switch.
 FEW_TARGETS = 4
-
-
-class Untranslatable(ResourceLimit):
-    """The function nests too deeply for CPython."""
 
 
 class ControlFlow(Operands):

@@ -8,11 +8,11 @@ empty at the loop, and the blocks around it take no values.
 
 from __future__ import annotations
 
-from refwasm.execution.compiler.control import POLL, Untranslatable
+from refwasm.execution.compiler.agreed import POLL, Untranslatable
 from refwasm.execution.compiler.operands import unknown
-from refwasm.execution.compiler.survey import OPENERS
 from refwasm.execution.compiler.translation import Translation
 from refwasm.execution.store import FuncInst
+from refwasm.syntax.instructions import OPENERS
 
 
 class LoopEntry(Translation):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from refwasm.execution.compiler.python import python_of
 from refwasm.execution.store import FuncInst
 
 
@@ -18,6 +17,8 @@ class Explanation(NamedTuple):
 
 def explanation(func: FuncInst, polls: bool, fuel: bool) -> Explanation:
     """Translate a function. Raises Untranslatable."""
+    from refwasm.execution.compiler.python import python_of  # not at start-up
+
     translation, _ = python_of(func, polls, fuel)
     lines = [(line, sorted({pc for _, _, pc in spans})) for line, spans in translation.source.lines]
     return Explanation(lines, list(dict.fromkeys(translation.notes)))

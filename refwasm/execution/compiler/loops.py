@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from refwasm.execution.compiler.agreed import SMALL
 from refwasm.execution.compiler.blocks import Block, joined
 from refwasm.execution.compiler.control import ControlFlow
 from refwasm.execution.compiler.counted import CONDITION, conditions_of, step_of, tail_of
@@ -26,8 +27,7 @@ from refwasm.execution.compiler.survey import Loop
 from refwasm.execution.compiler.values import BITS, Value
 from refwasm.validation.stacks import Branch
 
-#: What fast versions call small, by type; and what a local may have grown to when it comes round again, in steps.
-SMALL = {"i32": 1 << 28, "i64": 1 << 60}
+#: What a local may have grown to when it comes round again, in steps.
 GROWN = {
     "i32": ((1 << 28) - 1, (1 << 30) - 1, (1 << 31) - 1, (1 << 32) - 1),
     "i64": ((1 << 60) - 1, (1 << 62) - 1, (1 << 63) - 1, (1 << 64) - 1),

@@ -10,10 +10,11 @@ What has been an address is below the size of its memory: the facts about locals
 
 from __future__ import annotations
 
+from refwasm.execution.compiler.agreed import SMALL, memory_bound
 from refwasm.execution.compiler.integers import canonical
-from refwasm.execution.compiler.loops import SMALL, Loops
+from refwasm.execution.compiler.loops import Loops
 from refwasm.execution.compiler.values import SCRATCH, Value, combined, integer, marked, plain
-from refwasm.execution.memory import MAX_PAGES, PAGE, Memory
+from refwasm.execution.memory import PAGE
 from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import Instr, MemArg
 
@@ -165,11 +166,6 @@ class Accesses(Loops):
     def _bulk(self, pc: int, beginning: str) -> None:
         args = self.settled(self._pop(3))
         self._emit(marked(pc, f"{beginning}, {', '.join(arg.text for arg in args)})"), True)
-
-
-def memory_bound(memory: Memory) -> int:
-    """Pages that a memory never exceeds: one of two numbers, so that code is alike for nearly all memories."""
-    return MAX_PAGES - 1 if memory.limit < MAX_PAGES else MAX_PAGES
 
 
 def _moved(address: Value, offset: int) -> Value:

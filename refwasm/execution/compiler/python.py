@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import CodeType
 
-from refwasm.execution.compiler.control import Untranslatable
+from refwasm.execution.compiler.agreed import Untranslatable
 from refwasm.execution.compiler.entry import LoopEntry
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation

@@ -6,8 +6,8 @@ each time, so this is for functions beyond CPython's limits only.
 
 from __future__ import annotations
 
+from refwasm.execution.compiler.agreed import Untranslatable
 from refwasm.execution.compiler.blocks import PythonLoop, Switch
-from refwasm.execution.compiler.control import Untranslatable
 from refwasm.execution.compiler.operands import unknown
 from refwasm.execution.compiler.translation import Translation
 from refwasm.execution.store import FuncInst

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from refwasm.execution.numerics.floats import CANONICAL_NAN, is_nan
-from refwasm.syntax.instructions import FORMS, Instr
+from refwasm.syntax.instructions import FORMS, OPENERS, Instr
 from refwasm.syntax.modules import Expr
 from refwasm.validation.functions import SideTable
 from refwasm.validation.stacks import Branch
 
-OPENERS = frozenset({"block", "loop", "if", "try_table"})
 #: What may run other code, or change the size of a memory (atomics notice that another process has done so).
 _CALLS = frozenset(
     name for name in FORMS if "call" in name or "atomic" in name or name in ("memory.grow", "throw", "throw_ref")

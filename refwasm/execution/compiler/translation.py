@@ -11,17 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from refwasm.execution.compiler import floats, integers
+from refwasm.execution.compiler.agreed import POLL, Untranslatable
 from refwasm.execution.compiler.blocks import Block
 from refwasm.execution.compiler.calls import Calls
-from refwasm.execution.compiler.control import MAX_DEPTH, POLL, Untranslatable, type_name
+from refwasm.execution.compiler.control import MAX_DEPTH, type_name
 from refwasm.execution.compiler.loops import MAX_LENGTH
 from refwasm.execution.compiler.source import Source
-from refwasm.execution.compiler.survey import OPENERS
 from refwasm.execution.compiler.values import BITS, Value, integer, marked, plain
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
-from refwasm.syntax.instructions import FORMS, Instr
+from refwasm.syntax.instructions import FORMS, OPENERS, Instr
 from refwasm.validation.stacks import END_OF_TRY
 
 #: Functions with more variables than this count those of all their frames together.
@@ -357,4 +357,4 @@ UNOBSERVABLE = frozenset(
     or name in ("drop", "select", "select t", "nop", "global.get")
     or (is_numeric(name) and name not in TRAPPING)
 )
-__all__ = ["METHODS", "Translation", "Untranslatable"]
+__all__ = ["METHODS", "Translation"]
