@@ -54,6 +54,7 @@ class Program:
         self.counters: set[int] = set()  # locals that only their loop changes
         self.depth = 0
         self.labels = 0
+        self.open: list[str] = []  # labels of blocks without results that are open
         self.function = 0
 
     def text(self) -> str:
@@ -90,6 +91,8 @@ class Program:
             (self._global, 1),
             (self._grow, 0.1),
         ]
+        if self.open:
+            kinds.append((self._leave, 0.7))
         if self.depth < 3:
             kinds += [(self._loop, 3), (self._switch, 1), (self._block, 1)]
         if self.function == 1:
@@ -126,6 +129,14 @@ class Program:
     def _grow(self) -> str:
         return "(drop (memory.grow (i32.const 1)))"
 
+    def _leave(self) -> str:
+        """Out of a block, perhaps through loops and switches."""
+        label = self.r.choice(self.open)
+        if self.r.random() < 0.8:
+            return f"(br_if {label} {self._condition()})"
+        targets = " ".join(self.r.choices(self.open, k=self.r.randrange(1, 4)))
+        return f"(if {self._condition()} (then (br_table {targets} {self._expression('i32', 1)})))"
+
     def _call(self) -> str:
         arguments = " ".join(self._expression(t, 1) for t in PARAMS)
         if self.r.random() < 0.5:
@@ -144,6 +155,7 @@ class Program:
         """A block that conditions leave, at its own level and from further inside."""
         self.depth += 1
         label = self._label()
+        self.open.append(label)
         inner = [self._statement() for _ in range(self.r.randrange(1, 4))]
         for _ in range(self.r.randrange(1, 3)):
             way_out = f"(br_if {label} {self._condition()})"
@@ -151,6 +163,7 @@ class Program:
                 way_out = f"(if {self._condition()} (then {self._statement()} (br {label})))"
             inner.insert(self.r.randrange(len(inner) + 1), way_out)
         self.depth -= 1
+        self.open.pop()
         return f"(block {label} {' '.join(inner)})"
 
     def _switch(self) -> str:
@@ -158,7 +171,9 @@ class Program:
         labels = [self._label() for _ in range(self.r.choice((2, 4, 6)))]
         targets = " ".join(self.r.choices(labels, k=self.r.randrange(2, 9)))
         text = f"(br_table {targets} {self._expression('i32', 1)})"
+        self.open += reversed(labels)
         for label in labels:
+            self.open.pop()
             leaving = f"(br {labels[-1]})" if self.r.random() < 0.6 and label is not labels[-1] else ""
             text = f"(block {label} {text}) {self._statement()} {leaving}"
         self.depth -= 1
@@ -175,7 +190,7 @@ class Program:
         self.depth += 1
         self.counters.add(counter)
         t, r = self.locals[counter], self.r
-        step = r.choice((1, 1, 1, 2, 3, 4, 8, 16))
+        step = r.choice((1, 1, 1, 1, 1, 2, 2, 3, 4, 4, 8, 16, 0 if r.random() < 0.2 else 1))
         down = r.random() < 0.3
         length = f"({t}.const {r.randrange(1, 6) * r.choice((1, step))})"
         if r.random() < 0.4:
@@ -195,12 +210,17 @@ class Program:
             bound = f"({t}.const {r.randrange(20)})"
             setting = f"(local.set {counter} ({t}.const {r.randrange(20)}))"
         relation = r.choice(("ne", "gt_u", "gt_s") if down else ("ne", "lt_u", "lt_s", "lt_u"))
-        body = self._statements(r.randrange(1, 5))
         label, out = self._label(), self._label()
+        self.open.append(out)
+        body = self._statements(r.randrange(1, 5))
         if r.random() < 0.3:
             body += f" (br_if {out} {self._condition()}) {self._statement()}"
         form = r.random()
-        if form < 0.35:
+        if form < 0.1:
+            other = f"(else {self._statement()})" if r.random() < 0.7 else ""
+            test = f"({t}.{relation} (local.tee {counter} {stepping}) {bound})"
+            loop = f"(loop {label} {body} (if {test} (then {self._statement()} (br {label})) {other}))"
+        elif form < 0.4:
             again = f"(br_if {label} ({t}.{relation} (local.tee {counter} {stepping}) {bound}))"
             loop = f"(loop {label} {body} {again})"
         elif form < 0.6:
@@ -211,6 +231,7 @@ class Program:
             test = f"(br_if {out} ({t}.{leaves} (local.get {counter}) {bound}))"
             loop = f"(loop {label} {test} {body} (local.set {counter} {stepping}) (br {label}))"
         self.depth -= 1
+        self.open.pop()
         self.counters.discard(counter)
         if bound.startswith("(local.get"):
             self.counters.discard(int(bound[11:-1]))
@@ -224,6 +245,25 @@ class Program:
         self.counters.add(index)
         return index
 
+    def _value_block(self, t: str, depth: int) -> str:
+        """An expression in a block or a loop, with parameters and ways out that carry values."""
+        r = self.r
+        label, given = self._label(), r.choice(TYPES)
+        args, taken = self._expression(given, depth), f"(param {given})"
+        if (found := self._free_local(given)) is not None:
+            first = f"(local.set {found})"
+        else:
+            first = "drop"
+        if r.random() < 0.5 and self.depth < 3:
+            first += " " + self._statement()
+        value = self._expression(t, depth)
+        if r.random() < 0.3:
+            return f"{args} (loop {label} {taken} (result {t}) {first} {value})"
+        leave = f"(br_if {label} {value} {self._condition()}) drop {self._expression(t, 1)}"
+        if r.random() < 0.3:
+            leave = f"(br_table {label} {label} {value} {self._expression('i32', 1)})"
+        return f"{args} (block {label} {taken} (result {t}) {first} {leave})"
+
     # ---- expressions -------------------------------------------------------------------------------------------------
 
     def _offset(self) -> str:
@@ -234,6 +274,9 @@ class Program:
         index = self._some_local("i32")
         if index is None or r.random() < 0.05:
             return self._expression("i32", 1)
+        if r.random() < 0.1:  # what stands in memory is an address
+            masked = f"(i32.and (i32.load {self._offset()} {self._address()}) (i32.const {r.choice((255, 252, 65535))}))"
+            return masked if r.random() < 0.6 else f"(i32.add {masked} (local.get {index}))"
         if index not in self.counters and r.random() < 0.7:
             return f"(i32.and {self._expression('i32', 1)} (i32.const {r.choice((255, 252, 65535, 65528, 32764))}))"
         scaled = f"({r.choice(('i32.shl', 'i32.mul'))} (local.get {index}) (i32.const {r.choice((1, 2, 3, 4, 8))}))"
@@ -288,8 +331,10 @@ class Program:
             return f"(local.tee {found} {self._expression(t, depth - 1)})"
         if form < 0.95 and t == "i32":
             return self.r.choice((self._condition(), "(global.get $g)", "(memory.size)"))
-        if form < 0.95:
+        if form < 0.93:
             return (
                 f"(if (result {t}) {self._condition()} (then {self._expression(t, 1)}) (else {self._expression(t, 1)}))"
             )
+        if form < 0.97:
+            return self._value_block(t, depth - 1)
         return "(global.get $h)" if t == "f64" else self._constant(t)

@@ -157,6 +157,8 @@ def main(count: int, seed: int, tier: str = "compile") -> int:
             if module is None:
                 continue
             made += 1
+            if made % 1000 == 0:
+                print(f"{made} modules, {differences} differences", flush=True)
             difference = compared(module, number, tier)
             if difference:
                 differences += 1
