@@ -275,7 +275,9 @@ class Program:
         if index is None or r.random() < 0.05:
             return self._expression("i32", 1)
         if r.random() < 0.1:  # what stands in memory is an address
-            masked = f"(i32.and (i32.load {self._offset()} {self._address()}) (i32.const {r.choice((255, 252, 65535))}))"
+            masked = (
+                f"(i32.and (i32.load {self._offset()} {self._address()}) (i32.const {r.choice((255, 252, 65535))}))"
+            )
             return masked if r.random() < 0.6 else f"(i32.add {masked} (local.get {index}))"
         if index not in self.counters and r.random() < 0.7:
             return f"(i32.and {self._expression('i32', 1)} (i32.const {r.choice((255, 252, 65535, 65528, 32764))}))"

@@ -124,7 +124,7 @@ def test_everything_of_real_programs_is_translated() -> None:
 
 
 @pytest.mark.parametrize("part", range(8))
-@pytest.mark.parametrize("tier", ["compile", "auto"])
+@pytest.mark.parametrize("tier", ["compile", "auto", "loops"])
 def test_random_modules(tmp_path: Path, tier: str, part: int, impatient: None) -> None:
     if smith(bytes(range(256)) * 8, tmp_path, set()) is None:
         pytest.skip("wasm-tools is not installed")
@@ -221,6 +221,100 @@ def test_what_a_review_found(text: str, calls: list[tuple[Any, ...]]) -> None:
         }
         assert len(set(results.values())) == 1, results
         assert Instance(Module(f"(module {text})"), tier="compile").exports.f(*arguments) == results["interpret"]
+
+
+UNDER_A_LOOP = [
+    # Below the loop stands what belongs to the caller's expression, or to this one.
+    """(func $f (param i32) (result i32) (local i32) (i32.const 7)
+         (loop $l (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+           (if (i32.eq (local.get 1) (local.get 0)) (then (return (local.get 1)))) (br $l)) (unreachable))
+       (func (export "f") (param i32) (result i32) (i32.sub (i32.const 1) (call $f (local.get 0))))""",
+    """(func (export "f") (param i32) (result i32) (local i32) (i32.const 7)
+         (loop $l (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+           (br_if $l (i32.lt_u (local.get 1) (local.get 0)))) (i32.add (local.get 1)))""",
+    """(func (export "f") (param i32) (result i32) (local i32) (i32.const 7)
+         (loop $l (param i32) (result i32) (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+           (i32.const 1) (i32.add) (br_if $l (i32.lt_u (local.get 1) (local.get 0)))))""",
+    """(func $g (param i32 i32) (result i32) (i32.sub (local.get 0) (local.get 1)))
+       (func (export "f") (param i32) (result i32) (local i32)
+         (call $g (i32.const 7) (block (result i32)
+           (loop $l (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+             (br_if $l (i32.lt_u (local.get 1) (local.get 0)))) (local.get 1))))""",
+]
+
+
+@pytest.mark.parametrize("text", UNDER_A_LOOP)
+def test_loops_over_operands_are_not_entered(text: str) -> None:
+    results = {tier: Instance(Module(f"(module {text})"), tier=tier).exports.f(5000) for tier in (*TIERS, "loops")}
+    assert len(set(results.values())) == 1, results
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("trapping", ["", "sat_"])
+def test_an_f32_is_loaded_from_where_it_said_before(tier: str, trapping: str) -> None:
+    text = f"""(module (memory 1) (data (i32.const 0) "\\11\\22\\33\\44\\01\\00\\a0\\7f")
+      (func (export "f") (param f32) (result f32)
+        (local.set 0 (f32.load (i32.trunc_{trapping}f32_u (local.get 0)))) (local.get 0)))"""
+    assert Instance(Module(text), tier=tier).exports.f.bits(0x40800000) == (0x7FA00001,)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_errors_of_host_functions_come_out_as_they_are(tier: str, impatient: None) -> None:
+    text = """(module (import "h" "h" (func $h (param i32) (result i32))) (memory 1)
+      (func $f (export "f") (param i32) (result i32) (call $h (local.get 0)))
+      (func (export "g") (param i32) (result i32) (call $f (local.get 0))))"""
+
+    def host(x: int) -> int:
+        return [1, 2][x]
+
+    exports = Instance(Module(text), {"h": {"h": host}}, tier=tier).exports
+    assert exports.g(1) == 2
+    for name in ("f", "g"):
+        with pytest.raises(IndexError, match="list index out of range"):
+            exports[name](5)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ('(module (func (export "f") (block unreachable)))', ["func[0] 1:35"]),
+        ('(module (func (export "f") nop (loop unreachable)))', ["func[0] 1:38"]),
+        (
+            '(module (func $t unreachable) (func (export "f") (call $t) (loop $l (br_if $l (i32.const 0)))))',
+            ["func[0] $t 1:18", "func[1] 1:51"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("tier", [*TIERS, "loops"])
+def test_places_at_the_first_call(text: str, places: list[str], tier: str) -> None:
+    exports = Instance(Module(text), tier=tier).exports
+    for _ in range(3):
+        with pytest.raises(Trap) as caught:
+            exports.f()
+        assert [str(entry) for entry in caught.value.backtrace] == places
+
+
+@pytest.mark.parametrize("allowance", [0, 1, 10, 40])
+def test_limits_that_come_later_hold_for_what_was_compiled_before(
+    monkeypatch: pytest.MonkeyPatch, allowance: int
+) -> None:
+    monkeypatch.setattr("refwasm.execution.auto.ALLOWANCE", allowance)
+    text = """(module
+      (func $hot (param i32) (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+      (func (export "f") (param i32) (call $hot (local.get 0)))
+      (func (export "g") (param i32) (call $hot (local.get 0))))"""
+    instance = Instance(Module(text))
+    instance.exports.f(1000)
+    instance.exports.f(1000)
+    instance._store.settings.deadline = time.monotonic() + 0.2
+    with pytest.raises(ResourceLimit, match="time"):
+        instance.exports.g(-1)
+    instance._store.settings.deadline = None
+    instance.fuel = 10_000
+    instance.exports.g(1000)
+    other = Instance(Module(text), tier="interpret", fuel=10_000)
+    other.exports.g(1000)
+    assert instance.fuel == other.fuel
 
 
 def test_an_address_from_memory_that_is_out_of_bounds_traps() -> None:

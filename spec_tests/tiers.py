@@ -1,8 +1,8 @@
-"""The compiled tier against the interpreter: ``python -m spec_tests.tiers COUNT SEED`` runs random valid modules on
-both and compares results, traps with their places, globals, memories, tables and fuel after each call.
+"""The compiled tier against the interpreter: ``python -m spec_tests.tiers COUNT SEED [TIER]``.
 
-Half of the modules come from ``wasm-tools smith``, with one set of features or another, half from
-:mod:`.random_programs`.
+Random valid modules run on both, and results, traps with their places, globals, memories, tables and fuel are compared
+after each call. TIER is ``compile``, ``auto`` or ``loops`` (see :class:`Loops`). Half of the modules come from
+``wasm-tools smith``, with one set of features or another, half from :mod:`.random_programs`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,36 @@ import random
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from refwasm import embedding as e
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException, WasmError
+from refwasm.execution.auto import Auto, Heat, loops_of
+from refwasm.execution.interpreter.code import Code
 from refwasm.syntax.types import FuncType, NumType
 from spec_tests.random_programs import Program
+
+
+class Loops(Auto):
+    """Calls are interpreted, and every loop goes on in compiled code when it has come round :data:`TURNS` times."""
+
+    def prepare(self, code: Code) -> None:
+        func = code.func
+        assert func is not None
+        if self.is_hot(func):
+            super().prepare(code)
+            return
+        code.build()
+        for pc, _ in loops_of(code):
+            heat = Heat(0)
+            heat.left = TURNS
+            code.ops[pc] = self._counted(heat, 1, code.ops[pc], partial(self._loop, func, code, pc))
+
+
+TURNS = 1
+e.TIERS["loops"] = Loops
 
 OPTIONS = (
     "--ensure-termination", "--max-imports", "0", "--min-funcs", "3", "--min-exports", "3", "--max-instructions", "300",

@@ -122,6 +122,29 @@ def test_a_kernel_reaches_nothing_but_its_buffers_under_copy(hint: int) -> None:
 
 
 @DEVICES
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_devices_memory_is_used_again_but_not_what_was_in_it(hint: int, grows: bool) -> None:
+    """What the kernel finds behind its buffer, and in the next page, is zero in every execution."""
+    body = f"""
+      (if {"(i32.const 1)" if grows else "(i32.const 0)"} (then (drop (memory.grow (i32.const 1)))))
+      (i32.store (local.get $p0) (i32.add (memory.size)
+        (i32.or (i32.load offset=1024 (local.get $p0)) (i32.load (i32.const 128)))))
+      (memory.fill (i32.const 0) (i32.const 255) (i32.const 65536))
+      (i32.store offset=1024 (local.get $p0) (i32.const -1))"""
+    p = program(kernel_wat(body), policies="memory=copy")
+    device = p.device(hint)
+    handle = p.buffer(device, 4)
+    memories = []
+    for _ in range(3):
+        assert p.exec(device, 1, handle) == 0
+        assert words(read_back(p, handle, 4)) == (2 + grows,)
+        memories += p.context.staging.kept.values()
+    assert len(set(memories)) == len(memories[:1]) == (not grows)
+    p.context.close()
+    assert not p.context.staging.kept
+
+
+@DEVICES
 @pytest.mark.parametrize("memory", ["2 8 shared", "2 8"])
 def test_module_state_is_fresh_for_every_iteration(hint: int, memory: str) -> None:
     body = """(global.set $g (i32.add (global.get $g) (i32.const 1)))

@@ -90,20 +90,15 @@ class Auto:
         heat: Heat = func.heat
         cost = min(len(code.body) // 4 + 1, MOST)
         code.entry = self._counted(heat, cost, code.entry, partial(self._compiled, func, code))
-        for pc, length in _loops(code):
+        for pc, length in loops_of(code):
             code.ops[pc] = self._counted(heat, min(length, MOST), code.ops[pc], partial(self._loop, func, code, pc))
 
     def _counted(self, heat: Heat, cost: int, op: Op, promoted: Callable[[], Op]) -> Op:
         """Takes from an allowance and goes on with ``op``; when there is none left, with what ``promoted`` makes."""
-        better: list[Op] = []
 
         def count(t: Any, s: list[Any]) -> Any:
             heat.left -= cost
-            if heat.left >= 0 or self.store.watch is not None:
-                return op
-            if not better:
-                better.append(promoted())
-            return better[0]
+            return op if heat.left >= 0 or self.store.watch is not None else promoted()
 
         return count
 
@@ -117,32 +112,41 @@ class Auto:
                 code.build()
             code.entry = code.ops[0]
             return code.entry
-        op = code.entry = self._called(function, conversion, lambda locals: conversion.inward(locals[:arity]))
+        again = partial(self._compiled, func, code)
+        op = code.entry = self._called(function, conversion, lambda locals: conversion.inward(locals[:arity]), again)
         return op
 
     def _loop(self, func: FuncInst, code: Code, pc: int) -> Op:
         """A closure for the head of a loop: compiled code takes over with all locals."""
         self.compiler.look_at_settings()
+        if self.store.settings.fuel is not None:
+            return code.ops[pc + 1]  # which only whole functions count
         function = self.compiler.loop_of(func, pc)
         if function is None:
             code.ops[pc] = code.ops[pc + 1]
             return code.ops[pc]
         types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
-        inward = Conversion.of_locals(types)
-        op = code.ops[pc] = self._called(function, conversion_of(func.type), inward)
+        inward, again = Conversion.of_locals(types), partial(self._loop, func, code, pc)
+        op = code.ops[pc] = self._called(function, conversion_of(func.type), inward, again)
         return op
 
     def _called(
-        self, function: Callable[..., Any], conversion: Conversion, inward: Callable[[Any], Sequence[Any]]
-    ) -> Op:
-        enter = self.compiler.enter
+        self, function: Callable[..., Any], conversion: Conversion, inward: Callable[[Any], Sequence[Any]],
+        again: Callable[[], Op],
+    ) -> Op:  # fmt: skip
+        """A closure that calls compiled code in place of the frame; if that was compiled under other settings, what
+        ``again`` gives."""
+        compiler, era = self.compiler, self.compiler.era
 
         def op(t: Any, s: list[Any]) -> Any:
+            compiler.look_at_settings()
+            if compiler.era is not era:
+                return again()(t, s)
             args = inward(t.locals)
             following, t.locals, _ = t.frames.pop()
             t.calling = following
             try:
-                s += conversion.outward(enter(function, args))
+                s += conversion.outward(compiler.enter(function, args))
             except UncaughtException as error:
                 if error.exception is None:
                     raise
@@ -154,7 +158,7 @@ class Auto:
         return op
 
 
-def _loops(code: Code) -> list[tuple[int, int]]:
+def loops_of(code: Code) -> list[tuple[int, int]]:
     """Index and length of the loops of a function."""
     opened: list[int] = []
     found = []
@@ -169,4 +173,4 @@ def _loops(code: Code) -> list[tuple[int, int]]:
     return found
 
 
-__all__ = ["Auto"]
+__all__ = ["Auto", "Heat", "loops_of"]

@@ -97,6 +97,10 @@ class Memory:
             self._make_views()
         return old
 
+    def clear(self) -> None:
+        """All zeros, as it was at first."""
+        self.u8[:] = bytes(len(self.u8))
+
     def restore(self, content: bytes) -> None:
         """Go back to earlier contents and their size; what was beyond is zero when the memory grows again."""
         self.u8[:] = bytes(len(self.u8))
@@ -188,6 +192,13 @@ class SharedMemory(Memory):
     def size(self) -> int:
         self.refresh()
         return self.pages
+
+    def clear(self) -> None:
+        """As for private memories; where the system can, the contents are given back to it."""
+        try:
+            self.u8.obj.madvise(mmap.MADV_REMOVE, self.HEADER, len(self.u8))  # type: ignore[attr-defined]
+        except (AttributeError, OSError):
+            super().clear()
 
     def restore(self, content: bytes) -> None:
         """As for private memories; nobody else may be using it."""

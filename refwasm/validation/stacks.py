@@ -8,7 +8,7 @@ many they drop. It maps instruction indices to:
 * ``return_call…``: the Branch whose arity is the number of arguments;
 * ``try_table``: a tuple of Branches, one per clause, that start from the stack height at its entry;
 * ``end`` of a ``try_table``: :data:`END_OF_TRY`;
-* ``loop``: :data:`LOOP`, where a deadline or a compiler wants to look.
+* ``loop``: how many operands are on the stack at its head, its parameters among them.
 
 Instructions that can't be reached may have entries that mean nothing.
 """
@@ -23,7 +23,6 @@ from refwasm.validation.context import Context
 from refwasm.validation.matching import match_val_type
 
 END_OF_TRY = "end of try"
-LOOP = "loop"
 
 Types = tuple[ValType, ...]
 

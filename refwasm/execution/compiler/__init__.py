@@ -19,6 +19,7 @@ from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
 from refwasm.execution.compiler.cache import CodeCache, Key
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import (
+    OUTSIDE,
     Function,
     conversion_of,
     host_caller,
@@ -221,6 +222,7 @@ class Compiler:
             finally:
                 self.nested -= 1
 
+        OUTSIDE.add(call.__code__)
         return conversion.called(call)
 
     def _defined(self, compiled: Compiled, namespace: Namespace) -> Function:
@@ -239,6 +241,7 @@ class Compiler:
         if key not in namespace.loops:
             try:
                 namespace.loops[key] = self._defined(self.compile(func, pc), namespace)
+                self._known(func.module).setdefault((func.index, -1), None)  # the next instance will call it
             except Untranslatable:
                 namespace.loops[key] = None
         return namespace.loops[key]
@@ -252,8 +255,8 @@ class Compiler:
             found = known[key] = self._from_cache(func.module, key) or self._compiled_now(func, key)
         return Compiled(func, *found)
 
-    def _known(self, instance: ModuleInst) -> dict[Key, tuple[CodeType, Spans]]:
-        """What was compiled for instances of the same module, under the same options."""
+    def _known(self, instance: ModuleInst) -> dict[Key, tuple[CodeType, Spans] | None]:
+        """What was compiled for instances of the same module, under the same options; None if it should be."""
         return instance.validated.code.setdefault(self._options(instance), {})  # type: ignore[no-any-return]
 
     def _options(self, instance: ModuleInst) -> tuple[bool, ...]:

@@ -20,6 +20,8 @@ class LoopEntry(Translation):
 
     def __init__(self, func: FuncInst, loop: int, polls: bool) -> None:
         super().__init__(func, polls)
+        if self.side[loop]:
+            raise Untranslatable("a loop that can't be entered")
         self.loop = loop
         self.survey.guards, self.survey.switches = set(), {}
 

@@ -40,6 +40,7 @@ class Operands:
 
     def _pop(self, count: int) -> list[Value]:
         first = len(self.stack) - count
+        assert first >= 0, "the function is valid"
         values = self.stack[first:]
         del self.stack[first:]
         return values

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from operator import itemgetter
 from struct import Struct
+from types import CodeType
 from typing import Any, NoReturn
 
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException
@@ -38,8 +39,17 @@ def all_consumed() -> NoReturn:
     raise ResourceLimit("all fuel consumed")
 
 
-def out_of_bounds(error: IndexError) -> Trap:
+#: Code between WebAssembly and what else may fail: an IndexError that came through it is not ours.
+OUTSIDE: set[CodeType] = set()
+
+
+def out_of_bounds(error: IndexError) -> Exception:
     """The trap for an access that a view refused; ``error`` knows where."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in OUTSIDE:
+            return error
+        traceback = traceback.tb_next
     trap = Trap("out of bounds memory access")
     trap.__cause__ = error
     return trap
@@ -256,6 +266,7 @@ def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Function:
             memory.refresh()
         return result(results)
 
+    OUTSIDE.add(call.__code__)
     return conversion.called(call)
 
 

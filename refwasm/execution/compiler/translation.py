@@ -243,6 +243,8 @@ class Translation(Calls):
 
     def _set_float(self, index: int, value: Value) -> None:
         (value,) = self.rounded([value]) if value.unrounded else [value]
+        if value.bits and index in value.locals:  # they are looked at again when the local has changed
+            value = self._stored(value)
         name = f"l{index}"
         self._emit(f"{name} = {value.text}", value.ordered)
         self._keep_payload(name, value)

@@ -160,7 +160,7 @@ class Agent:
         entries: list[StackEntry] = []
         op, step = (self.pc, 0) if self.calling is None else (self.calling, 1)
         for following, _, code in reversed(self.frames[-BACKTRACE:]):
-            pc = _last_index(code.ops, op) if step == 0 else _first_index(code.ops, op) - 1
+            pc = _last_index(code.ops, op) if step == 0 else _before(code, op)
             entries.append(_entry(code, pc))
             op, step = following, 1
         return entries
@@ -171,12 +171,17 @@ def _finish(agent: Agent, stack: list[Any]) -> Any:
 
 
 def _last_index(ops: list[Op], op: Op) -> int:
-    """The instruction of a closure; 0 if it is the one that builds the code and then does what the first one does."""
-    return max((i for i, candidate in enumerate(ops) if candidate is op), default=0)
+    """The instruction of a closure. What is not there builds the code and then does what the first closure does."""
+    found = max((i for i, candidate in enumerate(ops) if candidate is op), default=-1)
+    return found if found >= 0 else _last_index(ops, ops[0]) if ops else 0
 
 
-def _first_index(ops: list[Op], op: Op) -> int:
-    return next((i for i, candidate in enumerate(ops) if candidate is op), 0)
+def _before(code: Code, op: Op) -> int:
+    """The instruction that goes on at a closure, a call. Loops may have closures that were put there later."""
+    pc = next((i for i, candidate in enumerate(code.ops) if candidate is op), 0) - 1
+    while pc > 0 and code.body[pc].form.mnemonic == "loop":
+        pc -= 1
+    return pc
 
 
 def _entry(code: Code, pc: int) -> StackEntry:

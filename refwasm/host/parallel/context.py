@@ -10,6 +10,7 @@ from refwasm.host.parallel.execution import Execution
 from refwasm.host.parallel.forms import Form
 from refwasm.host.parallel.kernels import Kernel
 from refwasm.host.parallel.policies import ParallelLimits, Policies
+from refwasm.host.parallel.staging import Staging
 from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, Failure, ParallelError, Run
 
 #: Handles: devices and buffers in disjoint ranges, 0 is never one.
@@ -59,6 +60,7 @@ class Context:
         self.devices: dict[int, Device] = {}
         self.buffers: dict[int, Buffer] = {}
         self.kernels: dict[tuple[bytes, int | None], Kernel] = {}
+        self.staging = Staging(self.settings)
         self.buffer_bytes = 0
         self.interruptible = False  # whether something may end the guest while a call of it runs in this process
         self.closed = False
@@ -228,4 +230,5 @@ class Context:
         self.devices.clear()
         self.buffers.clear()
         self.kernels.clear()
+        self.staging.close()
         self.buffer_bytes = 0

@@ -13,7 +13,6 @@ from refwasm.host.parallel.forms import Form
 from refwasm.host.parallel.kernels import Kernel, Task
 from refwasm.host.parallel.strict import Region
 from refwasm.host.parallel.types import Errno, ParallelError, Run
-from refwasm.syntax.types import Limits, MemType
 
 if TYPE_CHECKING:
     from refwasm.host.parallel.context import Buffer, Context
@@ -102,7 +101,7 @@ class Execution:
                 Errno.RESOURCE_LIMIT, "PAR-MEM-04",
                 f"the buffers need {pages} pages, the kernel's memory may have {maximum}",
             )  # fmt: skip
-        own = self._new_memory(pages)
+        own = self.context.staging.take(self.kernel, pages)
         for buffer in self._distinct():
             own.write(places[buffer.handle], self.context.contents(self.memory, buffer))
             self.done.bytes_copied += buffer.size
@@ -112,6 +111,7 @@ class Execution:
             for buffer in self._distinct():
                 self.context.set_contents(self.memory, buffer, own.read(places[buffer.handle], buffer.size))
                 self.done.bytes_copied += buffer.size
+        self.context.staging.give_back(self.kernel, own)
 
     def _layout(self) -> tuple[dict[int, int], int]:
         """Where each buffer goes, and the pages needed: behind the memory that the kernel asks for itself, where its
@@ -123,14 +123,9 @@ class Execution:
             end += (buffer.size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
         return places, -(-end // PAGE)
 
-    def _new_memory(self, pages: int) -> e.Memory:
-        t = self.kernel.memory_type
-        limits = Limits(max(pages, t.limits.minimum), t.limits.maximum)
-        return e.mem_alloc(e.store_init(self.context.settings), MemType(t.address, limits, True))
-
     def _run_on_a_copy(self) -> None:
         """A private memory can't be shared with workers: all of it is copied, and copied back (PAR-FORM-06)."""
-        own = self._new_memory(self.memory.size())
+        own = self.context.staging.take(self.kernel, self.memory.size())
         own.write(0, self.memory.read(0, self.memory.size() * PAGE))
         self.done.bytes_copied += self.memory.size() * PAGE
         try:
@@ -139,6 +134,7 @@ class Execution:
             self.memory.grow(own.size() - self.memory.size())
             self.memory.write(0, own.read(0, self.memory.size() * PAGE))
             self.done.bytes_copied += self.memory.size() * PAGE
+        self.context.staging.give_back(self.kernel, own)
 
 
 Number = TypeVar("Number", int, float)

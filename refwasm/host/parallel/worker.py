@@ -150,6 +150,7 @@ def worker_main(index: int, pipe: connection.Connection, domain: Domain, inherit
     """Entry point of the process. ``inherited`` are pipe ends that fork copied and that belong to the parent."""
     begin(inherited)
     adopt_domain(domain)
+    gc.freeze()  # what is there now stays, so that looking for garbage is quick: see do_forget
     try:
         Worker(index, pipe, domain).serve()
     except (BrokenPipeError, ConnectionResetError):

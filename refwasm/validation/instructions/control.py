@@ -17,7 +17,7 @@ from refwasm.validation.matching import (
     match_result_type,
     match_val_type,
 )
-from refwasm.validation.stacks import END_OF_TRY, LOOP, Label, Stacks, Types
+from refwasm.validation.stacks import END_OF_TRY, Label, Stacks, Types
 
 
 def _block_type(v: Stacks, t: BlockType) -> tuple[Types, Types]:
@@ -42,7 +42,7 @@ def _loop(v: Stacks, i: Instr) -> None:
     params, results = _block_type(v, i.args[0])
     v.pop_all(params)
     v.open("loop", params, results).label.pc = v.pc
-    v.side[v.pc] = LOOP
+    v.side[v.pc] = len(v.operands)
 
 
 @rule("if")

@@ -1,0 +1,49 @@
+"""Memories of the devices' own, kept for the next execution of the same kernel.
+
+A memory that workers have mapped, with instances of the kernel over it, is worth more than its contents: those are
+zeros whenever it is taken.
+"""
+
+from __future__ import annotations
+
+from refwasm import embedding as e
+from refwasm.execution.domain import current_domain
+from refwasm.execution.memory import SharedMemory
+from refwasm.host.parallel.kernels import Kernel
+from refwasm.syntax.types import Limits, MemType
+
+#: Of so many kernels, the ones that were used last.
+KEPT = 8
+
+
+class Staging:
+    """The memories of one guest; ``settings`` limit them."""
+
+    def __init__(self, settings: e.Settings) -> None:
+        self.settings = settings
+        self.kept: dict[Kernel, e.Memory] = {}
+
+    def take(self, kernel: Kernel, pages: int) -> e.Memory:
+        """A memory of the kernel's type with at least so many pages, all zeros. Raises ResourceLimit."""
+        t = kernel.memory_type
+        wanted = MemType(t.address, Limits(max(pages, t.limits.minimum), t.limits.maximum), True)
+        memory = self.kept.pop(kernel, None)
+        if isinstance(memory, SharedMemory) and memory.type == wanted and memory.domain is current_domain():
+            return memory
+        return e.mem_alloc(e.store_init(self.settings), wanted)
+
+    def give_back(self, kernel: Kernel, memory: e.Memory) -> None:
+        """Nobody uses the memory any more, and nothing went wrong. One that has grown is not kept."""
+        if memory.size() != memory.type.limits.minimum:
+            return
+        memory.clear()
+        self.kept[kernel] = memory
+        while len(self.kept) > KEPT:
+            del self.kept[next(iter(self.kept))]
+
+    def close(self) -> None:
+        """Forget them all."""
+        self.kept.clear()
+
+
+__all__ = ["Staging"]
