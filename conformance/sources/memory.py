@@ -108,6 +108,22 @@ def _by_policy() -> Iterator[Case]:
         yield case
 
         case = Case(
+            f"memory/{policy}-starts-as-zeros", "What is in the kernel's memory beside the buffers is zero in every "
+            "execution, also after one that stored there.", ["PAR-MEM-04"], f"memory={policy}",
+        )  # fmt: skip
+        device = case.device()
+        found = case.written(device, 4)
+        code = case.code(kernel("""(i32.store (local.get $p0) (i32.add (i32.load (local.get $p0))
+      (i32.or (i32.load (i32.const 64)) (i32.load offset=1024 (local.get $p0)))))
+    (i32.store (i32.const 64) (i32.const 5))
+    (i32.store offset=1024 (local.get $p0) (i32.const 7))"""))
+        for _ in range(3):
+            case.run(device, code, 1, [found])
+        case.read(found)
+        case.words(found.region, [0])
+        yield case
+
+        case = Case(
             f"memory/{policy}-own-data-apart", "Buffers lie behind the memory that the kernel asks for itself: its data "
             "and stack are not in their way.", ["PAR-MEM-04"], f"memory={policy}",
         )  # fmt: skip
