@@ -6,6 +6,7 @@ Parallel rows mean something on an idle machine only: the load during the run is
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -24,6 +25,8 @@ from refwasm.execution.compiler import Compiler
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import FuncInst
+from refwasm.host.parallel import ParallelLimits
+from refwasm.program import Program as Whole
 from refwasm.syntax.instructions import FORMS
 from refwasm.text import parse_module, print_module
 from refwasm.validation import validate
@@ -298,8 +301,43 @@ def _exec(p: Program, hint: int, iterations: int) -> Timed:
     return run
 
 
+def _spin(turns: int) -> None:
+    i = 0
+    while i < turns:
+        i += 1
+
+
+def _scaling() -> float:
+    """How much faster this machine runs two processes that share nothing, than one after the other."""
+    context = multiprocessing.get_context("fork")
+
+    def run(count: int) -> None:
+        processes = [context.Process(target=_spin, args=(4_000_000,)) for _ in range(count)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+
+    times = medians({"one": lambda: run(1), "two": lambda: run(2)}, 5)
+    return 2 * times["one"] / times["two"]
+
+
+def _beyond_the_kernel() -> float:
+    """Seconds of an execution of nstream, 20,000 elements on 2 workers, that the kernel does not run."""
+    rounds = 30
+    source = (Path(__file__).parent.parent / "examples" / "nstream.wasm").read_bytes()
+    arguments = ["nstream", "20000", str(rounds)]
+    with (
+        open(os.devnull, "wb") as nowhere,
+        Whole(source, arguments, stdout=nowhere.fileno(), limits=ParallelLimits(workers=2)) as whole,
+    ):
+        assert whole.run() == 0
+        return statistics.median(run.end - run.begin - run.kernel_seconds for run in whole.runs[5:])
+
+
 def device() -> list[Row]:
     """2 workers against SEQUENTIAL on tasks over 25 ms; dispatch of next to nothing to warm workers."""
+    alone = _scaling()
     busy, empty = program(KERNEL), program(kernel_wat(""))
     sequential, cpu = _exec(busy, SEQUENTIAL, 8), _exec(busy, CPU, 8)
     nothing = _exec(empty, CPU, 2)
@@ -310,7 +348,9 @@ def device() -> list[Row]:
     return [
         (f"SEQUENTIAL / CPU with 2 workers (tasks of {task * 1e3:.0f} ms)",
          f"{times['sequential'] / times['cpu']:.2f}", "at least 1.8"),
+        ("two processes of nothing but Python / one, on this machine", f"{alone:.2f}", ""),
         ("dispatch of an empty parallel_exec, ms", f"{dispatch * 1e3:.3f}", "under 0.5"),
+        ("nstream, 20,000 elements: beyond the kernel, ms", f"{_beyond_the_kernel() * 1e3:.2f}", "under 1"),
     ]  # fmt: skip
 
 

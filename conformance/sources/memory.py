@@ -113,10 +113,12 @@ def _by_policy() -> Iterator[Case]:
         )  # fmt: skip
         device = case.device()
         found = case.written(device, 4)
-        code = case.code(kernel("""(i32.store (local.get $p0) (i32.add (i32.load (local.get $p0))
+        code = case.code(
+            kernel("""(i32.store (local.get $p0) (i32.add (i32.load (local.get $p0))
       (i32.or (i32.load (i32.const 64)) (i32.load offset=1024 (local.get $p0)))))
     (i32.store (i32.const 64) (i32.const 5))
-    (i32.store offset=1024 (local.get $p0) (i32.const 7))"""))
+    (i32.store offset=1024 (local.get $p0) (i32.const 7))""")
+        )
         for _ in range(3):
             case.run(device, code, 1, [found])
         case.read(found)
