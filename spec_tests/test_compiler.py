@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from refwasm import Instance, Module
 from refwasm.errors import Trap
-from refwasm.execution.compiler import floats, integers
+from refwasm.execution.compiler import floats, integers, vectors
 from refwasm.execution.compiler.operands import Operands
 from refwasm.execution.compiler.runtime import HELPERS, bits32, bits64, canonical32, canonical64, f32, f64
 from refwasm.execution.compiler.translation import METHODS, Translation
@@ -19,7 +20,10 @@ from refwasm.syntax.instructions import FORMS
 
 SCALAR = [n for n in FORMS if is_numeric(n) and all(t.name in BITS for t in FORMS[n].params or ())
           and FORMS[n].results and FORMS[n].results[0].name in BITS]  # type: ignore[index]  # fmt: skip
+VECTOR = sorted(vectors.MAKERS)
 EDGES = {
+    "v128": [0, 1, (1 << 128) - 1, 1 << 127, int("80" * 16, 16), int("7f" * 16, 16), int("80000000" * 4, 16),
+             int("7fffffff" * 4, 16), int("7fc000003f800000" * 2, 16), (1 << 64) - 1],
     "i32": [0, 1, 2, 31, 32, 0x7F, 0x80, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF],
     "i64": [0, 1, 2, 63, 64, 0x7FFFFFFF, 0x80000000, 1 << 32, (1 << 53) + 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1],
     "f32": [0, 1, 0x3F800000, 0x3F000000, 0xBF800000, 0x4F000000, 0xCF000000, 0x7F7FFFFF, 0x7F800000, 0xFF800000,
@@ -111,6 +115,73 @@ def test_what_an_operation_is_written_as(mnemonic: str) -> None:
         except Trap as trap:
             got = trap.message
         assert got == wanted, (mnemonic, patterns, operands, found)
+
+
+@pytest.mark.parametrize("mnemonic", VECTOR)
+def test_what_a_vector_operation_is_written_as(mnemonic: str) -> None:
+    form = FORMS[mnemonic]
+    assert form.params is not None and form.results is not None
+    types, r = [t.name for t in form.params], random.Random(mnemonic)
+    for _ in range(200):
+        patterns = [r.choice((*EDGES[t], r.getrandbits(BITS.get(t, 128)))) for t in types]
+        bench, names, operands = Bench(), {}, []
+        for name, type, pattern in zip("abc", types, patterns):
+            if type == "v128":
+                value, number = Value(name, "", atom=r.random() < 0.5), pattern
+            else:
+                value, number = operand(type, pattern, name, r)
+            operands.append(value)
+            names[name] = number
+        found = vectors.operation(bench, mnemonic, operands)
+        assert found is not None
+        assert bench.run(found, names) == OPERATIONS[mnemonic](*patterns), (mnemonic, patterns, operands, found)
+
+
+LANES = [n for n in FORMS if ".extract_lane" in n or ".replace_lane" in n]
+
+
+@pytest.mark.parametrize("tier", ["compile", "interpret"])
+@pytest.mark.parametrize("mnemonic", LANES)
+def test_lanes(mnemonic: str, tier: str) -> None:
+    shape, _, name = mnemonic.partition(".")
+    n = vectors.lane_bits(shape)
+    scalar = (FORMS[mnemonic].params if "replace" in name else FORMS[mnemonic].results)[-1].name  # type: ignore[index]
+    r = random.Random(mnemonic)
+    for lane in range(128 // n):
+        vector, value = r.getrandbits(128), r.choice((*EDGES[scalar], r.getrandbits(BITS[scalar])))
+        shift = n * lane
+        if "replace" in name:
+            text = f"(param v128 {scalar}) (result v128) ({mnemonic} {lane} (local.get 0) (local.get 1))"
+            mask = (1 << n) - 1
+            wanted, args = vector & ~(mask << shift) | (value & mask) << shift, (vector, value)
+        else:
+            text = f"(param v128) (result {scalar}) ({mnemonic} {lane} (local.get 0))"
+            wanted, args = vector >> shift & (1 << n) - 1, (vector,)
+            if name.endswith("_s") and wanted >> (n - 1):
+                wanted |= 0xFFFFFFFF ^ (1 << n) - 1
+        assert Instance(Module(f'(module (func (export "f") {text}))'), tier=tier).exports.f.bits(*args) == (wanted,)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 8, 65528, 4294967295])
+@pytest.mark.parametrize("address", [0, 3, 8, 16, 65508, 65516, 65520, 65521, 65528, 65535, 4294967288])
+def test_vectors_in_memory(address: int, offset: int) -> None:
+    """Loads and stores of 128 bits, aligned or not, at the end of memory, and nothing stored where they trap."""
+    text = f"""(module (memory (export "m") 1)
+      (func (export "load") (param i32) (result v128) (v128.load offset={offset} (local.get 0)))
+      (func (export "splat") (param i32) (result v128) (v128.load32_splat offset={offset} (local.get 0)))
+      (func (export "store") (param i32 v128) (v128.store offset={offset} (local.get 0) (local.get 1))))"""
+    seen = []
+    for tier in ("interpret", "compile"):
+        exports = Instance(Module(text), tier=tier).exports
+        exports.m.write(0, bytes(i % 251 for i in range(65536)))
+        outcomes: list[Any] = []
+        for name, args in (("load", ()), ("splat", ()), ("store", (int("0123456789abcdef" * 2, 16),))):
+            try:
+                outcomes.append(exports[name].bits(address, *args))
+            except Trap as trap:
+                outcomes.append((trap.message, [str(entry) for entry in trap.backtrace]))
+        seen.append((outcomes, exports.m.read(0, 65536)))
+    assert seen[0] == seen[1]
 
 
 def canonical(type: str, pattern: int) -> int:

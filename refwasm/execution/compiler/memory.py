@@ -15,6 +15,7 @@ from refwasm.execution.compiler.integers import canonical
 from refwasm.execution.compiler.loops import Loops
 from refwasm.execution.compiler.values import SCRATCH, Value, combined, integer, marked, plain
 from refwasm.execution.memory import PAGE
+from refwasm.execution.numerics.vectors import repeat
 from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import Instr, MemArg
 
@@ -155,6 +156,35 @@ class Accesses(Loops):
             text = self._with_nan(value).text
             element = self._element(type, width, arg, address)
         self._emit(f"{marked(pc, element)} = {text}", True)
+
+    # ---- vectors: two halves of 64 bits ------------------------------------------------------------------------------
+
+    def _load_vector(self, pc: int, instr: Instr) -> None:
+        arg: MemArg = instr.args[0]
+        address = self.atom(canonical(self, self._pop(1)[0], self._address_bits(arg)))
+        low, high = self._halves(arg, address)
+        self.push(Value(marked(pc, f"({low} | {high} << 64)"), "", 0, 0, address.locals, True))
+
+    def _store_vector(self, pc: int, instr: Instr) -> None:
+        arg: MemArg = instr.args[0]
+        address, value = self._pop(2)
+        address, value = self.in_order([canonical(self, address, self._address_bits(arg)), value])
+        low, high = self._halves(arg, address)
+        self._emit(f"{marked(pc, high)} = {value.text} >> 64", True)  # the half that may be out of bounds goes first
+        self._emit(f"{marked(pc, low)} = {value.text} & {hex((1 << 64) - 1)}", True)
+
+    def _halves(self, arg: MemArg, address: Value) -> tuple[str, str]:
+        upper = arg._replace(offset=arg.offset + 8)
+        return self._element("u64", 8, arg, address), self._element("u64", 8, upper, address)
+
+    def _load_splat(self, pc: int, instr: Instr) -> None:
+        arg, width = instr.args[0], instr.form.width
+        address = canonical(self, self._pop(1)[0], self._address_bits(arg))
+        element = self._element(_INTEGER_VIEWS[width], width, arg, address)
+        text = f"({marked(pc, element)} * {hex(repeat(8 * width, 1))})"
+        self.push(Value(text, "", 0, 0, address.locals, True))
+
+    # ---- many bytes at once ------------------------------------------------------------------------------------------
 
     def _memory_copy(self, pc: int, instr: Instr) -> None:
         target, source = instr.args

@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from refwasm.execution.compiler import floats, integers
+from refwasm.execution.compiler import floats, integers, vectors
 from refwasm.execution.compiler.agreed import POLL, Untranslatable
 from refwasm.execution.compiler.blocks import Block
 from refwasm.execution.compiler.calls import Calls
 from refwasm.execution.compiler.control import MAX_DEPTH, type_name
 from refwasm.execution.compiler.loops import MAX_LENGTH
 from refwasm.execution.compiler.source import Source
-from refwasm.execution.compiler.values import BITS, Value, integer, marked, plain
+from refwasm.execution.compiler.values import BITS, Value, combined, integer, marked, plain
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
 from refwasm.syntax.instructions import FORMS, OPENERS, Instr
 from refwasm.validation.stacks import END_OF_TRY
 
+#: Prefix byte of vector instructions.
+VECTOR = 0xFD
 #: Functions with more variables than this count those of all their frames together.
 HEAVY = 64
 Method = Callable[[Any, int, Instr], None]
@@ -169,7 +171,10 @@ class Translation(Calls):
             operands = self.in_effect_order(operands)
         ordered = any(operand.ordered for operand in operands)
         table = integers if operands[0].type[:1] == "i" and form.mnemonic[0] == "i" else floats
-        found = table.operation(self, form.mnemonic, operands) if operands[0].type in BITS else None
+        if form.prefix == VECTOR:
+            found = vectors.operation(self, form.mnemonic, operands)
+        else:
+            found = table.operation(self, form.mnemonic, operands)
         if found is None:
             found = self._calculated(form.mnemonic, operands, type_name(form.results[0]))
         elif (found.ordered and not ordered) or form.mnemonic in TRAPPING:  # it may trap
@@ -185,6 +190,26 @@ class Translation(Calls):
             found.locals |= operand.locals
             found.ordered = found.ordered or operand.ordered
         return found
+
+    def _extract_lane(self, pc: int, instr: Instr) -> None:
+        shape = instr.form.mnemonic.partition(".")[0]
+        (vector,) = self._pop(1)
+        bits = vectors.extracted(shape, instr.args[0], vector)
+        type = type_name(instr.form.results[0])  # type: ignore[index]
+        if type[0] == "f":
+            found = combined(f"{type}_of({bits})", type, 0, 0, vector)
+        else:
+            found = combined(bits, type, 0, (1 << vectors.lane_bits(shape)) - 1, vector)
+        self.push(found)
+
+    def _replace_lane(self, pc: int, instr: Instr) -> None:
+        shape = instr.form.mnemonic.partition(".")[0]
+        vector, value = self.in_effect_order(self._pop(2))
+        (value,) = self._as_bits(self.settled([value]))
+        n = vectors.lane_bits(shape)
+        bits = value.text if n >= 32 else f"({value.text} & {hex((1 << n) - 1)})"
+        text = vectors.replaced(shape, instr.args[0], vector, bits)
+        self.push(combined(text, "", 0, 0, vector, value))
 
     def _const(self, pc: int, instr: Instr) -> None:
         type = instr.form.mnemonic[:3]
@@ -337,6 +362,10 @@ METHODS: dict[str, Method] = {
     "br": T._br, "br_if": T._br_if, "br_table": T._br_table, "return": T._return,
     **dict.fromkeys(("br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"), T._br_on),
     "throw": T._throw, "throw_ref": T._throw_ref, "try_table": T._open_try,
+    **{name: T._extract_lane for name in FORMS if ".extract_lane" in name and not name.endswith("_s")},
+    **{name: T._replace_lane for name in FORMS if ".replace_lane" in name},
+    "v128.load": T._load_vector, "v128.store": T._store_vector,
+    **{f"v128.load{n}_splat": T._load_splat for n in (8, 16, 32, 64)},
     "ref.null": T._ref_null, "ref.is_null": T._ref_is_null,
 }  # fmt: skip
 T.methods = METHODS

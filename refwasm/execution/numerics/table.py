@@ -51,14 +51,15 @@ _BITWISE: dict[str, Operation] = {
 }
 _TOGETHER: dict[str, Callable[[int], Operation]] = {
     "add": v.add, "sub": v.sub, "eq": v.eq, "ne": v.ne, "shl": v.shl, "shr_u": v.shr_u, "shr_s": v.shr_s,
-    "all_true": v.all_true, "bitmask": v.bitmask,
+    "mul": v.mul, "all_true": v.all_true, "bitmask": v.bitmask,
 }  # fmt: skip
 #: Arithmetic of float lanes in Python's floats. Those of f32 are exact in double precision before the one rounding.
 _FLOAT_ARITHMETIC: dict[str, Callable[..., float]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "sqrt": math.sqrt,
+    "sqrt": math.sqrt,
     "ceil": lambda x: math.copysign(math.ceil(x), x), "floor": lambda x: math.copysign(math.floor(x), x),
     "trunc": lambda x: math.copysign(math.trunc(x), x), "nearest": lambda x: math.copysign(round(x), x),
 }  # fmt: skip
+_OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _SATURATING = re.compile(r"(add|sub)_sat_([su])")
 _RELATION = re.compile(r"(eq|ne|lt|gt|le|ge)(?:_([su]))?")
 _EXTREME = re.compile(r"(min|max)_([su])")
@@ -128,6 +129,8 @@ def _vector(mnemonic: str) -> Operation:
     if kind == "f" and (python := _FLOAT_ARITHMETIC.get(name)) is not None:
         return v.float_lanes(n, python, _lifted(mnemonic, getattr(floats, kind + name), n))
     function = getattr(integers if kind == "i" else floats, kind + name)
+    if kind == "f" and name in _OPERATORS:
+        return v.float_arithmetic(n, _OPERATORS[name], _lifted(mnemonic, function, n))
     return _lifted(mnemonic, function, n)
 
 

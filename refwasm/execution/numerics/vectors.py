@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from struct import Struct
+from typing import Any
 
 _LANES = {8: Struct("<16B"), 16: Struct("<8H"), 32: Struct("<4I"), 64: Struct("<2Q")}
 _SIGNED_LANES = {8: Struct("<16b"), 16: Struct("<8h"), 32: Struct("<4i"), 64: Struct("<2q")}
@@ -172,6 +173,39 @@ def float_lanes(n: int, f: Callable[..., float], lifted: Callable[..., int]) -> 
         return lifted(*vectors)
 
     return operate
+
+
+def _written_out(n: int, operator: str, mask: str, tail: str, names: dict[str, Any]) -> Callable[[int, int], int]:
+    """A function of two vectors: ``x{i}`` become the lanes under an operator, then comes the ``tail``. Three times as
+    fast as mapping a function over lanes."""
+    count = 128 // n
+    xs, ys = ([f"{letter}{i}" for i in range(count)] for letter in "xy")
+    lines = [
+        f"{', '.join(xs)} = unpack(a.to_bytes(16, 'little'))", f"{', '.join(ys)} = unpack(b.to_bytes(16, 'little'))",
+        *(f"{x} = {x} {operator} {y}{mask}" for x, y in zip(xs, ys)),
+        *tail.format(", ".join(xs), " + ".join(xs)).splitlines(),
+    ]  # fmt: skip
+    body = "".join(f"  {line}\n" for line in lines)
+    source = (
+        f"def operate(a, b):\n try:\n{body} except (OverflowError, ZeroDivisionError):\n  pass\n return lifted(a, b)"
+    )
+    exec(source, names)
+    return names["operate"]  # type: ignore[no-any-return]
+
+
+def float_arithmetic(n: int, operator: str, lifted: Callable[..., int]) -> Callable[[int, int], int]:
+    """``+ - * /`` as in :func:`float_lanes`."""
+    shape = _FLOAT_LANES[n]
+    names = {"unpack": shape.unpack, "pack": shape.pack, "lifted": lifted, "from_bytes": int.from_bytes}
+    tail = "total = {1}\nif total - total == 0.0: return from_bytes(pack({0}), 'little')"
+    return _written_out(n, operator, "", tail, names)
+
+
+def mul(n: int) -> Callable[[int, int], int]:
+    """Multiplication."""
+    shape = _LANES[n]
+    names = {"unpack": shape.unpack, "pack": shape.pack, "from_bytes": int.from_bytes}
+    return _written_out(n, "*", f" & {(1 << n) - 1}", "return from_bytes(pack({0}), 'little')", names)
 
 
 def shr_s(n: int) -> Callable[[int, int], int]:
