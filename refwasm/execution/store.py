@@ -123,10 +123,10 @@ class _OfFuncType:
 
 
 class FuncInst(_OfFuncType):
-    """A WebAssembly function of an instance. ``code`` and ``heat`` belong to the tiers: what they made of the body, and
-    how often it ran."""
+    """A WebAssembly function of an instance. ``code``, ``entry`` and ``heat`` belong to the tiers: what they made of
+    the body, and how often it ran."""
 
-    __slots__ = ("module", "func", "index", "code", "heat", "__weakref__")
+    __slots__ = ("module", "func", "index", "code", "entry", "heat", "__weakref__")
 
     def __init__(self, deftype: DefType, module: ModuleInst, func: Func, index: int) -> None:
         self.type = deftype
@@ -134,6 +134,7 @@ class FuncInst(_OfFuncType):
         self.func = func
         self.index = index
         self.code: Any = None
+        self.entry: Any = None
         self.heat: Any = None
 
     @property

@@ -92,11 +92,14 @@ class Compiler:
         if store.interleaved is not None or store.watch is not None:
             return self.fallback.invoke(func, args)
         self.look_at_settings()
-        conversion = conversion_of(func.type)
+        if func.entry is None or func.entry[0] is not self.era:
+            function = self.callable_of(func)
+            func.entry = self.era if self._is_final(func) else None, function, conversion_of(func.type)
+        _, function, conversion = func.entry
         if not conversion.plain:
             args = conversion.inward(args)
         try:
-            result = self.enter(self.callable_of(func), args)
+            result = self.enter(function, args)
         finally:
             if settings.fuel is not None:
                 settings.fuel = max(settings.fuel, 0)

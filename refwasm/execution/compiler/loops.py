@@ -120,6 +120,9 @@ class Loops(ControlFlow):
             self.source.lines += outdented(general)
             return end
         guard, hoisted, lines = fast
+        if not guard:
+            self.source.lines += [(INDENT * self.source.depth + line, []) for line in hoisted] + outdented(lines)
+            return end
         self._line(f"if {' and '.join(guard)}:")
         self.source.lines += [(INDENT * (self.source.depth + 1) + line, []) for line in hoisted] + lines
         self._line("else:")
@@ -185,7 +188,7 @@ class Loops(ControlFlow):
             assumed.weaken()
         facts: dict[int, Fact] = state[1]
         hoisted = [f"{name} = {text}" for text, name in assumed.hoisted.items()]
-        return self._guard(assumed, facts) or ["True"], hoisted + assumed.before, lines
+        return self._guard(assumed, facts), hoisted + assumed.before, lines
 
     def _guard(self, assumed: Assumptions, facts: dict[int, Fact]) -> list[str]:
         tests = []
