@@ -29,6 +29,7 @@ from refwasm.host.parallel import ParallelLimits
 from refwasm.program import Program as Whole
 from refwasm.syntax.instructions import FORMS
 from refwasm.text import parse_module, print_module
+from refwasm.text.printer import quote
 from refwasm.validation import validate
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -137,6 +138,34 @@ def kernels() -> list[Row]:
     rows.append(("geometric mean: pwasm compile / refwasm", f"{_geomean(over_pwasm):.2f}", "at least 1.8"))
     rows.append(("geometric mean: refwasm / Python by hand", f"{_geomean(over_hand):.2f}", ""))
     rows.append(("geometric mean: pywasm / refwasm", f"{_geomean(over_pywasm):.0f}", ""))
+    return rows
+
+
+def spec_interpreter() -> list[Row]:
+    """Calls and loops against the specification's interpreter in OCaml: its executable is in OCAML_WASM. What one more
+    turn costs: start-up and parsing drop out."""
+    executable = os.environ.get("OCAML_WASM")
+    if not executable:
+        return [("OCaml interpreter / refwasm", "-", "OCAML_WASM is not set")]
+    rows = []
+    wanted_of = {"fib": 10, "sum": 15, "matmul": 15}
+    for kernel in (kernel for kernel in KERNELS if kernel.name in wanted_of):
+        few, many = (kernel.size - 6 if kernel.name == "fib" else kernel.size // 4), kernel.size
+        ours = _on_tier(kernel, "compile")
+        with tempfile.TemporaryDirectory() as folder:
+            module = f"(module binary {quote(kernel.data)})"
+
+            def peer(n: int, module: str = module, path: Path = Path(folder) / "script.wast") -> None:
+                path.write_text(f'{module} (invoke "f" (i32.const {n}))')
+                subprocess.run([str(executable), str(path)], check=True, stdout=subprocess.DEVNULL)
+
+            times = medians(
+                {name: partial(function, n) for name, function, n in (
+                    ("ours, few", ours, few), ("ours, many", ours, many), ("peer, few", peer, few),
+                    ("peer, many", peer, many))}, 5)  # fmt: skip
+        ratio = (times["peer, many"] - times["peer, few"]) / (times["ours, many"] - times["ours, few"])
+        what = f"{kernel.name}: OCaml interpreter / refwasm"
+        rows.append((what, f"{ratio:.1f}", f"at least {wanted_of[kernel.name]}"))
     return rows
 
 
@@ -357,6 +386,7 @@ def device() -> list[Row]:
 MEASUREMENTS: dict[str, Callable[[], list[Row]]] = {
     "interpreters": interpreters,
     "kernels": kernels,
+    "spec_interpreter": spec_interpreter,
     "programs": programs,
     "compiling": compiling,
     "vectors": vectors,
