@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -270,9 +271,30 @@ def test_what_was_used_before_is_compiled_at_once(folder: Path, monkeypatch: pyt
     original = Code.build
     monkeypatch.setattr(Code, "build", lambda code: (built.append(code), original(code)))
     for interpreted, compiled in ((1, 0), (0, 1), (0, 0)):
-        instance = Instance(Module(TEXT), tier="auto", cache=str(folder))
+        instance = Instance(Module(large()), tier="auto", cache=str(folder))
         assert instance.exports.f(14) == 42
         instance._store.tier.save()
         assert (len(built), len(seen)) == (interpreted, compiled)
         built.clear()
         seen.clear()
+
+
+def test_of_small_modules_nothing_is_written_for_that(folder: Path) -> None:
+    instance = Instance(Module(TEXT), tier="auto", cache=str(folder))
+    assert instance.exports.f(14) == 42
+    instance._store.tier.save()
+    assert not files(folder)
+
+
+def test_threads_that_look_at_the_functions_of_a_known_module(folder: Path) -> None:
+    binary = large()
+    wanted = parse_module("(module)"), Module(binary, cache=str(folder))._validated.module
+    module = Module(binary, cache=str(folder))._validated.module
+    threads = [threading.Thread(target=lambda: [func.body for func in module.funcs]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert module.funcs == wanted[1].funcs
+    assert wanted[1].funcs == module.funcs
+    assert module.funcs != wanted[0].funcs

@@ -77,6 +77,13 @@ class _UndecodedFunc(Func):
             object.__setattr__(self, field, value)
         return getattr(self, name)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Func):
+            return NotImplemented
+        return (self.type, self.locals, self.body) == (other.type, other.locals, other.body)
+
+    __hash__ = Func.__hash__
+
 
 class _Decoder:
     """State of decoding one module; a method per section. ``known`` ones are well-formed."""
@@ -252,9 +259,10 @@ class _Decoder:
         self.fields["datas"] = self.r.vector(self.data)
 
     def code_at(self, start: int, whole: bool) -> Code:
-        """The code that stands there, or only its locals."""
-        self.r.pos = start
-        return self.code(start, whole)
+        """The code that stands there, or only its locals. Several threads may want some at the same time."""
+        other = _Decoder(self.r.data, True)
+        other.memo, other.r.pos = self.memo, start
+        return other.code(start, whole)
 
     def code(self, start: int, whole: bool = True) -> Code:
         r = self.r

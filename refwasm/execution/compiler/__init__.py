@@ -39,6 +39,8 @@ SPARE_FRAMES = 5_000
 #: Calls of the other tier inside each other: of more than the first number, functions are translated at once, hot or
 #: not; more than the second number is too many.
 DEEPLY_NESTED, MAX_NESTED = 20, 400
+#: Modules with fewer functions start quickly, whatever is known of them.
+MANY = 50
 #: Variables of all frames of functions with many of them, about 100 MB.
 MAX_VARIABLES = 10_000_000
 
@@ -287,8 +289,7 @@ class Compiler:
 
     def note(self, func: FuncInst) -> None:
         """A function is used, though not worth compiling in this process alone."""
-        cache = self._cache(func.module)
-        if cache is not None:
+        if len(func.module.funcs) >= MANY and (cache := self._cache(func.module)) is not None:
             cache.note((func.index, -1))
 
     def _cache(self, instance: ModuleInst) -> CodeCache | None:

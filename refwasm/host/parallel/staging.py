@@ -6,6 +6,8 @@ zeros whenever it is taken.
 
 from __future__ import annotations
 
+from threading import Lock
+
 from refwasm import embedding as e
 from refwasm.execution.domain import current_domain
 from refwasm.execution.memory import SharedMemory
@@ -21,13 +23,15 @@ class Staging:
 
     def __init__(self, settings: e.Settings) -> None:
         self.settings = settings
-        self.kept: dict[Kernel, e.Memory] = {}
+        self.kept: dict[Kernel, e.Memory] = {}  # guarded by lock: threads of the guest may run kernels side by side
+        self.lock = Lock()
 
     def take(self, kernel: Kernel, pages: int) -> e.Memory:
         """A memory of the kernel's type with at least so many pages, all zeros. Raises ResourceLimit."""
         t = kernel.memory_type
         wanted = MemType(t.address, Limits(max(pages, t.limits.minimum), t.limits.maximum), True)
-        memory = self.kept.pop(kernel, None)
+        with self.lock:
+            memory = self.kept.pop(kernel, None)
         if isinstance(memory, SharedMemory) and memory.type == wanted and memory.domain is current_domain():
             return memory
         return e.mem_alloc(e.store_init(self.settings), wanted)
@@ -37,13 +41,15 @@ class Staging:
         if memory.size() != memory.type.limits.minimum:
             return
         memory.clear()
-        self.kept[kernel] = memory
-        while len(self.kept) > KEPT:
-            del self.kept[next(iter(self.kept))]
+        with self.lock:
+            self.kept[kernel] = memory
+            while len(self.kept) > KEPT:
+                del self.kept[next(iter(self.kept))]
 
     def close(self) -> None:
         """Forget them all."""
-        self.kept.clear()
+        with self.lock:
+            self.kept.clear()
 
 
 __all__ = ["Staging"]
