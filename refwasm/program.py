@@ -90,12 +90,10 @@ class Program:
     def _link(self, how: str) -> None:
         """Find what the program imports; with threads, make the memory that they share."""
         self.threads = threads.uses_threads(self.validated)
-        kind, colon, seed = how.partition(":")
-        if kind not in ("processes", "interleaved") or (colon and not (kind == "interleaved" and seed.isdecimal())):
-            raise ValueError(f"threads {how!r}: choose from processes, interleaved, interleaved:SEED")
+        seed = threads.seed_of(how)
         self.interleaving: threads.Interleaving | None = None
-        interleaved = self.threads and kind == "interleaved"
-        self.store = e.store_init(self.settings, self.tier, int(seed or 0) if interleaved else None)
+        interleaved = self.threads and seed is not None
+        self.store = e.store_init(self.settings, self.tier, seed if interleaved else None)
         if self.threads:
             if self.context.form is Form.FOR_FUNCTION:
                 raise Unlinkable("kernels in a table (the form of 2021) and threads don't go together")

@@ -13,7 +13,7 @@ from refwasm.cli.files import load_valid, naming, read_file
 from refwasm.execution.instantiation import describe
 from refwasm.syntax.modules import Module
 from refwasm.syntax.types import FuncUse
-from refwasm.text.printer import instruction
+from refwasm.text.printer import indented
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +68,5 @@ def _code(validated: e.Validated) -> Iterator[str]:
         yield f"\nfunc[{index}]{f' ${name}' if name else ''} {describe(FuncUse(validated.func_types[index]))[5:]}:"
         for count, t in func.locals:
             yield f"          local {t!r} × {count}"
-        depth = 0
-        for position, i in zip(func.positions, func.body):
-            mnemonic = i.form.mnemonic
-            depth -= mnemonic in ("end", "else")
-            yield f"  0x{position:06x}  {'  ' * max(depth, 0)}{instruction(i)}"
-            depth += mnemonic == "else" or "block" in i.form.immediates
+        for position, text in zip(func.positions, indented(func.body)):
+            yield f"  0x{position:06x}  {text}"

@@ -16,7 +16,7 @@ from refwasm.cli.files import load_valid, naming
 from refwasm.execution.instantiation import describe
 from refwasm.syntax.modules import Func
 from refwasm.syntax.types import FuncUse
-from refwasm.text.printer import instruction
+from refwasm.text.printer import indented
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,8 @@ def _lines(validated: e.Validated, index: int, found: e.Explanation) -> Iterator
     func = module.funcs[index - sum(isinstance(i.type, FuncUse) for i in module.imports)]
     name = module.names.of("func", index)
     yield f"func[{index}]{f' ${name}' if name else ''} {describe(FuncUse(validated.func_types[index]))[5:]}"
-    yield from _text(validated, func)
+    for pc, text in enumerate(indented(func.body)):
+        yield f"  {pc:>5}  {_place(validated, func, pc):>10}  {text}"
     yield "\npython:"
     for line, instructions in found.lines:
         places = ", ".join(_place(validated, func, pc) for pc in instructions)
@@ -66,15 +67,6 @@ def _lines(validated: e.Validated, index: int, found: e.Explanation) -> Iterator
     yield "\nfacts:"
     for note in found.notes or ["none"]:
         yield f"  {note}"
-
-
-def _text(validated: e.Validated, func: Func) -> Iterator[str]:
-    depth = 0
-    for pc, i in enumerate(func.body):
-        mnemonic = i.form.mnemonic
-        depth -= mnemonic in ("end", "else")
-        yield f"  {pc:>5}  {_place(validated, func, pc):>10}  {'  ' * max(depth, 0)}{instruction(i)}"
-        depth += mnemonic == "else" or "block" in i.form.immediates
 
 
 def _place(validated: e.Validated, func: Func, pc: int) -> str:

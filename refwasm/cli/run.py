@@ -19,6 +19,7 @@ from refwasm.cli.files import naming, parse_features, read_file
 from refwasm.execution.memory import PAGE
 from refwasm.host.parallel import Context, ParallelLimits, Policies
 from refwasm.host.parallel.types import DeviceKind, Failure
+from refwasm.host.wasi.threads import seed_of
 from refwasm.program import Program
 from refwasm.syntax.types import NumType, ValType
 
@@ -88,11 +89,9 @@ def run(options: argparse.Namespace) -> int:
 def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
     try:
         policies = Policies.parse(options.policy)
+        seed_of(options.threads)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    how = options.threads.partition(":")
-    if how[0] not in ("processes", "interleaved") or (how[1] and not (how[2].isdecimal() and len(how[2]) < 20)):
-        raise UsageError(f"--threads {options.threads}: write processes, interleaved or interleaved:SEED")
     return Program(
         read_file(options.file),
         [options.file, *(options.args if options.invoke is None else [])],

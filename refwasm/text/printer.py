@@ -158,6 +158,16 @@ def _operands(form: Form, args: tuple[Any, ...]) -> list[str]:
     return [w for w in words if w]
 
 
+def indented(body: Expr) -> Iterator[str]:
+    """Each instruction as text, two spaces further in for each block that it is in."""
+    depth = 0
+    for i in body:
+        mnemonic = i.form.mnemonic
+        depth -= mnemonic in ("end", "else")
+        yield "  " * max(depth, 0) + instruction(i)
+        depth += mnemonic == "else" or "block" in i.form.immediates
+
+
 def instruction(i: Instr) -> str:
     """One instruction as text."""
     mnemonic, immediates = i.form.mnemonic, i.form.immediates

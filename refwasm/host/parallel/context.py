@@ -160,10 +160,10 @@ class Context:
         self, memory: e.Memory, device: int, code: bytes, iterations: int, block_size: int, handles: Sequence[int]
     ) -> None:
         """Run a kernel on buffers (inputs, then outputs) and wait until all iterations are done."""
-        self.device(device)
+        found = self.device(device)
         buffers = self._buffers(device, handles)
         kernel = self.kernel(code, len(buffers))
-        Execution(self, memory, self.device(device), kernel, buffers).run(iterations, block_size)
+        Execution(self, memory, found, kernel, buffers).run(iterations, block_size)
 
     def parallel_for_module(
         self, memory: e.Memory, code: bytes, iterations: int, block_size: int, handles: Sequence[int]

@@ -149,13 +149,16 @@ class KernelInstance:
     def _instantiate(self) -> None:
         self.store = e.store_init(self.settings, self.tier)
         self.store.watch = self.watch
-        self.instance = e.module_instantiate(self.store, self.kernel.validated, [self.memory])
-        function = e.instance_export(self.instance, "kernel")
-        assert isinstance(function, e.FuncInst), "the signature was checked"
-        self.function = function
+        self._make(self.kernel.validated)
         self._saved = self._module_state() if self.kernel.has_state else []
         self._first_globals = [e.GlobalInst(cell.type, cell.value) for cell in self.instance.globals]
         self._own_memories = [(m, m.read(0, len(m.u8))) for m in self.instance.memories[1:]]
+
+    def _make(self, validated: e.Validated) -> None:
+        self.instance = e.module_instantiate(self.store, validated, [self.memory])
+        function = e.instance_export(self.instance, "kernel")
+        assert isinstance(function, e.FuncInst), "the signature was checked"
+        self.function = function
 
     @property
     def violations(self) -> list[Violation]:
@@ -166,10 +169,7 @@ class KernelInstance:
         """Another instance, with objects of its own; what the first one did to memory when it was made is not done
         again, and numbers that its start function left in globals are carried over."""
         numbers = [cell.value for cell in self._first_globals]
-        self.instance = e.module_instantiate(self.store, self.kernel.quiet, [self.memory])
-        function = e.instance_export(self.instance, "kernel")
-        assert isinstance(function, e.FuncInst), "the signature was checked"
-        self.function = function
+        self._make(self.kernel.quiet)
         for cell, value in zip(self.instance.globals, numbers):
             if isinstance(value, int) and cell.type.mutable:
                 cell.value = value

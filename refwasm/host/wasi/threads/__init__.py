@@ -6,6 +6,14 @@ an order that a seed decides. Either way descriptors are shared, and the program
 """
 
 from refwasm.host.wasi.threads.interleaved import Interleaving
-from refwasm.host.wasi.threads.linking import MODULE, SIGNATURE, SPAWN, check_program, shared_memory, uses_threads
+from refwasm.host.wasi.threads.linking import (
+    MODULE,
+    SIGNATURE,
+    SPAWN,
+    check_program,
+    seed_of,
+    shared_memory,
+    uses_threads,
+)
 
-__all__ = ["MODULE", "SIGNATURE", "SPAWN", "Interleaving", "check_program", "shared_memory", "uses_threads"]
+__all__ = ["MODULE", "SIGNATURE", "SPAWN", "Interleaving", "check_program", "seed_of", "shared_memory", "uses_threads"]

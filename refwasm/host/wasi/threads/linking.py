@@ -15,6 +15,20 @@ MAX_THREAD_ID = (1 << 29) - 1
 NO_THREAD = -1 & 0xFFFFFFFF
 
 
+def seed_of(how: str) -> int | None:
+    """How threads run, as text: None for ``processes``, the seed of ``interleaved`` or ``interleaved:SEED``.
+
+    Raises ValueError.
+    """
+    kind, colon, seed = how.partition(":")
+    is_seed = seed.isdecimal() and len(seed) < 20
+    if how == "processes":
+        return None
+    if kind != "interleaved" or (colon and not is_seed):
+        raise ValueError(f"threads {how}: write processes, interleaved or interleaved:SEED")
+    return int(seed or 0)
+
+
 def uses_threads(validated: e.Validated) -> bool:
     """Whether a program spawns threads."""
     return any((module, name) == (MODULE, SPAWN) for module, name, _ in e.module_imports(validated))
