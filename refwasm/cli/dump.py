@@ -68,5 +68,5 @@ def _code(validated: e.Validated) -> Iterator[str]:
         yield f"\nfunc[{index}]{f' ${name}' if name else ''} {describe(FuncUse(validated.func_types[index]))[5:]}:"
         for count, t in func.locals:
             yield f"          local {t!r} × {count}"
-        for position, text in zip(func.positions, indented(func.body)):
-            yield f"  0x{position:06x}  {text}"
+        for position, (spaces, text) in zip(func.positions, indented(func.body)):
+            yield f"  0x{position:06x}  {spaces}{text}"

@@ -58,8 +58,8 @@ def _lines(validated: e.Validated, index: int, found: e.Explanation) -> Iterator
     func = module.funcs[index - sum(isinstance(i.type, FuncUse) for i in module.imports)]
     name = module.names.of("func", index)
     yield f"func[{index}]{f' ${name}' if name else ''} {describe(FuncUse(validated.func_types[index]))[5:]}"
-    for pc, text in enumerate(indented(func.body)):
-        yield f"  {pc:>5}  {_place(validated, func, pc):>10}  {text}"
+    for pc, (spaces, text) in enumerate(indented(func.body)):
+        yield f"  {pc:>5}  {_place(validated, func, pc):>10}  {spaces}{text}"
     yield "\npython:"
     for line, instructions in found.lines:
         places = ", ".join(_place(validated, func, pc) for pc in instructions)

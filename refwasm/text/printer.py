@@ -158,13 +158,13 @@ def _operands(form: Form, args: tuple[Any, ...]) -> list[str]:
     return [w for w in words if w]
 
 
-def indented(body: Expr) -> Iterator[str]:
-    """Each instruction as text, two spaces further in for each block that it is in."""
+def indented(body: Expr) -> Iterator[tuple[str, str]]:
+    """Spaces for the blocks that an instruction is in, and it as text."""
     depth = 0
     for i in body:
         mnemonic = i.form.mnemonic
         depth -= mnemonic in ("end", "else")
-        yield "  " * max(depth, 0) + instruction(i)
+        yield "  " * min(max(depth, 0), MAX_INDENT), instruction(i)
         depth += mnemonic == "else" or "block" in i.form.immediates
 
 
@@ -193,16 +193,10 @@ def _expr_inline(expr: Expr) -> str:
 
 
 def _lines(body: Expr, indent: str, hints: dict[int, bool]) -> Iterator[str]:
-    depth = 0
-    for index, i in enumerate(body[:-1]):
-        mnemonic = i.form.mnemonic
-        if mnemonic in ("end", "else"):
-            depth -= 1
+    for index, (spaces, text) in enumerate(indented(body[:-1])):
         if index in hints:
-            yield f'{indent}{"  " * min(depth, MAX_INDENT)}(@metadata.code.branch_hint "\\0{int(hints[index])}")'
-        yield f"{indent}{'  ' * min(depth, MAX_INDENT)}{instruction(i)}"
-        if mnemonic == "else" or "block" in i.form.immediates:
-            depth += 1
+            yield f'{indent}{spaces}(@metadata.code.branch_hint "\\0{int(hints[index])}")'
+        yield f"{indent}{spaces}{text}"
 
 
 # ---- modules --------------------------------------------------------------------------------------------------------
