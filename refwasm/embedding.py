@@ -121,9 +121,9 @@ def module_open(source: str | bytes, cache: str | None = None, features: frozens
     In the directory ``cache`` it is noted which large binary modules are valid. The functions of those are decoded when
     they are used.
     """
-    if cache is None or len(source) < WORTH_NOTING or source[:4] != binary.modules.MAGIC:
+    if cache is None or not isinstance(source, bytes) or len(source) < WORTH_NOTING or (
+        source[:4] != binary.modules.MAGIC):  # fmt: skip
         return module_validate(module_load(source), features)
-    assert isinstance(source, bytes)
     digest = sha256(source).digest()
     note = CacheFile(cache, ("valid", digest, sorted(features)))
     known = note.read() is not None

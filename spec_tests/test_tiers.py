@@ -249,6 +249,44 @@ def test_loops_over_operands_are_not_entered(text: str) -> None:
     assert len(set(results.values())) == 1, results
 
 
+VECTORS_OF_SUMS = [
+    "(f32x4.replace_lane 1 (f32x4.splat (f32.add (local.get 0) (local.get 1))) (f32.add (local.get 2) (local.get 3)))",
+    """(f32x4.replace_lane 1 (i32x4.splat (i32.reinterpret_f32 (f32.add (local.get 0) (local.get 1))))
+         (f32.add (local.get 2) (local.get 3)))""",
+    """(f32x4.replace_lane 1 (f32x4.replace_lane 0 (v128.const i64x2 0 0) (f32.add (local.get 0) (local.get 1)))
+         (f32.sub (local.get 2) (local.get 1)))""",
+    "(v128.or (f32x4.splat (f32.sqrt (local.get 0))) (f32x4.splat (f32.mul (local.get 2) (local.get 3))))",
+]
+
+
+@pytest.mark.parametrize("body", VECTORS_OF_SUMS)
+def test_vectors_of_numbers_that_are_to_be_rounded(body: str) -> None:
+    text = f'(module (func (export "f") (param f32 f32 f32 f32) (result v128) {body}))'
+    results = {tier: Instance(Module(text), tier=tier).exports.f(1.0, 1.0, 5.0, 5.0) for tier in TIERS}
+    assert len(set(results.values())) == 1, results
+
+
+@pytest.mark.parametrize("fuel", [500, 1200, 5000])
+def test_fuel_under_a_function_that_cannot_be_translated(fuel: int) -> None:
+    loops = "(loop " * 25 + "(block (try_table (catch_all 0) (nop)))" + ")" * 25
+    text = f"""(module (global $g (export "g") (mut i32) (i32.const 0))
+      (func $leaf (param i32) (loop (global.set $g (i32.add (global.get $g) (i32.const 1)))
+        (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+      (func (export "f") (param i32) {loops} (call $leaf (local.get 0))
+        (loop (global.set $g (i32.add (global.get $g) (i32.const 1)))
+          (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))"""
+    seen = []
+    for tier in (*TIERS, "loops"):
+        instance = Instance(Module(text), tier=tier, fuel=fuel)
+        try:
+            instance.exports.f(90)
+            outcome = "returned"
+        except ResourceLimit as error:
+            outcome = str(error)
+        seen.append((outcome, instance.fuel, instance.exports.g.value))
+    assert len(set(seen)) == 1, seen
+
+
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("trapping", ["", "sat_"])
 def test_an_f32_is_loaded_from_where_it_said_before(tier: str, trapping: str) -> None:

@@ -14,6 +14,7 @@ from refwasm import Instance, Invalid, Module
 from refwasm import cache as cache_module
 from refwasm.binary import encode
 from refwasm.cache import CacheFile, default_directory
+from refwasm.execution.compiler.cache import CodeCache
 from refwasm.execution.interpreter.code import Code
 from refwasm.text import parse_module
 from refwasm.validation import functions
@@ -277,6 +278,18 @@ def test_what_was_used_before_is_compiled_at_once(folder: Path, monkeypatch: pyt
         assert (len(built), len(seen)) == (interpreted, compiled)
         built.clear()
         seen.clear()
+
+
+def test_a_note_never_takes_the_place_of_code(folder: Path) -> None:
+    ours, theirs = (CodeCache(str(folder), b"module", ()) for _ in range(2))
+    code = compile("1", "", "eval")
+    ours.note((1, -1))
+    theirs.put((1, -1), code, {})
+    theirs.save()
+    ours.save()
+    assert CodeCache(str(folder), b"module", ()).get((1, -1)) == (code, {})
+    theirs.note((1, -1))
+    assert theirs.get((1, -1)) == (code, {})
 
 
 def test_of_small_modules_nothing_is_written_for_that(folder: Path) -> None:

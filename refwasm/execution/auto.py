@@ -82,12 +82,13 @@ class Auto:
         """Make the closures of a function so that calls and loops take from its allowance."""
         func = code.func
         assert func is not None
-        if self.store.watch is None and self.is_hot(func):
+        if self.store.watch is not None or self.store.settings.fuel is not None:
+            code.build()
+            return
+        if self.is_hot(func):
             self._compiled(func, code)
             return
         code.build()
-        if self.store.watch is not None or self.store.settings.fuel is not None:
-            return
         self.compiler.note(func)
         heat: Heat = func.heat
         cost = min(len(code.body) // 4 + 1, MOST)
@@ -107,16 +108,24 @@ class Auto:
     def _compiled(self, func: FuncInst, code: Code) -> Op:
         """A closure for the entry of a function: its frame is there, with the arguments; compiled code takes over."""
         self.compiler.look_at_settings()
+        if self.store.settings.fuel is not None:  # the agent counts what it calls
+            return self._first(code)
         function, conversion, arity = self.compiler.translated(func), conversion_of(func.type), code.arity
         if function is None:
             func.heat.left = 1 << 62  # it will never be hot
-            if not code.ops:
-                code.build()
-            code.entry = code.ops[0]
+            code.entry = self._first(code)
             return code.entry
         again = partial(self._compiled, func, code)
         op = code.entry = self._called(function, conversion, lambda locals: conversion.inward(locals[:arity]), again)
         return op
+
+    def _first(self, code: Code) -> Op:
+        """The closure of the first instruction."""
+        if not code.ops:
+            entry = code.entry
+            code.build()
+            code.entry = entry
+        return code.ops[0]
 
     def _loop(self, func: FuncInst, code: Code, pc: int) -> Op:
         """A closure for the head of a loop: compiled code takes over with all locals."""

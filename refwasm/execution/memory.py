@@ -195,6 +195,8 @@ class SharedMemory(Memory):
 
     def clear(self) -> None:
         """As for private memories; where the system can, the contents are given back to it."""
+        if not self.pages:
+            return
         try:
             self.u8.obj.madvise(mmap.MADV_REMOVE, self.HEADER, len(self.u8))  # type: ignore[attr-defined]
         except (AttributeError, OSError):

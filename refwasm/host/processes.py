@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -37,6 +38,7 @@ def start(process: Any, what: str) -> None:
 def begin(inherited: list[Any]) -> None:
     """The first thing in a process: leave Ctrl-C to the parent, close the pipe ends that fork copied and that belong to
     the parent, and see to it that the process ends as soon as its parent is gone, whatever it is doing."""
+    gc.enable()  # another thread may have held it back when the process was forked
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for other in inherited:

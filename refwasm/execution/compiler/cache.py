@@ -38,8 +38,9 @@ class CodeCache:
 
     def note(self, key: Key) -> None:
         """A function is used that was not worth compiling: if it is needed again in another process, then it is."""
-        self.entries[key] = b""
-        self.fresh += 1
+        if key not in self.entries:
+            self.entries[key] = b""
+            self.fresh += 1
 
     def put(self, key: Key, code: CodeType, spans: dict[int, Any]) -> None:
         """Keep code; it is written now and then, and by :meth:`save`."""
@@ -52,7 +53,8 @@ class CodeCache:
         """Write what is new, with what others have written meanwhile."""
         if self.fresh:
             self.fresh, self.written_at = 0, time.monotonic()
-            self.file.write(marshal.dumps({**self._read(), **self.entries}))
+            own = {key: data for key, data in self.entries.items() if data}
+            self.file.write(marshal.dumps({**self.entries, **self._read(), **own}))
 
     def _read(self) -> dict[Key, bytes]:
         content = self.file.read()

@@ -262,8 +262,8 @@ def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Function:
             results = function(*args)
         finally:
             store.host_depth -= 1
-        for memory in shared:
-            memory.refresh()
+            for memory in shared:
+                memory.refresh()
         return result(results)
 
     OUTSIDE.add(call.__code__)

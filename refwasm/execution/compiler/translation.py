@@ -204,8 +204,7 @@ class Translation(Calls):
 
     def _replace_lane(self, pc: int, instr: Instr) -> None:
         shape = instr.form.mnemonic.partition(".")[0]
-        vector, value = self.in_effect_order(self._pop(2))
-        (value,) = self._as_bits(self.settled([value]))
+        vector, value = self._as_bits(self.settled(self.in_effect_order(self._pop(2))))
         n = vectors.lane_bits(shape)
         bits = value.text if n >= 32 else f"({value.text} & {hex((1 << n) - 1)})"
         text = vectors.replaced(shape, instr.args[0], vector, bits)

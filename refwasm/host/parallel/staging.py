@@ -6,16 +6,18 @@ zeros whenever it is taken.
 
 from __future__ import annotations
 
+import gc
 from threading import Lock
 
 from refwasm import embedding as e
+from refwasm.errors import ResourceLimit
 from refwasm.execution.domain import current_domain
 from refwasm.execution.memory import SharedMemory
 from refwasm.host.parallel.kernels import Kernel
 from refwasm.syntax.types import Limits, MemType
 
-#: Of so many kernels, the ones that were used last.
-KEPT = 8
+#: Of so many kernels, the ones that were used last; and address space that they may hold together, in pages.
+KEPT, MAX_RESERVED = 8, 1 << 17
 
 
 class Staging:
@@ -34,7 +36,12 @@ class Staging:
             memory = self.kept.pop(kernel, None)
         if isinstance(memory, SharedMemory) and memory.type == wanted and memory.domain is current_domain():
             return memory
-        return e.mem_alloc(e.store_init(self.settings), wanted)
+        try:
+            return e.mem_alloc(e.store_init(self.settings), wanted)
+        except ResourceLimit:  # what is kept may be in the way
+            self.close()
+            gc.collect()  # instances are cycles, and hold mappings
+            return e.mem_alloc(e.store_init(self.settings), wanted)
 
     def give_back(self, kernel: Kernel, memory: e.Memory) -> None:
         """Nobody uses the memory any more, and nothing went wrong. One that has grown is not kept."""
@@ -43,7 +50,7 @@ class Staging:
         memory.clear()
         with self.lock:
             self.kept[kernel] = memory
-            while len(self.kept) > KEPT:
+            while len(self.kept) > KEPT or sum(kept.limit for kept in self.kept.values()) > MAX_RESERVED:
                 del self.kept[next(iter(self.kept))]
 
     def close(self) -> None:
