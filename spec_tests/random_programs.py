@@ -118,6 +118,8 @@ class Program:
         return f"(local.set {index} ({operation} (local.get {index}) {self._expression(t, 2)}))"
 
     def _store(self) -> str:
+        if self.r.random() < 0.1:
+            return f"(v128.store {self._offset()} {self._address()} {self._vector()})"
         t = self.r.choice(TYPES)
         return f"({t}.{self.r.choice(_STORES[t])} {self._offset()} {self._address()} {self._expression(t, 2)})"
 
@@ -304,6 +306,20 @@ class Program:
             return f"(i32.eqz {self._expression('i32', 1)})"
         return f"({t}.{self.r.choice(_RELATIONS[t[0]])} {self._expression(t, 1)} {self._expression(t, 1)})"
 
+    def _vector(self, depth: int = 1) -> str:
+        """Lanes of sums, and what stands in memory."""
+        shape, t = self.r.choice((("i32x4", "i32"), ("f32x4", "f32"), ("i64x2", "i64"), ("f64x2", "f64")))
+        form = self.r.random()
+        if depth <= 0 or form < 0.2:
+            return f"(v128.load {self._offset()} {self._address()})"
+        if form < 0.5:
+            return f"({shape}.splat {self._expression(t, depth)})"
+        inner = self._vector(depth - 1)
+        if form < 0.75:
+            return f"({shape}.replace_lane {self.r.randrange(2)} {inner} {self._expression(t, depth)})"
+        operation = self.r.choice(("add", "sub", "mul"))
+        return f"({shape}.{operation} {inner} {self._vector(depth - 1)})"
+
     def _constant(self, t: str) -> str:
         value = self.r.choice(EDGES[t])
         if t[0] == "i" and self.r.random() < 0.5:
@@ -337,6 +353,8 @@ class Program:
             return (
                 f"(if (result {t}) {self._condition()} (then {self._expression(t, 1)}) (else {self._expression(t, 1)}))"
             )
-        if form < 0.97:
+        if form < 0.96:
             return self._value_block(t, depth - 1)
+        if form < 0.98:
+            return f"({t}x{128 // int(t[1:])}.extract_lane {r.randrange(2)} {self._vector()})"
         return "(global.get $h)" if t == "f64" else self._constant(t)
