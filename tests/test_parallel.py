@@ -469,7 +469,7 @@ def test_growth_in_a_kernel_is_seen_by_the_caller_under_alias(hint: int) -> None
 def test_uneven_work_is_balanced() -> None:
     """All the work sits in the first ids: with fixed halves one worker would do nearly all."""
     body = """(local $i i32)
-      (local.set $i (select (i32.const 20000) (i32.const 1) (i32.lt_u (local.get $id) (i32.const 32))))
+      (local.set $i (select (i32.const 200000) (i32.const 1) (i32.lt_u (local.get $id) (i32.const 32))))
       (loop $again (br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"""
     p = program(kernel_wat(body, 0))
     device = p.device(CPU)
