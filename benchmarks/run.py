@@ -210,6 +210,7 @@ def compiling() -> list[Row]:
     count = sum(len(func.func.body) for func in functions)
     compiler = Compiler(instance.store, Interpreter(instance.store))
     took = seconds(lambda: [compiler.compile(func) for func in functions])
+    instance.validated.code.clear()
     some = functions[:400]
     tracemalloc.start()
     kept = [compiler.compile(func) for func in some]
