@@ -194,7 +194,7 @@ def test_examples_in_c(name: str, device: str) -> None:
 
 def test_timeline(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
-    done = refwasm("run", "--timeline", str(path), "--workers", "2", str(EXAMPLES / "nstream.wasm"), "3000", "2")
+    done = refwasm("run", "--timeline", str(path), "--workers", "2", str(EXAMPLES / "nstream.wasm"), "200000", "2")
     assert done.returncode == 0
     events = json.loads(path.read_text())["traceEvents"]
     names = {event["args"]["name"] for event in events if event["ph"] == "M"}
