@@ -204,7 +204,7 @@ def programs() -> list[Row]:
 
 
 def compiling() -> list[Row]:
-    """Time and memory for each instruction of QuickJS, and what ``auto`` costs a program that ends soon."""
+    """Time and memory for each instruction of QuickJS."""
     instance = Guest("quickjs", None).instance
     functions = [func for func in instance.funcs if isinstance(func, FuncInst)]
     count = sum(len(func.func.body) for func in functions)

@@ -59,10 +59,8 @@ class Auto:
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
-        heat: Heat | None = func.heat
-        if (heat is not None and heat.left < 0) or self.is_hot(func):
-            return self.compiler.invoke(func, args)
-        return self.interpreter.invoke(func, args)
+        tier = self.compiler if self.is_hot(func) else self.interpreter
+        return tier.invoke(func, args)
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""

@@ -103,7 +103,7 @@ class Memory:
 
     def restore(self, content: bytes) -> None:
         """Go back to earlier contents and their size; what was beyond is zero when the memory grows again."""
-        self.u8[:] = bytes(len(self.u8))
+        self.clear()
         self.pages = len(content) // PAGE
         self._make_views()
         self.u8[:] = content

@@ -15,6 +15,7 @@ from types import CodeType, TracebackType
 from typing import Any, Protocol
 
 from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
+from refwasm.execution import bulk
 from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
 from refwasm.execution.compiler.cache import CodeCache, Key
 from refwasm.execution.compiler.namespace import Namespace
@@ -23,8 +24,7 @@ from refwasm.execution.compiler.runtime import (
     Function,
     conversion_of,
     host_caller,
-    memory_copier,
-    memory_filler,
+    looking_at_limits,
     reference,
     table_lookup,
     trampoline,
@@ -313,7 +313,8 @@ class Compiler:
             settings = self.store.settings
             own = {
                 "found": table_lookup(self.callable_of, self._is_final), "referred": reference(self.callable_of),
-                "poll": self.poll, "memory_copy": memory_copier(settings), "memory_fill": memory_filler(settings),
+                "poll": self.poll, "memory_copy": looking_at_limits(settings, bulk.memory_copy),
+                "memory_fill": looking_at_limits(settings, bulk.memory_fill),
                 "heavy": self.heavy, "light": self.light, "S": settings,
             }  # fmt: skip
             namespace = instance.compiled = Namespace(

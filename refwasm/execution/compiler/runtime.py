@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException
 from refwasm.execution import bulk
-from refwasm.execution.memory import Memory
 from refwasm.execution.numerics.floats import CANONICAL_NAN
 from refwasm.execution.store import MAX_HOST_DEPTH, AnyFunc, HostFunc, Settings, Store, TableInst
 from refwasm.execution.tables import function_at
@@ -278,26 +277,15 @@ def is_of(target: tuple[bool, HeapType], value: Any) -> bool:
 # ---- memories --------------------------------------------------------------------------------------------------------
 
 
-def memory_copier(settings: Settings) -> Callable[[Memory, Memory, int, int, int], None]:
-    """``memory_copy``, which looks at the limits if there is much to do."""
+def looking_at_limits(settings: Settings, operation: Callable[..., None]) -> Callable[..., None]:
+    """A bulk operation, whose last argument is its length, that looks at the limits first if there is much to do."""
 
-    def memory_copy(target: Memory, source: Memory, d: int, s: int, n: int) -> None:
-        if n > bulk.LARGE:
+    def call(*args: Any) -> None:
+        if args[-1] > bulk.LARGE:
             settings.check()
-        bulk.memory_copy(target, source, d, s, n)
+        operation(*args)
 
-    return memory_copy
-
-
-def memory_filler(settings: Settings) -> Callable[[Memory, int, int, int], None]:
-    """``memory_fill``, likewise."""
-
-    def memory_fill(memory: Memory, d: int, value: int, n: int) -> None:
-        if n > bulk.LARGE:
-            settings.check()
-        bulk.memory_fill(memory, d, value, n)
-
-    return memory_fill
+    return call
 
 
 # ---- exceptions ------------------------------------------------------------------------------------------------------

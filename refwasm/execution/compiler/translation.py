@@ -196,11 +196,8 @@ class Translation(Calls):
         (vector,) = self._pop(1)
         bits = vectors.extracted(shape, instr.args[0], vector)
         type = type_name(instr.form.results[0])  # type: ignore[index]
-        if type[0] == "f":
-            found = combined(f"{type}_of({bits})", type, 0, 0, vector)
-        else:
-            found = combined(bits, type, 0, (1 << vectors.lane_bits(shape)) - 1, vector)
-        self.push(found)
+        high = 0 if type[0] == "f" else (1 << vectors.lane_bits(shape)) - 1
+        self.push(combined(self._from_bits(bits, type).text, type, 0, high, vector))
 
     def _replace_lane(self, pc: int, instr: Instr) -> None:
         shape = instr.form.mnemonic.partition(".")[0]

@@ -63,9 +63,11 @@ MAKERS: dict[str, Maker] = {
     "v128.or": _bitwise("({0} | {1})"), "v128.xor": _bitwise("({0} ^ {1})"),
     "v128.andnot": _bitwise("({0} & ~{1})"), "v128.bitselect": _bitwise("(({0} ^ {1}) & {2} ^ {1})", True),
     "v128.any_true": _any_true,
-    **{f"{shape}.add": _add(n) for shape, n in (("i8x16", 8), ("i16x8", 16), ("i32x4", 32), ("i64x2", 64))},
-    **{f"{shape}.sub": _sub(n) for shape, n in (("i8x16", 8), ("i16x8", 16), ("i32x4", 32), ("i64x2", 64))},
-    **{f"{shape}.splat": _splat(n) for shape, n in (("i8x16", 8), ("i16x8", 16), ("i32x4", 32), ("i64x2", 64))},
+    **{
+        f"{shape}.{name}": make(n)
+        for shape, n in (("i8x16", 8), ("i16x8", 16), ("i32x4", 32), ("i64x2", 64))
+        for name, make in (("add", _add), ("sub", _sub), ("splat", _splat))
+    },
 }  # fmt: skip
 
 
