@@ -1,7 +1,8 @@
 """One run of a real program, as a process: ``python benchmarks/guest.py ENGINE GUEST TIMES [CACHE]``.
 
-ENGINE is refwasm, or a peer; GUEST is micropython or quickjs; the script runs TIMES times in the same instance. Prints
-what the script printed, and the seconds of the last time.
+ENGINE is refwasm, or a peer; GUEST is micropython or quickjs; the script runs TIMES times in the same instance, or once
+for each line of standard input if TIMES is ``-``. Prints what the script printed, and the seconds that it took, each
+time.
 """
 
 from __future__ import annotations
@@ -135,14 +136,13 @@ def on_pwasm(guest: str, cache: str | None) -> Callable[[], str]:
 
 
 def main(engine: str, guest: str, times: str, cache: str = "") -> None:
-    """Run, and say how long the last time took."""
+    """Run, and say how long it took."""
     run = (on_refwasm if engine == "refwasm" else on_pwasm)(guest, cache or None)
-    for _ in range(int(times)):
+    for _ in sys.stdin if times == "-" else range(int(times)):
         start = time.perf_counter()
-        output = run()
+        output = run().strip()
         took = time.perf_counter() - start
-    print(output)
-    print(f"{took:.4f}")
+        print(output, f"{took:.4f}", sep="\n", flush=True)
 
 
 if __name__ == "__main__":

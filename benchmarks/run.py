@@ -15,6 +15,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,27 +177,41 @@ def _installed(folder: str) -> dict[str, str]:
     return env
 
 
-def _guest(engine: str, name: str, times: int, env: dict[str, str], cache: str = "") -> tuple[float, float]:
-    """Seconds of a whole process, and of the last time the script ran in it."""
-    command = [sys.executable, str(Path(__file__).parent / "guest.py"), engine, name, str(times), cache]
-    start = time.perf_counter()
-    output = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
-    return time.perf_counter() - start, float(output.split()[-1])
+def _command(engine: str, name: str, times: str, cache: str = "") -> list[str]:
+    return [sys.executable, str(Path(__file__).parent / "guest.py"), engine, name, times, cache]
+
+
+def _once(command: list[str], env: dict[str, str]) -> None:
+    """A whole process."""
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
+
+
+def _again(process: subprocess.Popen[str]) -> None:
+    """The script once more, in a process that waits for a line."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    printed = [process.stdout.readline() for _ in range(2)]
+    assert all(printed), "the process ended"
 
 
 def programs() -> list[Row]:
     """MicroPython and QuickJS: whole processes without and with compiled code on disk, and one that is warm."""
     rows = []
+    engines = ("refwasm", "pwasm")
     for name in ("micropython", "quickjs"):
-        cold, cached, warm = {}, {}, {}
-        for engine in ("refwasm", "pwasm"):
-            with tempfile.TemporaryDirectory() as folder:
-                env, cache = _installed(folder + "/python"), folder + "/code"
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            env = _installed(folder + "/python")
+            for engine in engines:
                 for _ in range(3):
-                    _guest(engine, name, 3, env, cache)
-                cold[engine] = statistics.median(_guest(engine, name, 1, env)[0] for _ in range(3))
-                cached[engine] = statistics.median(_guest(engine, name, 1, env, cache)[0] for _ in range(3))
-                warm[engine] = _guest(engine, name, 8, env)[1]
+                    _once(_command(engine, name, "3", f"{folder}/{engine}"), env)
+            cold = medians({e: partial(_once, _command(e, name, "1"), env) for e in engines}, 7)
+            cached = medians({e: partial(_once, _command(e, name, "1", f"{folder}/{e}"), env) for e in engines}, 7)
+            pipes = {"text": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": env}
+            waiting = {e: stack.enter_context(subprocess.Popen(_command(e, name, "-"), **pipes)) for e in engines}
+            again = {engine: partial(_again, process) for engine, process in waiting.items()}
+            medians(again, 8)
+            warm = medians(again, 21)
         for what, times in (("cold", cold), ("cached", cached), ("warm", warm)):
             ratio = times["pwasm"] / times["refwasm"]
             rows.append((f"{name}, {what}: pwasm / refwasm", f"{ratio:.2f}", "at least 1"))

@@ -14,7 +14,6 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from functools import cache
 from typing import Any
@@ -94,6 +93,8 @@ class CacheFile:
         return digest.digest()
 
     def _replace(self, data: bytes) -> None:
+        import tempfile  # not when everything is there
+
         fd, name = tempfile.mkstemp(dir=self.directory, prefix=".new-")
         try:
             with os.fdopen(fd, "wb") as file:

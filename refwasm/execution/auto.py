@@ -14,6 +14,7 @@ from typing import Any
 
 from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import Compiler
+from refwasm.execution.compiler.entrance import Entry
 from refwasm.execution.compiler.runtime import Conversion, conversion_of
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code
@@ -59,8 +60,12 @@ class Auto:
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
-        tier = self.compiler if self.is_hot(func) else self.interpreter
-        return tier.invoke(func, args)
+        if self.is_hot(func):
+            return self.compiler.invoke(func, args)
+        entrance = self.compiler.entrance
+        if entrance.deep:
+            return self.interpreter.invoke(func, args)
+        return entrance.deeply(self.interpreter.invoke, func, args)  # once, not whenever compiled code is entered
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""
@@ -114,7 +119,8 @@ class Auto:
             code.entry = self._first(code)
             return code.entry
         again = partial(self._compiled, func, code)
-        op = code.entry = self._called(function, conversion, lambda locals: conversion.inward(locals[:arity]), again)
+        enter = self.compiler.entrance.to(function, conversion)
+        op = code.entry = self._called(enter, arity, again)
         return op
 
     def _first(self, code: Code) -> Op:
@@ -134,28 +140,26 @@ class Auto:
         if function is None:
             code.ops[pc] = code.ops[pc + 1]
             return code.ops[pc]
+        func.heat.left = ALLOWANCE * len(code.body)  # all of it is compiled when that is worth as much again
         types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
-        inward, again = Conversion.of_locals(types), partial(self._loop, func, code, pc)
-        op = code.ops[pc] = self._called(function, conversion_of(func.type), inward, again)
+        enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
+        op = code.ops[pc] = self._called(enter, len(types), partial(self._loop, func, code, pc))
         return op
 
-    def _called(
-        self, function: Callable[..., Any], conversion: Conversion, inward: Callable[[Any], Sequence[Any]],
-        again: Callable[[], Op],
-    ) -> Op:  # fmt: skip
-        """A closure that calls compiled code in place of the frame; if that was compiled under other settings, what
-        ``again`` gives."""
+    def _called(self, enter: Entry, arity: int, again: Callable[[], Op]) -> Op:
+        """A closure that calls compiled code in place of the frame, with the first locals; if that was compiled under
+        other settings, what ``again`` gives."""
         compiler, era = self.compiler, self.compiler.era
 
         def op(t: Any, s: list[Any]) -> Any:
             compiler.look_at_settings()
             if compiler.era is not era:
                 return again()(t, s)
-            args = inward(t.locals)
+            args = t.locals[:arity]
             following, t.locals, _ = t.frames.pop()
             t.calling = following
             try:
-                s += conversion.outward(compiler.enter(function, args))
+                s += enter(args)
             except UncaughtException as error:
                 if error.exception is None:
                     raise

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-from refwasm.errors import ResourceLimit
+from refwasm.errors import Exhaustion, ResourceLimit
 from refwasm.execution.memory import Memory
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.modules import Expr, Func, Module
@@ -82,7 +82,7 @@ class Tier(Protocol):
 
 
 class Store:
-    """All that instances share: settings, the tier that executes, how deep host calls are nested.
+    """All that instances share: settings, the tier that executes, how deep calls from outside are nested.
 
     ``interleaved`` is None or a scheduler: then agents stop before every shared-memory access, and it chooses who goes
     on. ``watch`` is None or told of every such access: the agent, the instruction, the memory and the address.
@@ -90,21 +90,26 @@ class Store:
     its closures or put others there.
     """
 
-    __slots__ = ("settings", "tier", "interleaved", "host_depth", "watch", "prepare")
+    __slots__ = ("settings", "tier", "interleaved", "depth", "watch", "prepare")
 
     def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
         self.settings = settings or Settings()
         self.interleaved = interleaved
         self.tier: Tier
-        self.host_depth = 0
+        self.depth = 0
         self.watch: Callable[[Any, Instr, Memory, int], object] | None = None
         self.prepare: Callable[[Any], object] | None = None
 
     def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""
-        if isinstance(func, HostFunc):
-            return list(func.function(*args))
-        return self.tier.invoke(func, args)
+        if self.depth > MAX_HOST_DEPTH:
+            raise Exhaustion("call stack exhausted")
+        entry = func.entry
+        self.depth += 1
+        try:
+            return self.tier.invoke(func, args) if entry is None else entry(args)  # type: ignore[arg-type]
+        finally:
+            self.depth -= 1
 
 
 class _OfFuncType:
@@ -124,7 +129,7 @@ class _OfFuncType:
 
 class FuncInst(_OfFuncType):
     """A WebAssembly function of an instance. ``code``, ``entry`` and ``heat`` belong to the tiers: what they made of
-    the body, and how often it ran."""
+    the body, what calls it from outside (None: the tier does), and how often it ran."""
 
     __slots__ = ("module", "func", "index", "code", "entry", "heat", "__weakref__")
 
@@ -134,7 +139,7 @@ class FuncInst(_OfFuncType):
         self.func = func
         self.index = index
         self.code: Any = None
-        self.entry: Any = None
+        self.entry: Callable[[Sequence[Any]], list[Any]] | None = None
         self.heat: Any = None
 
     @property
@@ -155,6 +160,10 @@ class HostFunc(_OfFuncType):
         self.type = deftype
         self.function = function
         self.name = name
+
+    def entry(self, args: Sequence[Any]) -> list[Any]:
+        """Call it."""
+        return list(self.function(*args))
 
     def __repr__(self) -> str:
         return f"<host function {self.name} {self.signature}>"

@@ -6,36 +6,30 @@ tier runs, and everything that it calls. So does a store that is interleaved or 
 
 from __future__ import annotations
 
-import sys
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
-from types import CodeType, TracebackType
+from types import CodeType
 from typing import Any, Protocol
 
-from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
+from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
 from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
 from refwasm.execution.compiler.cache import CodeCache, Key
+from refwasm.execution.compiler.entrance import Compiled, Entrance, Entry
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import (
-    OUTSIDE,
     Function,
     conversion_of,
     host_caller,
     looking_at_limits,
     reference,
-    table_lookup,
     trampoline,
 )
-from refwasm.execution.compiler.source import Spans, instruction_at
+from refwasm.execution.compiler.source import Spans
 from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
 from refwasm.syntax.modules import Expr
 
-#: Python frames that the rest of the program may need besides those of WebAssembly calls.
-SPARE_FRAMES = 5_000
 #: Calls of the other tier inside each other: of more than the first number, functions are translated at once, hot or
 #: not; more than the second number is too many.
 DEEPLY_NESTED, MAX_NESTED = 20, 400
@@ -55,17 +49,6 @@ class Interpreting(Tier, Protocol):
         itself, none as None."""
 
 
-class Compiled:
-    """A function that was translated: its code, and the way back from positions in it. It belongs to a module, not to
-    an instance, which may go."""
-
-    __slots__ = ("module", "func", "index", "code", "spans")
-
-    def __init__(self, func: FuncInst, code: CodeType, spans: Spans) -> None:
-        self.module, self.func, self.index = func.module.module, func.func, func.index
-        self.code, self.spans = code, spans
-
-
 class Compiler:
     """Executes functions of one store. ``fallback`` runs what is not translated."""
 
@@ -78,13 +61,9 @@ class Compiler:
         self.polls = self.fuel = False
         self.variables = 0  # of the frames of functions with many
         self.nested = 0  # calls of the other tier from here
-        self.entered = 0  # calls of this one
         self.era = object()  # what was compiled in another one is forgotten
-        # By the identity of code objects: two functions of the same text have equal ones. The entry keeps its own.
-        self.places: dict[int, Compiled] = {}
-        self.boundaries = (fallback.boundary, Compiler.enter.__code__)
+        self.entrance = Entrance(store.settings, fallback.boundary)
         self.caches: dict[tuple[bytes, Any], CodeCache] = {}
-        self.shared: list[Any] = []  # memories that other processes may grow
 
     # ---- calls from outside ------------------------------------------------------------------------------------------
 
@@ -94,18 +73,30 @@ class Compiler:
         if store.interleaved is not None or store.watch is not None:
             return self.fallback.invoke(func, args)
         self.look_at_settings()
-        if func.entry is None or func.entry[0] is not self.era:
-            function = self.callable_of(func)
-            func.entry = self.era if self._is_final(func) else None, function, conversion_of(func.type)
-        _, function, conversion = func.entry
-        if not conversion.plain:
-            args = conversion.inward(args)
+        enter = self.entrance.to(self.callable_of(func), conversion_of(func.type))
+        if settings.fuel is None:
+            if self._is_final(func):
+                func.entry = self._while_current(func, enter)
+            return enter(args)
         try:
-            result = self.enter(function, args)
+            return enter(args)
         finally:
-            if settings.fuel is not None:
-                settings.fuel = max(settings.fuel, 0)
-        return [result] if conversion.is_single else conversion.outward(result)
+            settings.fuel = max(settings.fuel, 0)
+
+    def _while_current(self, func: FuncInst, enter: Entry) -> Entry:
+        """The entry of a function until settings change what its code must do."""
+        store, settings, era, polls = self.store, self.store.settings, self.era, self.polls
+
+        def entry(args: Sequence[Any]) -> list[Any]:
+            if (
+                self.era is era and settings.fuel is None and store.watch is None
+                and (polls or (settings.deadline is None and settings.interrupted is None))
+            ):  # fmt: skip
+                return enter(args)
+            func.entry = None
+            return self.invoke(func, args)
+
+        return entry
 
     def look_at_settings(self) -> None:
         """Forget what was translated if loops must look at the limits from now on, or fuel be counted, or not."""
@@ -114,50 +105,6 @@ class Compiler:
         if (polls and not self.polls) or (settings.fuel is not None) is not self.fuel:
             self.polls, self.fuel = polls or self.polls, settings.fuel is not None
             self.era = object()
-
-    def enter(self, function: Function, args: Sequence[Any]) -> Any:
-        """Call compiled code. Traps get the calls from here on for their backtraces; Python's limit of recursion
-        becomes that of the call stack."""
-        for memory in self.shared:
-            memory.refresh()
-        limit = 0 if self.entered else self._raise_recursion_limit()
-        self.entered += 1
-        try:
-            return function(*args)
-        except Trap as trap:
-            trap.backtrace = [*trap.backtrace, *self._calls(trap)][:BACKTRACE]
-            raise
-        except RecursionError as error:
-            exhausted = Exhaustion("call stack exhausted")
-            exhausted.backtrace = self._entries(error.__traceback__)
-            raise exhausted from None
-        except Exception as error:
-            self._blame(error)
-            raise
-        finally:
-            self.entered -= 1
-            if limit:
-                sys.setrecursionlimit(limit)
-
-    def _raise_recursion_limit(self) -> int:
-        """Room for the deepest call stack; the limit before, or 0 if it was enough."""
-        limit, wanted = sys.getrecursionlimit(), self.store.settings.call_depth + SPARE_FRAMES
-        if limit >= wanted:
-            return 0
-        sys.setrecursionlimit(wanted)
-        return limit
-
-    def _blame(self, error: Exception) -> None:
-        """Generated code itself never fails: if it does, that is our mistake, and this says where to look."""
-        traceback = error.__traceback__
-        while traceback is not None and traceback.tb_next is not None:
-            traceback = traceback.tb_next
-        place = None if traceback is None else self.places.get(id(traceback.tb_frame.f_code))
-        if place is not None and not isinstance(error, WasmError):
-            raise Crash(
-                f"internal error in the code compiled for function {place.index}: {error!r}; "
-                f"'refwasm explain FILE {place.index}' shows it, '--tier interpret' does without it"
-            ) from error
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""
@@ -188,7 +135,7 @@ class Compiler:
     def callable_of(self, func: AnyFunc) -> Function:
         """A function as generated code calls it."""
         if isinstance(func, HostFunc):
-            return host_caller(self.store, func, self.shared)
+            return host_caller(func, self.entrance.shared)
         namespace: Namespace | None = func.module.compiled
         if namespace is not None and namespace.era is self.era:
             function = namespace.functions.get(func.index)
@@ -227,7 +174,6 @@ class Compiler:
             finally:
                 self.nested -= 1
 
-        OUTSIDE.add(call.__code__)
         return conversion.called(call)
 
     def _defined(self, compiled: Compiled, namespace: Namespace) -> Function:
@@ -237,7 +183,7 @@ class Compiler:
         function: Function = namespace.names.pop("f")
         code = function.__code__
         compiled.code = code
-        self.places[id(code)] = compiled
+        self.entrance.places[id(code)] = compiled
         return trampoline(function) if "TailCall" in code.co_names else function
 
     def loop_of(self, func: FuncInst, pc: int) -> Function | None:
@@ -312,7 +258,7 @@ class Compiler:
         if namespace is None or namespace.era is not self.era:
             settings = self.store.settings
             own = {
-                "found": table_lookup(self.callable_of, self._is_final), "referred": reference(self.callable_of),
+                "referred": reference(self.callable_of),
                 "poll": self.poll, "memory_copy": looking_at_limits(settings, bulk.memory_copy),
                 "memory_fill": looking_at_limits(settings, bulk.memory_fill),
                 "heavy": self.heavy, "light": self.light, "S": settings,
@@ -320,36 +266,9 @@ class Compiler:
             namespace = instance.compiled = Namespace(
                 instance, own, self.callable_of, self._is_final, self.fallback.operation, self.era
             )
-            self.shared += [memory for memory in instance.memories if memory.shared and memory not in self.shared]
+            shared = self.entrance.shared
+            shared += [memory for memory in instance.memories if memory.shared and memory not in shared]
         return namespace
-
-    # ---- backtraces --------------------------------------------------------------------------------------------------
-
-    def _calls(self, trap: Trap) -> list[StackEntry]:
-        """The active calls up to the next boundary, innermost first."""
-        assert trap.__traceback__ is not None
-        own = self._entries(trap.__traceback__)
-        if trap.__cause__ is not None and not trap.backtrace:  # an IndexError in the innermost function
-            return [*self._entries(trap.__cause__.__traceback__), *own[1:]]
-        return own
-
-    def _entries(self, traceback: TracebackType | None) -> list[StackEntry]:
-        innermost: deque[TracebackType] = deque(maxlen=BACKTRACE)
-        first = True
-        while traceback is not None and (first or traceback.tb_frame.f_code not in self.boundaries):
-            if id(traceback.tb_frame.f_code) in self.places:
-                innermost.append(traceback)
-            traceback, first = traceback.tb_next, False
-        return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
-
-
-def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
-    positions = traceback.tb_frame.f_code.co_positions()
-    line, _, column, _ = next(islice(positions, traceback.tb_lasti // 2, None))
-    pc = instruction_at(compiled.spans, line or traceback.tb_lineno, column)
-    module, places = compiled.module, compiled.func.positions
-    location = module.locate(places[pc]) if module.locate is not None and pc < len(places) else ""
-    return StackEntry(compiled.index, module.names.of("func", compiled.index), location)
 
 
 __all__ = ["Compiler"]

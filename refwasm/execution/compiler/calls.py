@@ -56,7 +56,7 @@ class Calls(Accesses):
             callee = self.settled(callee)
         args = self._arguments(len(signature.params), callee)
         if instr.form.mnemonic.endswith("indirect"):
-            return f"found(e{instr.args[1]}, y{instr.args[0]}, {callee[0].text})", args, signature
+            return f"e{instr.args[1]}_{instr.args[0]}({callee[0].text})", args, signature
         return f"referred({callee[0].text})", args, signature
 
     def _call_found(self, pc: int, instr: Instr) -> None:

@@ -3,7 +3,7 @@
 Such a function takes all locals instead of the parameters. The blocks around the loop are opened as usual, but what
 stands in front of the loop in them is left out the first time: outside of all loops it never runs again, inside an
 outer loop it stands behind ``if e``, where ``e`` says that the loop has been reached before. The operand stack must be
-empty at the loop, and the blocks around it take no values.
+empty at the loop, and the blocks around it take no values; nor do they become guards or switches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class LoopEntry(Translation):
         if self.side[loop]:
             raise Untranslatable("a loop that can't be entered")
         self.loop = loop
-        self.survey.guards, self.survey.switches = set(), {}
+        survey, self.path = self.survey, self._path()
+        survey.guards -= {survey.ends[opener] for opener in self.path}
+        survey.switches = {first: count for first, count in survey.switches.items()
+                           if not any(first <= opener < first + count for opener in self.path)}  # fmt: skip
 
     def _declare_locals(self, params: int) -> None:
         header = f"def f({', '.join(f'l{i}' for i in range(len(self.types)))}):"
@@ -37,7 +40,7 @@ class LoopEntry(Translation):
             super().translate(first, last)
             return
         inside_a_loop, reached = False, 0
-        for opener in self._path():
+        for opener in self.path:
             kind = self.body[opener].form.mnemonic
             if kind == "try_table" or self.types_of(self.body[opener].args[0])[0]:
                 raise Untranslatable("a loop that can't be entered")

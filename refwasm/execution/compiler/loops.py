@@ -41,7 +41,8 @@ MAX_STRETCH = 3_000_000
 
 class Assumptions:
     """What the fast version of a loop assumes at its head: ``twos`` by local, ``level`` how far each may have grown,
-    ``lows`` what some are at least. ``failed`` are locals for which a branch back could not prove it.
+    ``lows`` what some are at least. ``failed`` are locals for which a branch back could not prove it, with the lowest
+    level that it could.
 
     A loop that goes round while a counter is not its bound is first taken for one that goes round while the counter is
     below (``trusting``); if it turns out not to be a counted loop (``trusted``), that was wrong."""
@@ -54,7 +55,7 @@ class Assumptions:
         for index, twos in wishes:
             self.twos[index] = max(twos, self.twos.get(index, 0))
             self.level[index] = 0
-        self.failed: set[int] = set()
+        self.failed: dict[int, int] = {}
         self.hoisted: dict[str, str] = {}  # names of what does not change in the loop, by its text
         self.signed: set[int] = set()  # locals that hold signed integers inside the loop
         self.count: tuple[str, ...] = ()  # conditions that the counted form needs
@@ -62,13 +63,13 @@ class Assumptions:
 
     def weaken(self) -> None:
         """Assume less of what failed."""
-        for index in self.failed:
+        for index, level in self.failed.items():
             if self.lows.pop(index, 0):
                 continue
-            self.level[index] += 1
-            if self.level[index] > LAST_LEVEL:
+            self.level[index] = max(self.level[index], level)
+            if self.level[index] == LAST_LEVEL and not self.twos[index]:  # which says nothing
                 del self.level[index], self.twos[index]
-        self.failed, self.trusted = set(), False
+        self.failed, self.trusted = {}, False
         self.hoisted, self.count, self.before = {}, (), []
 
 
@@ -233,11 +234,12 @@ class Loops(ControlFlow):
         for index, twos in assumed.twos.items():
             if index in sets:
                 low, high, known = self.facts.get(index, (0, GROWN[self.types[index]][-1], 0))
+                grown = GROWN[self.types[index]]
                 if known < twos:
                     assumed.twos[index] = known
-                    assumed.failed.add(index)
-                elif high > GROWN[self.types[index]][assumed.level[index]] or low < assumed.lows.get(index, 0):
-                    assumed.failed.add(index)
+                if known < twos or high > grown[assumed.level[index]] or low < assumed.lows.get(index, 0):
+                    level = next((level for level, bound in enumerate(grown) if high <= bound), LAST_LEVEL)
+                    assumed.failed[index] = max(assumed.failed.get(index, 0), level)
 
     def _refined(self, condition: Value, outcome: bool) -> dict[int, Fact]:
         assumed, compare = self.assumptions, condition.compare
@@ -263,8 +265,7 @@ class Loops(ControlFlow):
         if loop.calls or loop.sets.get(index) != 1 or loop.gets.get(index) != 1:
             return False
         if self.assumptions is not None and index in self.assumptions.level:
-            self.assumptions.level[index], self.assumptions.twos[index] = LAST_LEVEL, 0
-            self.assumptions.failed.add(index)
+            self.assumptions.twos[index], self.assumptions.failed[index] = 0, LAST_LEVEL
         block.sunk.add(index)
         return True
 

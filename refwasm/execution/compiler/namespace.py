@@ -2,10 +2,10 @@
 
 =====  ======================================================  =====  ===============================================
 ``f``  function                                                ``g``  global
-``m``  memory                                                  ``e``  table
-``y``  type                                                    ``a``  tag
-``o``  numeric function, by mnemonic                           ``x``  instruction of a function, interpreted
-``v``  what a br_on_cast of a function tests                   ``R``  the cell that rounds to f32
+``m``  memory                                                  ``e``  functions of a table, by their type
+``a``  tag                                                     ``o``  numeric function, by mnemonic
+``x``  instruction of a function, interpreted                  ``v``  what a br_on_cast of a function tests
+``R``  the cell that rounds to f32
 =====  ======================================================  =====  ===============================================
 
 Names are bound when code that names them is about to run, so code itself depends on the module only.
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from refwasm.execution.compiler.runtime import HELPERS, Function
+from refwasm.execution.compiler.runtime import HELPERS, Function, table_lookup
 from refwasm.execution.compiler.views import Views, parsed
 from refwasm.execution.numerics import OPERATIONS
 from refwasm.execution.store import AnyFunc, FuncInst, ModuleInst
@@ -50,8 +50,7 @@ class Namespace:
         self.names: dict[str, Any] = {**HELPERS, **own, "R": memoryview(bytearray(4)).cast("f"), "views": []}
         self.views: dict[int, Views] = {}
         self.spaces: dict[str, Any] = {
-            "m": instance.memories, "g": instance.globals, "e": instance.tables, "y": instance.types,
-            "a": instance.tags,
+            "m": instance.memories, "g": instance.globals, "a": instance.tags,
         }  # fmt: skip
 
     def bind(self, code: CodeType) -> None:
@@ -73,6 +72,12 @@ class Namespace:
             self.names[name] = OPERATIONS[_MNEMONICS[name]]
         elif name[1:].isdigit() and name[0] in self.spaces:
             self.names[name] = self.spaces[name[0]][int(name[1:])]
+        elif name[0] == "e" and "_" in name:
+            table, type = map(int, name[1:].split("_"))
+            instance = self.instance
+            self.names[name] = table_lookup(
+                instance.tables[table], instance.types[type], self.callable_of, self.is_final
+            )
         elif name[0] == "f" and name[1:].isdigit():
             self.names[name] = self._first_call(name, self.instance.funcs[int(name[1:])])
         elif name[0] in "xv" and "_" in name:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from operator import itemgetter
 from struct import Struct
-from types import CodeType
 from typing import Any, NoReturn
 
-from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException
+from refwasm.errors import ResourceLimit, Trap, UncaughtException
 from refwasm.execution import bulk
+from refwasm.execution.memory import Memory
 from refwasm.execution.numerics.floats import CANONICAL_NAN
-from refwasm.execution.store import MAX_HOST_DEPTH, AnyFunc, HostFunc, Settings, Store, TableInst
+from refwasm.execution.store import AnyFunc, HostFunc, Settings, TableInst
 from refwasm.execution.tables import function_at
 from refwasm.execution.values import ExnInst, is_of_heap
 from refwasm.syntax.types import DefType, FuncType, HeapType, NumType, ValType
@@ -38,17 +38,11 @@ def all_consumed() -> NoReturn:
     raise ResourceLimit("all fuel consumed")
 
 
-#: Code between WebAssembly and what else may fail: an IndexError that came through it is not ours.
-OUTSIDE: set[CodeType] = set()
-
-
 def out_of_bounds(error: IndexError) -> Exception:
-    """The trap for an access that a view refused; ``error`` knows where."""
-    traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_code in OUTSIDE:
-            return error
-        traceback = traceback.tb_next
+    """The trap for an access that a view refused in the frame that asks; any other ``error`` is a host function's."""
+    assert error.__traceback__ is not None
+    if error.__traceback__.tb_next is not None:
+        return error
     trap = Trap("out of bounds memory access")
     trap.__cause__ = error
     return trap
@@ -166,20 +160,13 @@ def trampoline(body: Function) -> Function:
 class Conversion:
     """Between compiled code and everything else: floats are bit patterns there, and results are lists."""
 
-    def __init__(self, signature: FuncType) -> None:
-        self.params, self.results = _converters(signature.params, _FROM_BITS), _converters(signature.results, _TO_BITS)
-        self.to_params = _converters(signature.params, _TO_BITS)
-        self.from_results = _converters(signature.results, _FROM_BITS)
+    def __init__(self, params: Sequence[ValType], results: Sequence[ValType]) -> None:
+        self.params, self.results = _converters(params, _FROM_BITS), _converters(results, _TO_BITS)
+        self.to_params, self.from_results = _converters(params, _TO_BITS), _converters(results, _FROM_BITS)
         self.plain = not any(self.params) and not any(self.results)
-        self.is_single = len(signature.results) == 1 and not any(self.results)
+        self.is_single = len(results) == 1 and not any(self.results)
         #: What a list of results is for compiled code.
         self.result = self._result if any(self.results) else itemgetter(0) if self.is_single else tuple
-
-    @staticmethod
-    def of_locals(types: Sequence[ValType]) -> Callable[[Sequence[Any]], list[Any]]:
-        """What makes arguments for compiled code of all locals."""
-        converters = _converters(types, _FROM_BITS)
-        return lambda values: [v if f is None else f(v) for f, v in zip(converters, values)]
 
     def inward(self, args: Sequence[Any]) -> Sequence[Any]:
         """Arguments for compiled code."""
@@ -207,7 +194,7 @@ class Conversion:
 def conversion_of(t: DefType) -> Conversion:
     """The conversion for functions of a type, made once."""
     assert isinstance(t.composite, FuncType)
-    return Conversion(t.composite)
+    return Conversion(t.composite.params, t.composite.results)
 
 
 def _converters(types: Sequence[ValType], table: dict[str, Callable[[Any], Any]]) -> list[Callable[[Any], Any] | None]:
@@ -219,18 +206,19 @@ _TO_BITS: dict[str, Callable[[Any], Any]] = {"f32": bits32, "f64": bits64}
 
 
 def table_lookup(
-    callable_of: Callable[[AnyFunc], Function], is_final: Callable[[AnyFunc], bool]
-) -> Callable[[TableInst, DefType, int], Function]:
-    """``found``: the function of a table at an index, checked as call_indirect does."""
-    cache: dict[AnyFunc, Function] = {}
+    table: TableInst, wanted: DefType, callable_of: Callable[[AnyFunc], Function], is_final: Callable[[AnyFunc], bool]
+) -> Callable[[int], Function]:
+    """The functions of a table by their index, checked as call_indirect does."""
+    known: dict[AnyFunc, Function] = {}
 
-    def found(table: TableInst, wanted: DefType, index: int) -> Function:
-        func = function_at(table, wanted, index)
-        function = cache.get(func)
-        if function is None:
-            function = callable_of(func)
-            if is_final(func):
-                cache[func] = function
+    def found(index: int) -> Function:
+        try:
+            return known[table.elements[index]]
+        except LookupError:
+            func = function_at(table, wanted, index)
+        function = callable_of(func)
+        if is_final(func):
+            known[func] = function
         return function
 
     return found
@@ -247,25 +235,18 @@ def reference(callable_of: Callable[[AnyFunc], Function]) -> Callable[[AnyFunc |
     return referred
 
 
-def host_caller(store: Store, func: HostFunc, shared: list[Any]) -> Function:
-    """A host function as compiled code calls it; how deep they are nested is limited. What another process did to
-    shared memories meanwhile is seen afterwards."""
+def host_caller(func: HostFunc, shared: list[Memory]) -> Function:
+    """A host function as compiled code calls it. What another process did to shared memories meanwhile is seen
+    afterwards."""
     conversion = conversion_of(func.type)
-    function, result = func.function, conversion.result
+    function, result, is_single = func.function, conversion.result, conversion.is_single
 
     def call(*args: Any) -> Any:
-        if store.host_depth >= MAX_HOST_DEPTH:
-            raise Exhaustion("call stack exhausted")
-        store.host_depth += 1
-        try:
-            results = function(*args)
-        finally:
-            store.host_depth -= 1
-            for memory in shared:
-                memory.refresh()
-        return result(results)
+        results = function(*args)
+        for memory in shared:
+            memory.refresh()
+        return results[0] if is_single else result(results)
 
-    OUTSIDE.add(call.__code__)
     return conversion.called(call)
 
 

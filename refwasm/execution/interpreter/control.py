@@ -11,7 +11,7 @@ from refwasm.execution.interpreter.code import Code, code_of
 from refwasm.execution.interpreter.exceptions import throw
 from refwasm.execution.interpreter.meaning import Op, meaning
 from refwasm.execution.interpreter.pausing import before_host_call
-from refwasm.execution.store import MAX_HOST_DEPTH, AnyFunc, HostFunc, Store
+from refwasm.execution.store import AnyFunc, HostFunc, Store
 from refwasm.execution.tables import function_at
 from refwasm.execution.values import is_of_heap
 from refwasm.syntax.instructions import Instr
@@ -227,9 +227,6 @@ def call_host(store: Store, func: HostFunc, following: Op) -> Op:
         first = len(s) - arity
         args = s[first:]
         del s[first:]
-        if store.host_depth >= MAX_HOST_DEPTH:
-            raise Exhaustion(EXHAUSTED)
-        store.host_depth += 1
         try:
             s += function(*args)
         except UncaughtException as error:
@@ -242,8 +239,6 @@ def call_host(store: Store, func: HostFunc, following: Op) -> Op:
             raise Paused from None
         except RecursionError:  # the embedder was deep in Python already
             raise Exhaustion(EXHAUSTED) from None
-        finally:
-            store.host_depth -= 1
         return following
 
     return before_host_call(store, func, op)

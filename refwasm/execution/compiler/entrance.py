@@ -1,0 +1,126 @@
+"""Calls of compiled code from outside: what Python raises there becomes what WebAssembly means by it."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from types import CodeType, TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
+from refwasm.execution.compiler.runtime import Conversion, Function
+from refwasm.execution.compiler.source import Spans, instruction_at
+from refwasm.execution.memory import Memory
+from refwasm.execution.store import FuncInst, Settings
+
+#: Python frames that the rest of the program may need besides those of WebAssembly calls.
+SPARE_FRAMES = 5_000
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Entry = Callable[[Sequence[Any]], list[Any]]
+
+
+class Compiled:
+    """A function that was translated: its code, and the way back from positions in it. It belongs to a module, not to
+    an instance, which may go."""
+
+    __slots__ = ("module", "func", "index", "code", "spans")
+
+    def __init__(self, func: FuncInst, code: CodeType, spans: Spans) -> None:
+        self.module, self.func, self.index = func.module.module, func.func, func.index
+        self.code, self.spans = code, spans
+
+
+class Entrance:
+    """The way into the compiled code of one store. ``boundary`` is the code of the frames that calls of the other tier
+    have in a traceback."""
+
+    def __init__(self, settings: Settings, boundary: CodeType) -> None:
+        self.settings = settings
+        # By the identity of code objects: two functions of the same text have equal ones. The entry keeps its own.
+        self.places: dict[int, Compiled] = {}
+        self.shared: list[Memory] = []  # memories that other processes may grow
+        self.deep = False  # Python's limit of recursion is that of the call stack
+        self.boundaries = {boundary}
+
+    def to(self, function: Function, conversion: Conversion) -> Entry:
+        """What calls compiled code with internal values. Traps get the calls from here on for their backtraces."""
+        plain, shared = conversion.plain and conversion.is_single, self.shared
+        inward, outward = conversion.inward, conversion.outward
+
+        def enter(args: Sequence[Any]) -> list[Any]:
+            if not self.deep:
+                return self.deeply(enter, args)
+            for memory in shared:
+                memory.refresh()
+            try:
+                return [function(*args)] if plain else outward(function(*inward(args)))
+            except Exception as error:
+                self._explain(error)
+                raise
+
+        self.boundaries.add(enter.__code__)
+        return enter
+
+    def deeply(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """A call with room for the deepest call stack."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, self.settings.call_depth + SPARE_FRAMES))
+        self.deep = True
+        try:
+            return call(*args, **kwargs)
+        finally:
+            self.deep = False
+            sys.setrecursionlimit(limit)
+
+    def _explain(self, error: Exception) -> None:
+        """Something came out of compiled code."""
+        if isinstance(error, Trap):
+            error.backtrace = [*error.backtrace, *self._calls(error)][:BACKTRACE]
+        elif isinstance(error, RecursionError):
+            exhausted = Exhaustion("call stack exhausted")
+            exhausted.backtrace = self._entries(error.__traceback__)
+            raise exhausted from None
+        elif not isinstance(error, WasmError):
+            self._blame(error)
+
+    def _blame(self, error: Exception) -> None:
+        """Generated code itself never fails: if it does, that is our mistake, and this says where to look."""
+        traceback = error.__traceback__
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        place = None if traceback is None else self.places.get(id(traceback.tb_frame.f_code))
+        if place is not None:
+            raise Crash(
+                f"internal error in the code compiled for function {place.index}: {error!r}; "
+                f"'refwasm explain FILE {place.index}' shows it, '--tier interpret' does without it"
+            ) from error
+
+    def _calls(self, trap: Trap) -> list[StackEntry]:
+        """The active calls up to the next boundary, innermost first."""
+        assert trap.__traceback__ is not None
+        own = self._entries(trap.__traceback__)
+        if trap.__cause__ is not None and not trap.backtrace:  # an IndexError in the innermost function
+            return [*self._entries(trap.__cause__.__traceback__), *own[1:]]
+        return own
+
+    def _entries(self, traceback: TracebackType | None) -> list[StackEntry]:
+        innermost: deque[TracebackType] = deque(maxlen=BACKTRACE)
+        first = True
+        while traceback is not None and (first or traceback.tb_frame.f_code not in self.boundaries):
+            if id(traceback.tb_frame.f_code) in self.places:
+                innermost.append(traceback)
+            traceback, first = traceback.tb_next, False
+        return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
+
+
+def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
+    positions = traceback.tb_frame.f_code.co_positions()
+    line, _, column, _ = next(islice(positions, traceback.tb_lasti // 2, None))
+    pc = instruction_at(compiled.spans, line or traceback.tb_lineno, column)
+    module, places = compiled.module, compiled.func.positions
+    location = module.locate(places[pc]) if module.locate is not None and pc < len(places) else ""
+    return StackEntry(compiled.index, module.names.of("func", compiled.index), location)
