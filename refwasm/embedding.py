@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -85,7 +84,7 @@ def cache_directory() -> str | None:
 
 def module_decode(data: bytes) -> Module:
     """Bytes of the binary format to a module; raises Malformed."""
-    return replace(binary.decode(data), digest=sha256(data).digest())
+    return binary.decode(data)._replace(digest=sha256(data).digest())
 
 
 def module_encode(module: Module) -> bytes:
@@ -98,7 +97,7 @@ def module_parse(source: str | bytes) -> Module:
     from refwasm.text import parse_module  # a fifth of the start-up time, and most programs come in the binary format
 
     data = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
-    return replace(parse_module(source), digest=sha256(data).digest())
+    return parse_module(source)._replace(digest=sha256(data).digest())
 
 
 def module_load(source: str | bytes) -> Module:
@@ -127,7 +126,7 @@ def module_open(source: str | bytes, cache: str | None = None, features: frozens
     digest = sha256(source).digest()
     note = CacheFile(cache, ("valid", digest, sorted(features)))
     known = note.read() is not None
-    validated = validate(replace(binary.decode(source, known), digest=digest), features, known)
+    validated = validate(binary.decode(source, known)._replace(digest=digest), features, known)
     if not known:
         note.write(b"")
     return validated

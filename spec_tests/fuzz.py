@@ -9,7 +9,6 @@ import random
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 from refwasm.binary import decode, encode
@@ -24,8 +23,8 @@ def pieces(data: bytes) -> list[bytes]:
     """Modules of a few functions each from a large one: small mutants are tried faster."""
     module = decode(data)
     small = [func for func in module.funcs if len(func.body) < 200][:40]
-    rest = replace(module, exports=(), elems=(), datas=module.datas[:1], start=None)
-    return [encode(replace(rest, funcs=tuple(small[i : i + 4]))) for i in range(0, len(small), 4)]
+    rest = module._replace(exports=(), elems=(), datas=module.datas[:1], start=None)
+    return [encode(rest._replace(funcs=tuple(small[i : i + 4]))) for i in range(0, len(small), 4)]
 
 
 def mutate_bytes(generator: random.Random, data: bytes) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def unshared(kernel: bytes) -> bytes:
     module = decode(kernel)
     (item,) = module.imports
     assert isinstance(item.type, MemType)
-    return encode(replace(module, imports=(replace(item, type=replace(item.type, shared=False)),)))
+    return encode(module._replace(imports=(item._replace(type=item.type._replace(shared=False)),)))
 
 
 class ParallelPeer:

@@ -65,8 +65,8 @@ class _UndecodedFunc(Func):
     decode: Callable[[bool], Code]
 
     def __init__(self, type_index: int, decode: Callable[[bool], Code]) -> None:
-        object.__setattr__(self, "type", type_index)
-        object.__setattr__(self, "decode", decode)
+        self.type = type_index
+        self.decode = decode
 
     def __getattr__(self, name: str) -> Any:
         """Python asks here for what has no value yet."""
@@ -74,15 +74,8 @@ class _UndecodedFunc(Func):
         if name not in fields:
             raise AttributeError(name)
         for field, value in zip(fields, self.decode(name != "locals")):
-            object.__setattr__(self, field, value)
+            setattr(self, field, value)
         return getattr(self, name)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Func):
-            return NotImplemented
-        return (self.type, self.locals, self.body) == (other.type, other.locals, other.body)
-
-    __hash__ = Func.__hash__
 
 
 class _Decoder:

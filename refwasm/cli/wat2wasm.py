@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         with naming(options.file):
             e.module_validate(module)
     if options.strip:
-        module = dataclasses.replace(module, names=Names())
+        module = module._replace(names=Names())
     write_output(options.output, options.file, ".wasm", encode(module))
     return 0
 

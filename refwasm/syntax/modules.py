@@ -6,11 +6,23 @@ along: ``customs`` and ``names`` are part of the value, positions do not take pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 from refwasm.syntax.instructions import Instr
-from refwasm.syntax.types import ExternType, GlobalType, MemType, RecType, RefType, TableType, TagType, ValType
+from refwasm.syntax.types import (
+    ExternType,
+    GlobalType,
+    MemType,
+    RecType,
+    RefType,
+    TableType,
+    TagType,
+    ValType,
+    distinct,
+)
 
 #: More locals than this in one function are refused (the JavaScript API's limit).
 MAX_LOCALS = 50_000
@@ -19,8 +31,8 @@ MAX_LOCALS = 50_000
 Expr = tuple[Instr, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+@distinct
+class Import(NamedTuple):
     """An import: two names and the external type required."""
 
     module: str
@@ -28,46 +40,62 @@ class Import:
     type: ExternType
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+@distinct
+class Export(NamedTuple):
     """An export: ``kind`` is "func", "table", "memory", "global" or "tag"."""
 
     name: str
     kind: str
-    index: int
+    index: int  # type: ignore[assignment]  # not what tuples have
 
 
-@dataclass(frozen=True, slots=True)
 class Func:
     """A function: type index, declared locals in runs ``(count, type)``, body with its final ``end``.
 
     ``positions`` gives, for each instruction, where it stands: a byte offset or a token index.
     """
 
-    type: int
-    locals: tuple[tuple[int, ValType], ...]
-    body: Expr
-    positions: Sequence[int] = field(default=(), compare=False, repr=False)
+    __slots__ = ("type", "locals", "body", "positions")
+
+    def __init__(
+        self, type: int, locals: tuple[tuple[int, ValType], ...], body: Expr, positions: Sequence[int] = ()
+    ) -> None:
+        self.type = type
+        self.locals = locals
+        self.body = body
+        self.positions = positions
+
+    def _value(self) -> tuple[object, ...]:
+        return self.type, self.locals, self.body
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Func) and self._value() == other._value()
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+    def __repr__(self) -> str:
+        return f"Func{self._value()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
+@distinct
+class Global(NamedTuple):
     """A global with its initial value."""
 
     type: GlobalType
     init: Expr
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+@distinct
+class Table(NamedTuple):
     """A table; ``init`` is the initial value of each element, None where the type's null is meant."""
 
     type: TableType
     init: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Elem:
+@distinct
+class Elem(NamedTuple):
     """An element segment: ``mode`` is "passive", "active" or "declarative"; table and offset for active ones.
 
     ``inits`` has one constant expression per element.
@@ -80,8 +108,8 @@ class Elem:
     offset: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+@distinct
+class Data(NamedTuple):
     """A data segment: ``mode`` is "passive" or "active"; memory and offset for active ones."""
 
     init: bytes
@@ -90,17 +118,17 @@ class Data:
     offset: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Custom:
+@partial(distinct, compared=2)
+class Custom(NamedTuple):
     """A custom section; ``after`` is the id of the last non-custom section before it (0: none)."""
 
     name: str
     content: bytes
-    after: int = field(default=0, compare=False)
+    after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BranchHint:
+@distinct
+class BranchHint(NamedTuple):
     """A branch hint (appendix "Custom Sections"): at instruction ``instruction`` of function ``function``."""
 
     function: int
@@ -108,16 +136,16 @@ class BranchHint:
     likely: bool
 
 
-NameMap = dict[int, str]
+NameMap = Mapping[int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+@distinct
+class Names(NamedTuple):
     """The contents of the name section: plain maps by index, indirect ones (locals, labels, fields) by two."""
 
     module: str | None = None
-    maps: dict[str, NameMap] = field(default_factory=dict)
-    indirect: dict[str, dict[int, NameMap]] = field(default_factory=dict)
+    maps: Mapping[str, NameMap] = MappingProxyType({})
+    indirect: Mapping[str, Mapping[int, NameMap]] = MappingProxyType({})
 
     def __bool__(self) -> bool:
         return self.module is not None or any(self.maps.values()) or any(self.indirect.values())
@@ -127,10 +155,11 @@ class Names:
         return self.maps.get(kind, {}).get(index, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A module (2.5). ``locate`` turns a position of :class:`Func` into text for messages. ``digest`` identifies the
-    source; a module that is made from another one by changing its functions must not keep it."""
+@partial(distinct, compared=13)
+class Module(NamedTuple):
+    """A module (2.5), compared by what the specification calls so and the custom sections. ``locate`` turns a position
+    of :class:`Func` into text for messages. ``digest`` identifies the source; a module that is made from another one by
+    changing its functions must not keep it."""
 
     types: tuple[RecType, ...] = ()
     imports: tuple[Import, ...] = ()
@@ -143,9 +172,9 @@ class Module:
     start: int | None = None
     elems: tuple[Elem, ...] = ()
     datas: tuple[Data, ...] = ()
-    data_count: int | None = field(default=None, compare=False)
     customs: tuple[Custom, ...] = ()
     branch_hints: tuple[BranchHint, ...] = ()
-    names: Names = field(default_factory=Names, compare=False)
-    locate: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
-    digest: bytes = field(default=b"", compare=False, repr=False)
+    data_count: int | None = None
+    names: Names = Names()
+    locate: Callable[[int], str] | None = None
+    digest: bytes = b""

@@ -7,8 +7,24 @@ execution work with, see :mod:`refwasm.validation.types`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Union
+from typing import Any, NamedTuple, TypeVar, Union
+
+T = TypeVar("T")
+
+
+def distinct(cls: type[T], compared: int | None = None) -> type[T]:
+    """Makes a named tuple a value of its own kind: equal only to one of the same class. ``compared`` is the number of
+    fields that count, the first ones; None means all.
+
+    Named tuples, since making two dozen data classes takes half of the start-up time.
+    """
+
+    def same(self: Any, other: Any) -> bool:
+        return type(self) is type(other) and tuple.__eq__(self[:compared], other[:compared])
+
+    cls.__eq__, cls.__ne__ = same, lambda self, other: not same(self, other)  # type: ignore[method-assign]
+    cls.__hash__ = lambda self: hash(self[:compared])  # type: ignore[index, method-assign]
+    return cls
 
 
 class NumType:
@@ -99,8 +115,8 @@ REF_ABBREVIATIONS: dict[str, str] = {
 ABBREVIATED = {heap: name for name, heap in REF_ABBREVIATIONS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class RefType:
+@distinct
+class RefType(NamedTuple):
     """A reference type (2.3.5)."""
 
     nullable: bool
@@ -119,16 +135,16 @@ ValType = Union[NumType, RefType]
 StorageType = Union[NumType, RefType, PackedType]
 
 
-@dataclass(frozen=True, slots=True)
-class FieldType:
+@distinct
+class FieldType(NamedTuple):
     """A struct field or array element: its storage type and whether it can be set (2.3.7)."""
 
     storage: StorageType
     mutable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FuncType:
+@distinct
+class FuncType(NamedTuple):
     """A function type (2.3.9): parameters to results."""
 
     params: tuple[ValType, ...]
@@ -138,15 +154,15 @@ class FuncType:
         return f"[{' '.join(map(repr, self.params))}] -> [{' '.join(map(repr, self.results))}]"
 
 
-@dataclass(frozen=True, slots=True)
-class StructType:
+@distinct
+class StructType(NamedTuple):
     """A structure type."""
 
     fields: tuple[FieldType, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayType:
+@distinct
+class ArrayType(NamedTuple):
     """An array type."""
 
     field: FieldType
@@ -155,8 +171,8 @@ class ArrayType:
 CompositeType = Union[FuncType, StructType, ArrayType]
 
 
-@dataclass(frozen=True, slots=True)
-class SubType:
+@distinct
+class SubType(NamedTuple):
     """A composite type with its declared supertypes; only a non-final one may be extended (2.3.10)."""
 
     final: bool
@@ -164,23 +180,23 @@ class SubType:
     composite: CompositeType
 
 
-@dataclass(frozen=True, slots=True)
-class RecType:
+@distinct
+class RecType(NamedTuple):
     """A group of mutually recursive types (2.3.11); each takes one type index."""
 
     subtypes: tuple[SubType, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+@distinct
+class Limits(NamedTuple):
     """Size range of a memory or table, in pages or elements; ``maximum`` None means unbounded."""
 
     minimum: int
     maximum: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class MemType:
+@distinct
+class MemType(NamedTuple):
     """A memory type; ``address`` is I32 or I64, ``shared`` comes from the threads proposal."""
 
     address: NumType
@@ -188,8 +204,8 @@ class MemType:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TableType:
+@distinct
+class TableType(NamedTuple):
     """A table type."""
 
     address: NumType
@@ -197,23 +213,23 @@ class TableType:
     element: RefType
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalType:
+@distinct
+class GlobalType(NamedTuple):
     """A global type."""
 
     value: ValType
     mutable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TagType:
+@distinct
+class TagType(NamedTuple):
     """A tag type: the type index (or closed type) of a function type without results."""
 
     type: HeapType
 
 
-@dataclass(frozen=True, slots=True)
-class FuncUse:
+@distinct
+class FuncUse(NamedTuple):
     """An imported function's type: a type index (or closed type). The external type of functions."""
 
     type: HeapType
@@ -227,15 +243,15 @@ EXTERN_KINDS: dict[type, str] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class BlockType:
+@distinct
+class BlockType(NamedTuple):
     """The type of a structured instruction (2.4.1): a type index, or at most one result written in line.
 
     ``index`` is None for the inline form, where ``result`` is the result type or None.
     """
 
-    index: int | None = None
-    result: ValType | None = field(default=None)
+    index: int | None = None  # type: ignore[assignment]  # not the method of tuples
+    result: ValType | None = None
 
 
 EMPTY_BLOCK = BlockType()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from refwasm.errors import Invalid
@@ -41,7 +40,6 @@ TABLE_LIMITS = {32: (1 << 32) - 1, 64: (1 << 64) - 1}
 _REF_FUNC = FORMS["ref.func"]
 
 
-@dataclass(frozen=True, slots=True)
 class Validated:
     """A valid module and what validation found out: who holds one may trust it.
 
@@ -49,11 +47,16 @@ class Validated:
     ``code`` is for execution: what it made of functions, for all instances.
     """
 
-    module: Module
-    space: TypeSpace
-    func_types: tuple[DefType, ...]
-    side_tables: Sequence[SideTable]
-    code: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    __slots__ = ("module", "space", "func_types", "side_tables", "code", "__weakref__")
+
+    def __init__(
+        self, module: Module, space: TypeSpace, func_types: tuple[DefType, ...], side_tables: Sequence[SideTable]
+    ) -> None:
+        self.module = module
+        self.space = space
+        self.func_types = func_types
+        self.side_tables = side_tables
+        self.code: dict[Any, Any] = {}
 
     def side_table(self, function: int) -> SideTable:
         """The side table of a function that is not imported."""

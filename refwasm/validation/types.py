@@ -7,8 +7,7 @@ far; equal groups thus share their DefTypes, and comparing types is comparing id
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from refwasm.errors import Invalid, ResourceLimit
@@ -31,6 +30,7 @@ from refwasm.syntax.types import (
     TableType,
     TagType,
     ValType,
+    distinct,
 )
 from refwasm.validation.matching import match_composite_type
 
@@ -40,11 +40,11 @@ MAX_SUBTYPING_DEPTH = 63
 MAX_PARAMS, MAX_FIELDS = 1_000, 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class RecPosition:
+@distinct
+class RecPosition(NamedTuple):
     """A reference from within a rolled group to its ``index``-th member."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # not the method of tuples
 
 
 class RecGroup:

@@ -5,7 +5,6 @@ Runs are reproducible: all choices come from one seeded generator.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +38,11 @@ class Scheduler:
     """
 
     def __init__(self, seed: int = 0, choose: Callable[[int], int] | None = None) -> None:
-        self.choose = choose or random.Random(seed).randrange
+        if choose is None:
+            from random import Random  # not at start-up
+
+            choose = Random(seed).randrange
+        self.choose = choose
         self.sleeping: list[Agent] = []
         self.tasks: list[Task] = []
 

@@ -7,7 +7,6 @@ into a kernel module, which all devices and policies then treat as any other.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 
 from refwasm import embedding as e
@@ -74,8 +73,7 @@ def kernel_module(module: Module, function: int) -> Module:
     stubs = [i for i in module.imports if isinstance(i.type, FuncUse)]
     names = dict(module.names.maps.get("func", {}))
     names.update({index: f"{i.module}.{i.name}, which kernels cannot call" for index, i in enumerate(stubs)})
-    return replace(
-        module,
+    return module._replace(
         imports=(Import("", "memory", _shared((imported or list(module.memories))[0])),),
         memories=module.memories if imported else module.memories[1:],
         funcs=(*map(_stub, stubs), *module.funcs),
@@ -84,7 +82,7 @@ def kernel_module(module: Module, function: int) -> Module:
         start=None,
         digest=b"",
         customs=(),
-        names=replace(module.names, maps={**module.names.maps, "func": names}),
+        names=module.names._replace(maps={**module.names.maps, "func": names}),
     )
 
 

@@ -7,7 +7,6 @@ iterations, block size, then (pointer, length) of each input buffer, then of eac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from refwasm import embedding as e
@@ -94,7 +93,7 @@ class Kernel:
         if module.start is None and not any(data.mode == "active" for data in module.datas):
             return self.validated
         datas = tuple(Data(b"", "passive") if d.mode == "active" and d.memory == 0 else d for d in module.datas)
-        return e.module_validate(replace(module, start=None, datas=datas))
+        return e.module_validate(module._replace(start=None, datas=datas))
 
     def _memory_type(self) -> MemType:
         imports = e.module_imports(self.validated)
