@@ -80,7 +80,7 @@ class ControlFlow(Operands):
             self.stack += map(unknown, names, params)
         self.blocks.append(block)
         self.labels[label] = block
-        self.doubles = {}
+        self.forget()
         return block
 
     def _begin_loop_if_needed(self, block: Block) -> None:
@@ -155,7 +155,7 @@ class ControlFlow(Operands):
         self.source.indent()
         self.stack += map(unknown, block.params, block.param_types)
         self.facts = block.entry_facts or {}
-        self.doubles = {}
+        self.forget()
         block.kind = "else"
 
     def _end(self, pc: int, instr: Instr) -> None:
@@ -174,7 +174,7 @@ class ControlFlow(Operands):
             self._close(block)
         self.dead = not block.reached
         self.facts = block.facts or {}
-        self.doubles = {}
+        self.forget()
         self.stack += map(unknown, block.results, block.result_types)
 
     def _close(self, block: Block) -> None:
@@ -242,7 +242,7 @@ class ControlFlow(Operands):
         switch.blocks = self.blocks[-1 : -count - 1 : -1]
         switch.search(1, count, 0)
         self._begin_arms(switch, 0, "while True:")
-        self.doubles = {}
+        self.forget()
 
     def _begin_arms(self, switch: Switch, first: int, header: str) -> None:
         """The Python loop for the first arm, or the one for the others."""

@@ -2,11 +2,14 @@
 
 Proved here, from the lines alone: the only branch back is the last thing, or the only way round a test at the top; the
 counter is set once, by a constant step, and nothing names it or leaves the loop between that and the branch.
+
+Inside of the ``for`` statement, locals that are set to sums and never read are left to be set behind it.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from refwasm.execution.compiler.source import INDENT
 
@@ -76,3 +79,58 @@ def conditions_of(name: str, relation: str, bound: str, step: int, tested_first:
         first = f"{name} < {bound}" if up else f"{name} > {bound}"
         return (first,) if abs(step) == 1 else (first, f"not ({bound} - {name}) % {abs(step)}")
     return None
+
+
+_SUM = re.compile(r" *l(\d+) = \(l(\d+) ([+-]) (0x[0-9a-f]+|\d+)\)")
+_NAME = re.compile(r"\bl(\d+)\b")
+
+
+class LastSums(NamedTuple):
+    """Lines that a loop does without, and those that stand behind it instead."""
+
+    lines: set[str]
+    behind: list[str]
+
+
+def last_sums(texts: list[str], depth: int, sets: dict[int, int]) -> LastSums:
+    """The locals of a ``for`` statement that are only ever set to another one plus a constant. All lines between
+    ``for`` and ``else`` run each time, and they do so at least once."""
+    found = LastSums(set(), [])
+    here = INDENT * (depth + 1)
+    if not texts or not texts[0].strip().startswith("for ") or " += " not in texts[-1]:
+        return found
+    body = texts[1:-2]
+    if any(not line.startswith(here) or line[len(here)] == INDENT or line.endswith(":") for line in body):
+        return found
+    if any(_JUMP.match(line) for line in body):
+        return found
+    mentions: dict[int, list[int]] = {}
+    for number, line in enumerate(body):
+        for name in set(map(int, _NAME.findall(line))):
+            mentions.setdefault(name, []).append(number)
+    for index, numbers in mentions.items():
+        matches = [_SUM.fullmatch(body[number]) for number in numbers]
+        last = matches[-1]
+        if last is None or any(match is None or int(match[1]) != index or match[2] == match[1] for match in matches):
+            continue
+        if re.search(rf"\bl{index}\b", texts[0] + texts[-1]):
+            continue
+        since = _stepped_since(body, numbers[-1], int(last[2]), sets)
+        if since is not None:
+            amount = int(last[4], 0) * (1 if last[3] == "+" else -1) - since
+            found.lines.update(body[number].strip() for number in numbers)
+            found.behind.append(f"l{index} = l{last[2]} {'-' if amount < 0 else '+'} {abs(amount)}")
+    return found
+
+
+def _stepped_since(body: list[str], number: int, index: int, sets: dict[int, int]) -> int | None:
+    """By how much a local changes behind a line, if that can be told."""
+    setting = [at for at, line in enumerate(body) if line.strip().startswith(f"l{index} = ")]
+    if len(setting) != sets.get(index, 0):
+        return None
+    if not setting or setting[-1] < number:
+        return 0
+    match = _SUM.fullmatch(body[setting[0]])
+    if len(setting) > 1 or match is None or int(match[1]) != index or int(match[2]) != index:
+        return None
+    return int(match[4], 0) * (1 if match[3] == "+" else -1)

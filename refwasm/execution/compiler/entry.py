@@ -81,7 +81,8 @@ class LoopEntry(Translation):
             if self.stack and not self.dead:
                 raise Untranslatable("a loop that can't be entered")
             self.source.dedent()
-        self.stack, self.facts, self.doubles, self.dead = [], {}, {}, False
+        self.stack, self.facts, self.dead = [], {}, False
+        self.forget()
         return name
 
     def _enter_if(self, opener: int, condition: str) -> None:

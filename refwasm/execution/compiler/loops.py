@@ -20,7 +20,7 @@ from typing import Any
 from refwasm.execution.compiler.agreed import SMALL
 from refwasm.execution.compiler.blocks import Block, joined
 from refwasm.execution.compiler.control import ControlFlow
-from refwasm.execution.compiler.counted import CONDITION, conditions_of, step_of, tail_of
+from refwasm.execution.compiler.counted import CONDITION, conditions_of, last_sums, step_of, tail_of
 from refwasm.execution.compiler.operands import Fact
 from refwasm.execution.compiler.source import INDENT, Line, outdented
 from refwasm.execution.compiler.survey import Loop
@@ -152,7 +152,7 @@ class Loops(ControlFlow):
 
     def _resume(self, state: tuple[Any, ...]) -> None:
         self.stack, self.facts, self.dead = list(state[0]), dict(state[1]), state[2]
-        self.doubles = {}
+        self.forget()
 
     def _fast_version(
         self, pc: int, end: int, state: tuple[Any, ...], wishes: set[tuple[int, int]], lows: dict[int, int]
@@ -342,9 +342,15 @@ class Loops(ControlFlow):
         if assumed is None:
             return
         body, behind = self.source.lines[block.header :], []
+        sets = self.survey.loops[block.number].sets
+        last = last_sums([line for line, _ in body], self.source.depth, sets)
+        body = [line for line in body if line[0].strip() not in last.lines]
+        if last.lines and len(body) == 3:
+            body.insert(1, (INDENT * (self.source.depth + 1) + "pass", []))
         for index, twos in assumed.twos.items():
-            if twos and self.survey.loops[block.number].sets.get(index) == 1:
+            if twos and sets.get(index) == 1:
                 behind += self._index_local(block, body, index)
+        behind += last.behind
         self.source.lines[block.header :] = body
         for line in behind:
             self._line(line)

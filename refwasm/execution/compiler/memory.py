@@ -40,7 +40,8 @@ class Accesses(Loops):
         if not shift:
             text = f"{name}[{address.text}]"
         elif address.twos >= shift:
-            text = f"{name.upper()}[{self._divided(address, shift)}]".replace("_M", "_m")
+            index, further = self._divided(address, shift)
+            text = f"{view.upper()}_m{arg.memory}_{offset + further}[{index}]"
         elif address.atom:
             text = f"{name}[{address.text} & {width - 1}][{address.text} >> {shift}]"
         else:
@@ -57,27 +58,33 @@ class Accesses(Loops):
             return address, arg.offset
         return _moved(address, arg.offset), 0
 
-    def _divided(self, address: Value, shift: int) -> str:
-        """An address that is a multiple of 2**shift, divided by that."""
+    def _divided(self, address: Value, shift: int) -> tuple[str, int]:
+        """An address that is a multiple of 2**shift, divided by that; and what the view's offset adds further."""
         if address.constant is not None:
-            return str(address.constant >> shift)
+            return str(address.constant >> shift), 0
         if address.linear is None or self.assumptions is None:
-            return f"{address.text} >> {shift}"
+            return f"{address.text} >> {shift}", 0
         positive: list[str] = []
         negative: list[str] = []
+        constant = address.linear.get(SCRATCH, 0)
         for index, factor in address.linear.items():
-            if not factor:
+            if not factor or index == SCRATCH:
                 continue
             if factor % (1 << shift) == 0:
                 factor, text = factor >> shift, f"l{index}"
-            elif index == SCRATCH or self.facts.get(index, (0, 0, 0))[2] < shift:
-                return f"{address.text} >> {shift}"
+            elif self.facts.get(index, (0, 0, 0))[2] < shift:
+                return f"{address.text} >> {shift}", 0
             else:
                 text = self.divided(index, shift)
             amount = abs(factor)
-            text = str(amount) if index == SCRATCH else text if amount == 1 else f"{text} * {amount}"
-            (positive if factor > 0 else negative).append(text)
-        return " - ".join([" + ".join(positive) or "0", *negative])
+            (positive if factor > 0 else negative).append(text if amount == 1 else f"{text} * {amount}")
+        if positive and not negative and constant >= 0:
+            return " + ".join(positive), constant
+        if constant % (1 << shift):
+            return f"{address.text} >> {shift}", 0
+        if constant:
+            (positive if constant > 0 else negative).append(str(abs(constant) >> shift))
+        return " - ".join([" + ".join(positive) or "0", *negative]), 0
 
     def _was_address(self, arg: MemArg, width: int, offset: int, address: Value) -> None:
         if not address.parts:

@@ -26,6 +26,11 @@ class Operands:
         self.wishes: set[tuple[int, int]] = set()  # a local, and the power of two that it should be a multiple of
         self.lows: dict[int, int] = {}  # and what it should be at least
         self.doubles: dict[str, str] = {}  # names of doubled words, by the text of the word
+        self.sums: dict[int, dict[int, int]] = {}  # what locals are the sum of, as Value.linear says it
+
+    def forget(self) -> None:
+        """Ways come together: the names and the sums of one of them are no longer known."""
+        self.doubles, self.sums = {}, {}
 
     def fresh(self) -> str:
         """The name of a new variable."""

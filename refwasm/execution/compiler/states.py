@@ -54,7 +54,7 @@ class StateMachine(Translation):
             self._close_states()
             self._begin_arm(self.switch, number)
             self.state = number
-        self.doubles = {}
+        self.forget()
 
     def _close_states(self) -> None:
         for _ in range(self.switch.depths[self.state] if self.state >= 0 else 0):

@@ -17,7 +17,7 @@ from refwasm.execution.compiler.calls import Calls
 from refwasm.execution.compiler.control import MAX_DEPTH, type_name
 from refwasm.execution.compiler.loops import MAX_LENGTH
 from refwasm.execution.compiler.source import Source
-from refwasm.execution.compiler.values import BITS, Value, combined, integer, marked, plain
+from refwasm.execution.compiler.values import BITS, SCRATCH, Value, combined, integer, marked, plain
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
@@ -229,7 +229,8 @@ class Translation(Calls):
                 found.lo, found.hi, found.twos = fact
             found.parts, found.adds = (index,), index
             if self.assumptions is not None:
-                found.linear = {index: 1}
+                found.linear = self.sums.get(index, {index: 1})
+                found.locals |= {i for i in found.linear if i != SCRATCH}
         elif type:
             found.loose = index in self.survey.arithmetic
         self.stack.append(found)
@@ -239,6 +240,7 @@ class Translation(Calls):
         index = instr.args[0]
         self.settle_local(index)
         self.doubles.pop(f"l{index}", None)
+        self.sums = {i: linear for i, linear in self.sums.items() if i != index and index not in linear}
         if value.type in ("i32", "i64"):
             self._set_integer(index, value)
         elif value.type:
@@ -261,6 +263,8 @@ class Translation(Calls):
         self._emit(f"l{index} = {value.text}", value.ordered)
         if value.lo > 0 or value.hi < (1 << n) - 1 or value.twos:
             self.facts[index] = (value.lo, value.hi, value.twos)
+        if self.assumptions is not None and value.linear is not None and value.locals and index not in value.linear:
+            self.sums[index] = value.linear
 
     def _set_float(self, index: int, value: Value) -> None:
         (value,) = self.rounded([value]) if value.unrounded else [value]
