@@ -16,6 +16,7 @@ import pytest
 import refwasm.execution.compiler.python
 from refwasm import Exhaustion, Instance, Module, ResourceLimit, Trap
 from refwasm import embedding as e
+from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.agreed import Untranslatable
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation
@@ -107,6 +108,27 @@ def test_a_loop_that_runs_is_entered_in_the_middle() -> None:
       (i32.add (local.get 2) (i32.trunc_f64_s (f64.mul (local.get 3) (f64.const 10))))))"""
     results = {tier: [Instance(Module(text), tier=tier).exports.f(n) for n in (7, 100, 101)] for tier in TIERS}
     assert results["interpret"] == results["compile"] == results["auto"]
+
+
+def test_the_main_loop_of_an_interpreter_is_entered_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called once, and has more arms than blocks may nest."""
+    compiled = []
+    loop_of = Compiler.loop_of
+    monkeypatch.setattr(Compiler, "loop_of", lambda *args: compiled.append(loop_of(*args)) or compiled[-1])
+    arms, lines = 30, "(local.set 2 (i32.add (i32.mul (local.get 2) (i32.const 3)) (i32.const {})))"
+    switch = f"(br_table {' '.join(map(str, range(arms)))} (i32.rem_u (local.get 1) (i32.const {arms})))"
+    for arm in range(arms):
+        switch = (
+            f"(block {switch}) {lines.format(arm)} (br {arms - 2 - arm})" if arm < arms - 1 else f"(block {switch})"
+        )
+    text = f"""(module (func (export "f") (param i32) (result i32) (local i32 i32)
+      (loop $main {switch}
+        (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+        (br_if $main (i32.lt_u (local.get 1) (local.get 0))))
+      (local.get 2)))"""
+    results = {tier: Instance(Module(text), tier=tier).exports.f(5000) for tier in TIERS}
+    assert results["interpret"] == results["compile"] == results["auto"]
+    assert any(compiled)
 
 
 def test_everything_of_real_programs_is_translated() -> None:
