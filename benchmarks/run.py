@@ -181,22 +181,29 @@ def _command(engine: str, name: str, times: str, cache: str = "") -> list[str]:
     return [sys.executable, str(Path(__file__).parent / "guest.py"), engine, name, times, cache]
 
 
-def _once(command: list[str], env: dict[str, str]) -> None:
-    """A whole process."""
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
+def _first(command: list[str], env: dict[str, str]) -> None:
+    """A process, until its output is there."""
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, env=env) as process:
+        _printed(process)
+        process.kill()
 
 
 def _again(process: subprocess.Popen[str]) -> None:
     """The script once more, in a process that waits for a line."""
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
-    printed = [process.stdout.readline() for _ in range(2)]
-    assert all(printed), "the process ended"
+    _printed(process)
+
+
+def _printed(process: subprocess.Popen[str]) -> None:
+    """Wait for what the script prints, and the time."""
+    assert process.stdout is not None
+    assert all([process.stdout.readline() for _ in range(2)]), "the process ended"
 
 
 def programs() -> list[Row]:
-    """MicroPython and QuickJS: whole processes without and with compiled code on disk, and one that is warm."""
+    """MicroPython and QuickJS: new processes without and with compiled code on disk, and one that is warm."""
     rows = []
     engines = ("refwasm", "pwasm")
     for name in ("micropython", "quickjs"):
@@ -204,9 +211,10 @@ def programs() -> list[Row]:
             env = _installed(folder + "/python")
             for engine in engines:
                 for _ in range(3):
-                    _once(_command(engine, name, "3", f"{folder}/{engine}"), env)
-            cold = medians({e: partial(_once, _command(e, name, "1"), env) for e in engines}, 7)
-            cached = medians({e: partial(_once, _command(e, name, "1", f"{folder}/{e}"), env) for e in engines}, 7)
+                    command = _command(engine, name, "3", f"{folder}/{engine}")
+                    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
+            cold = medians({e: partial(_first, _command(e, name, "1"), env) for e in engines}, 7)
+            cached = medians({e: partial(_first, _command(e, name, "1", f"{folder}/{e}"), env) for e in engines}, 7)
             pipes = {"text": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": env}
             waiting = {e: stack.enter_context(subprocess.Popen(_command(e, name, "-"), **pipes)) for e in engines}
             again = {engine: partial(_again, process) for engine, process in waiting.items()}

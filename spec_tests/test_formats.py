@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 import time
 import tracemalloc
@@ -11,6 +13,8 @@ import pytest
 
 from refwasm.binary import decode, encode
 from refwasm.errors import Invalid, Malformed, ResourceLimit
+from refwasm.syntax.modules import Custom, Module, Names
+from refwasm.syntax.types import FuncUse, TagType
 from refwasm.text import parse_module, print_module
 from refwasm.validation import validate
 from spec_tests.fuzz import mutate_bytes, mutate_text, pieces, try_binary, try_text
@@ -155,3 +159,18 @@ def test_names_and_custom_sections_are_kept() -> None:
     assert again.names.module == "m" and again.names.of("func", 0) == "f" and again.names.of("global", 0) == "g"
     assert again.names.indirect["local"] == {0: {0: "x", 1: "y"}} and again.names.indirect["label"] == {0: {0: "b"}}
     assert [(c.name, c.content, c.after) for c in again.customs] == [("producer", b"data", 1)]
+
+
+def test_modules_can_be_copied_and_sent() -> None:
+    for module in (Module(), decode(encode(parse_module("(module (memory 1) (func $f))")))):
+        assert pickle.loads(pickle.dumps(module._replace(locate=None))) == copy.deepcopy(module) == module
+
+
+def test_values_of_different_kinds_are_different() -> None:
+    assert FuncUse(3) != TagType(3)
+    assert FuncUse(3) == FuncUse(3)
+    assert hash(FuncUse(3)) == hash(FuncUse(3))
+    assert FuncUse(3) != (3,)
+    assert Custom("a", b"b", 1) == Custom("a", b"b", 2)
+    assert Module(names=Names("a")) == Module()
+    assert Module(start=1) != Module()

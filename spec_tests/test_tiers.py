@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 import refwasm.execution.compiler.python
-from refwasm import Exhaustion, Instance, Module, ResourceLimit, Trap
+from refwasm import Exhaustion, Instance, Memory, Module, ResourceLimit, Tag, Trap, UncaughtException
 from refwasm import embedding as e
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.agreed import Untranslatable
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation
+from refwasm.execution.values import ExnInst
 from spec_tests.random_programs import Program
 from spec_tests.support import guest
 from spec_tests.tiers import compared, main, smith
@@ -383,3 +384,55 @@ def test_an_address_from_memory_that_is_out_of_bounds_traps() -> None:
     for tier in TIERS:
         with pytest.raises(Trap, match="out of bounds"):
             Instance(Module(text), tier=tier).exports.f()
+
+
+CALLS_HOST = """(module (import "h" "h" (func $h (param i32) (result i32)))
+  (func $r (param i32) (result i32) (if (result i32) (local.get 0)
+    (then (i32.add (i32.const 1) (call $r (i32.sub (local.get 0) (i32.const 1))))) (else (i32.const 0))))
+  (func (export "f") (param i32) (result i32) (drop (call $h (local.get 0))) (call $r (i32.const 3000))))"""
+
+
+def test_what_is_interpreted_leaves_pythons_limit_of_recursion_alone() -> None:
+    """Only generated code needs a higher one, and C code below it would have no limit."""
+    limits = []
+    instance = Instance(Module(CALLS_HOST), {"h": {"h": lambda x: limits.append(sys.getrecursionlimit()) or 0}})
+    instance.exports.f(1)
+    assert limits == [sys.getrecursionlimit()]
+
+
+@pytest.mark.parametrize("tier", ["compile", "auto"])
+def test_threads_share_pythons_limit_of_recursion(tier: str, impatient: None) -> None:
+    before, found = sys.getrecursionlimit(), []
+    events = [threading.Event() for _ in range(3)]
+
+    def host(number: int) -> int:
+        events[number].set()
+        events[number + 1].wait(10)
+        return 0
+
+    def run(number: int) -> None:
+        found.append(Instance(Module(CALLS_HOST), {"h": {"h": host}}, tier=tier).exports.f(number))
+        events[2].set()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    threads[1].start()  # waits until the other one is done, which begins later and ends earlier
+    events[1].wait(10)
+    threads[0].start()
+    for thread in threads:
+        thread.join()
+    assert found == [3000, 3000]
+    assert sys.getrecursionlimit() == before
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_memories_that_grew_during_a_host_call_that_throws(tier: str, impatient: None) -> None:
+    text = """(module (import "h" "m" (memory 1 4 shared)) (import "h" "t" (tag $t)) (import "h" "h" (func $h))
+      (func (export "f") (result i32) (block $c (try_table (catch $t $c) (call $h))) (i32.load (i32.const 70000))))"""
+    memory, tag = Memory(1, 4, shared=True), Tag([])
+
+    def grows_elsewhere() -> None:
+        memory._item.header[0] = 2  # as another process does it
+        raise UncaughtException(ExnInst(tag._item, ()), tag._item, ())
+
+    instance = Instance(Module(text), {"h": {"m": memory, "t": tag, "h": grows_elsewhere}}, tier=tier)
+    assert instance.exports.f() == 0

@@ -60,12 +60,8 @@ class Auto:
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
-        if self.is_hot(func):
-            return self.compiler.invoke(func, args)
-        entrance = self.compiler.entrance
-        if entrance.deep:
-            return self.interpreter.invoke(func, args)
-        return entrance.deeply(self.interpreter.invoke, func, args)  # once, not whenever compiled code is entered
+        tier = self.compiler if self.is_hot(func) else self.interpreter
+        return tier.invoke(func, args)
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import NamedTuple
 
 from refwasm.syntax.instructions import Instr
@@ -141,11 +140,12 @@ NameMap = Mapping[int, str]
 
 @distinct
 class Names(NamedTuple):
-    """The contents of the name section: plain maps by index, indirect ones (locals, labels, fields) by two."""
+    """The contents of the name section: plain maps by index, indirect ones (locals, labels, fields) by two. Nobody
+    changes them."""
 
     module: str | None = None
-    maps: Mapping[str, NameMap] = MappingProxyType({})
-    indirect: Mapping[str, Mapping[int, NameMap]] = MappingProxyType({})
+    maps: Mapping[str, NameMap] = {}
+    indirect: Mapping[str, Mapping[int, NameMap]] = {}
 
     def __bool__(self) -> bool:
         return self.module is not None or any(self.maps.values()) or any(self.indirect.values())

@@ -69,32 +69,35 @@ class Compiler:
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
-        store, settings = self.store, self.store.settings
+        store = self.store
+        if func.entry is not None:
+            return func.entry(args)
         if store.interleaved is not None or store.watch is not None:
             return self.fallback.invoke(func, args)
         self.look_at_settings()
-        enter = self.entrance.to(self.callable_of(func), conversion_of(func.type))
-        if settings.fuel is None:
-            if self._is_final(func):
-                func.entry = self._while_current(func, enter)
-            return enter(args)
-        try:
-            return enter(args)
-        finally:
-            settings.fuel = max(settings.fuel, 0)
+        entry = self._while_current(func, self.entrance.to(self.callable_of(func), conversion_of(func.type)))
+        if self._is_final(func):
+            func.entry = entry
+        return entry(args)
 
     def _while_current(self, func: FuncInst, enter: Entry) -> Entry:
         """The entry of a function until settings change what its code must do."""
-        store, settings, era, polls = self.store, self.store.settings, self.era, self.polls
+        store, settings, era, polls, fuel = self.store, self.store.settings, self.era, self.polls, self.fuel
 
         def entry(args: Sequence[Any]) -> list[Any]:
             if (
-                self.era is era and settings.fuel is None and store.watch is None
-                and (polls or (settings.deadline is None and settings.interrupted is None))
+                self.era is not era or (settings.fuel is not None) is not fuel or store.watch is not None
+                or (not polls and (settings.deadline is not None or settings.interrupted is not None))
             ):  # fmt: skip
+                func.entry = None
+                return self.invoke(func, args)
+            if not fuel:
                 return enter(args)
-            func.entry = None
-            return self.invoke(func, args)
+            try:
+                return enter(args)
+            finally:
+                if settings.fuel is not None:
+                    settings.fuel = max(settings.fuel, 0)
 
         return entry
 

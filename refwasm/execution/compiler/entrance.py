@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from types import CodeType, TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
 from refwasm.execution.compiler.runtime import Conversion, Function
@@ -15,11 +16,11 @@ from refwasm.execution.compiler.source import Spans, instruction_at
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import FuncInst, Settings
 
+#: What Python takes at most as its limit of recursion.
+MAX_LIMIT = (1 << 31) - 1
 #: Python frames that the rest of the program may need besides those of WebAssembly calls.
 SPARE_FRAMES = 5_000
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Entry = Callable[[Sequence[Any]], list[Any]]
 
 
@@ -53,7 +54,7 @@ class Entrance:
 
         def enter(args: Sequence[Any]) -> list[Any]:
             if not self.deep:
-                return self.deeply(enter, args)
+                return self._deeply(enter, args)
             for memory in shared:
                 memory.refresh()
             try:
@@ -65,16 +66,15 @@ class Entrance:
         self.boundaries.add(enter.__code__)
         return enter
 
-    def deeply(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def _deeply(self, enter: Entry, args: Sequence[Any]) -> list[Any]:
         """A call with room for the deepest call stack."""
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(limit, self.settings.call_depth + SPARE_FRAMES))
+        _raise_limit(self.settings.call_depth + SPARE_FRAMES)
         self.deep = True
         try:
-            return call(*args, **kwargs)
+            return enter(args)
         finally:
             self.deep = False
-            sys.setrecursionlimit(limit)
+            _restore_limit()
 
     def _explain(self, error: Exception) -> None:
         """Something came out of compiled code."""
@@ -124,3 +124,24 @@ def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
     module, places = compiled.module, compiled.func.positions
     location = module.locate(places[pc]) if module.locate is not None and pc < len(places) else ""
     return StackEntry(compiled.index, module.names.of("func", compiled.index), location)
+
+
+# Python's limit of recursion belongs to the process: who needs more first raises it, who needs it last restores it.
+_lock = allocate_lock()
+_limits: list[int] = []  # the one before, and one for each who needs more
+
+
+def _raise_limit(limit: int) -> None:
+    with _lock:
+        before = sys.getrecursionlimit()
+        if not _limits:
+            _limits.append(before)
+        _limits.append(limit)
+        sys.setrecursionlimit(min(max(before, limit), MAX_LIMIT))
+
+
+def _restore_limit() -> None:
+    with _lock:
+        _limits.pop()
+        if len(_limits) == 1:
+            sys.setrecursionlimit(_limits.pop())

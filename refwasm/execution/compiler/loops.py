@@ -332,8 +332,9 @@ class Loops(ControlFlow):
             self._index(block)
             self.innermost = None
         for index in sorted(block.sunk):
-            mask = (1 << BITS[self.types[index]]) - 1
-            self._line(f"l{index} &= {hex(mask)}")
+            modulus = 1 << BITS[self.types[index]]
+            is_sum = bool(self.steps.get(index))  # which is large: then a mask is faster, otherwise a remainder
+            self._line(f"l{index} &= {hex(modulus - 1)}" if is_sum else f"l{index} %= {hex(modulus)}")
             self.notes.append(f"loop at instruction {block.number}: l{index} accumulates, masked after the loop")
 
     def _index(self, block: Block) -> None:

@@ -215,7 +215,8 @@ def table_lookup(
         try:
             return known[table.elements[index]]
         except LookupError:
-            func = function_at(table, wanted, index)
+            pass
+        func = function_at(table, wanted, index)
         function = callable_of(func)
         if is_final(func):
             known[func] = function
@@ -242,9 +243,11 @@ def host_caller(func: HostFunc, shared: list[Memory]) -> Function:
     function, result, is_single = func.function, conversion.result, conversion.is_single
 
     def call(*args: Any) -> Any:
-        results = function(*args)
-        for memory in shared:
-            memory.refresh()
+        try:
+            results = function(*args)
+        finally:
+            for memory in shared:
+                memory.refresh()
         return results[0] if is_single else result(results)
 
     return conversion.called(call)
