@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import Compiler
@@ -23,6 +23,8 @@ from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.store import FuncInst, ModuleInst, Store
 from refwasm.syntax.instructions import OPENERS
 from refwasm.syntax.modules import Expr
+
+R = TypeVar("R")
 
 #: Executed instructions, for each instruction of a function, that cost about as much time as compiling it.
 ALLOWANCE = 40
@@ -66,6 +68,10 @@ class Auto:
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""
         self.interpreter.start(func, args, ended)
+
+    def batch(self, calls: Callable[[], R]) -> R:
+        """Do what calls functions many times."""
+        return self.compiler.batch(calls)
 
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 from refwasm.errors import Exhaustion, ResourceLimit
 from refwasm.execution.memory import Memory
@@ -27,6 +27,8 @@ from refwasm.validation.functions import SideTable
 
 if TYPE_CHECKING:
     from refwasm.validation import Validated
+
+R = TypeVar("R")
 
 #: Host calls that run WebAssembly that calls the host …: each level takes Python frames and C stack.
 MAX_HOST_DEPTH = 100
@@ -73,6 +75,9 @@ class Tier(Protocol):
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """In an interleaved store: call a function by turns with other agents; ``ended`` is told when it returns."""
+
+    def batch(self, calls: Callable[[], R]) -> R:
+        """Do what calls functions many times: what each call has to prepare is prepared once."""
 
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
@@ -29,6 +29,8 @@ from refwasm.execution.compiler.source import Spans
 from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
 from refwasm.syntax.modules import Expr
+
+R = TypeVar("R")
 
 #: Calls of the other tier inside each other: of more than the first number, functions are translated at once, hot or
 #: not; more than the second number is too many.
@@ -112,6 +114,10 @@ class Compiler:
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Interleaved stores are the interpreter's."""
         self.fallback.start(func, args, ended)
+
+    def batch(self, calls: Callable[[], R]) -> R:
+        """Do what calls functions many times."""
+        return self.entrance.deeply(calls)
 
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
 from refwasm.execution.compiler.runtime import Conversion, Function
@@ -21,6 +21,7 @@ MAX_LIMIT = (1 << 31) - 1
 #: Python frames that the rest of the program may need besides those of WebAssembly calls.
 SPARE_FRAMES = 5_000
 
+R = TypeVar("R")
 Entry = Callable[[Sequence[Any]], list[Any]]
 
 
@@ -49,16 +50,17 @@ class Entrance:
 
     def to(self, function: Function, conversion: Conversion) -> Entry:
         """What calls compiled code with internal values. Traps get the calls from here on for their backtraces."""
-        plain, shared = conversion.plain and conversion.is_single, self.shared
+        plain, is_single, shared = conversion.plain, conversion.is_single, self.shared
         inward, outward = conversion.inward, conversion.outward
 
         def enter(args: Sequence[Any]) -> list[Any]:
             if not self.deep:
-                return self._deeply(enter, args)
+                return self.deeply(enter, args)
             for memory in shared:
                 memory.refresh()
             try:
-                return [function(*args)] if plain else outward(function(*inward(args)))
+                result = function(*(args if plain else inward(args)))
+                return [result] if is_single else outward(result)
             except Exception as error:
                 self._explain(error)
                 raise
@@ -66,12 +68,14 @@ class Entrance:
         self.boundaries.add(enter.__code__)
         return enter
 
-    def _deeply(self, enter: Entry, args: Sequence[Any]) -> list[Any]:
+    def deeply(self, call: Callable[..., R], *args: Any) -> R:
         """A call with room for the deepest call stack."""
+        if self.deep:
+            return call(*args)
         _raise_limit(self.settings.call_depth + SPARE_FRAMES)
         self.deep = True
         try:
-            return enter(args)
+            return call(*args)
         finally:
             self.deep = False
             _restore_limit()
@@ -128,20 +132,28 @@ def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
 
 # Python's limit of recursion belongs to the process: who needs more first raises it, who needs it last restores it.
 _lock = allocate_lock()
+_acquire, _release = _lock.acquire, _lock.release  # half of what a with statement takes
 _limits: list[int] = []  # the one before, and one for each who needs more
 
 
 def _raise_limit(limit: int) -> None:
-    with _lock:
+    _acquire()
+    try:
         before = sys.getrecursionlimit()
         if not _limits:
             _limits.append(before)
         _limits.append(limit)
-        sys.setrecursionlimit(min(max(before, limit), MAX_LIMIT))
+        if before < limit:
+            sys.setrecursionlimit(min(limit, MAX_LIMIT))
+    finally:
+        _release()
 
 
 def _restore_limit() -> None:
-    with _lock:
+    _acquire()
+    try:
         _limits.pop()
         if len(_limits) == 1:
             sys.setrecursionlimit(_limits.pop())
+    finally:
+        _release()

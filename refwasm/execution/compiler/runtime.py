@@ -163,7 +163,8 @@ class Conversion:
     def __init__(self, params: Sequence[ValType], results: Sequence[ValType]) -> None:
         self.params, self.results = _converters(params, _FROM_BITS), _converters(results, _TO_BITS)
         self.to_params, self.from_results = _converters(params, _TO_BITS), _converters(results, _FROM_BITS)
-        self.plain = not any(self.params) and not any(self.results)
+        #: Whether nothing has to be done to arguments.
+        self.plain = not any(self.params)
         self.is_single = len(results) == 1 and not any(self.results)
         #: What a list of results is for compiled code.
         self.result = self._result if any(self.results) else itemgetter(0) if self.is_single else tuple
@@ -174,8 +175,8 @@ class Conversion:
 
     def outward(self, result: Any) -> list[Any]:
         """What compiled code returned, as a list."""
-        if self.is_single:
-            return [result]
+        if not self.results:
+            return []
         values = [result] if len(self.results) == 1 else list(result or ())
         return [v if f is None else f(v) for f, v in zip(self.results, values)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from refwasm.execution.interpreter import (  # noqa: F401  (each registers its meanings)
     aggregates,
@@ -23,6 +23,8 @@ from refwasm.execution.interpreter.meaning import MEANINGS
 from refwasm.execution.interpreter.scheduler import Scheduler
 from refwasm.execution.store import FuncInst, ModuleInst, Store
 from refwasm.syntax.modules import Expr
+
+R = TypeVar("R")
 
 
 class Interpreter:
@@ -71,6 +73,10 @@ class Interpreter:
             return stack[-1] if stack else None
 
         return call
+
+    def batch(self, calls: Callable[[], R]) -> R:
+        """Nothing has to be prepared."""
+        return calls()
 
     def evaluate(self, instance: ModuleInst, expr: Expr) -> Any:
         """The value of a constant expression."""

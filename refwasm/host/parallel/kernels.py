@@ -7,6 +7,7 @@ iterations, block size, then (pointer, length) of each input buffer, then of eac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from refwasm import embedding as e
@@ -195,8 +196,11 @@ class KernelInstance:
 
     def run(self, task: Task, ids: Iterable[int], begin: Callable[[int], object]) -> int:
         """Run iterations; how many. ``begin`` is told each id before it runs, so that a failure can be placed."""
+        self.settings.call_depth, self.settings.deadline = task.call_depth, task.deadline
+        return self.store.tier.batch(partial(self._run, task, ids, begin))
+
+    def _run(self, task: Task, ids: Iterable[int], begin: Callable[[int], object]) -> int:
         settings, invoke = self.settings, self.store.tier.invoke
-        settings.call_depth, settings.deadline = task.call_depth, task.deadline
         done = 0
         for iteration in ids:
             begin(iteration)
