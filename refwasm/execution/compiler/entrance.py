@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from _thread import allocate_lock
 from collections import deque
@@ -134,6 +135,8 @@ def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
 _lock = allocate_lock()
 _acquire, _release = _lock.acquire, _lock.release  # half of what a with statement takes
 _limits: list[int] = []  # the one before, and one for each who needs more
+if hasattr(os, "register_at_fork"):  # a child must not find it held by a thread that it does not have
+    os.register_at_fork(before=_acquire, after_in_parent=_release, after_in_child=_release)
 
 
 def _raise_limit(limit: int) -> None:
