@@ -9,9 +9,8 @@ Inside of the ``for`` statement, locals that are set to sums and never read are 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
-from refwasm.execution.compiler.source import INDENT
+from refwasm.execution.compiler.source import INDENT, Line
 
 _STEP = re.compile(r"l(\d+) = \(l(\d+) ([+-]) (\d+)\)")
 _JUMP = re.compile(r" *(break|continue|return|b = )")
@@ -62,7 +61,7 @@ def step_of(texts: list[str], last: int, depth: int, index: int) -> tuple[int, i
             match = _STEP.fullmatch(texts[at][depth:]) if texts[at].startswith(INDENT * depth) else None
             if match is None or int(match[1]) != index or int(match[2]) != index or not int(match[4]):
                 return None
-            return at, int(match[4]) * (1 if match[3] == "+" else -1)
+            return at, _amount(match)
     return None
 
 
@@ -83,44 +82,35 @@ def conditions_of(name: str, relation: str, bound: str, step: int, tested_first:
 
 _SUM = re.compile(r" *l(\d+) = \(l(\d+) ([+-]) (0x[0-9a-f]+|\d+)\)")
 _NAME = re.compile(r"\bl(\d+)\b")
+_WORD = re.compile(r"\w+")
 
 
-class LastSums(NamedTuple):
-    """Lines that a loop does without, and those that stand behind it instead."""
-
-    lines: set[str]
-    behind: list[str]
-
-
-def last_sums(texts: list[str], depth: int, sets: dict[int, int]) -> LastSums:
-    """The locals of a ``for`` statement that are only ever set to another one plus a constant. All lines between
-    ``for`` and ``else`` run each time, and they do so at least once."""
-    found = LastSums(set(), [])
-    here = INDENT * (depth + 1)
-    if not texts or not texts[0].strip().startswith("for ") or " += " not in texts[-1]:
-        return found
-    body = texts[1:-2]
-    if any(not line.startswith(here) or line[len(here)] == INDENT or line.endswith(":") for line in body):
-        return found
-    if any(_JUMP.match(line) for line in body):
-        return found
+def last_sums(body: list[Line], depth: int, fixed: str, sets: dict[int, int]) -> tuple[list[Line], list[str]]:
+    """The body of a ``for`` statement that runs at least once, without the lines that set locals to another one plus a
+    constant if nothing reads them; and what sets them behind it. ``fixed`` names what stays: counter and bound."""
+    texts = [line for line, _ in body]
+    here = INDENT * depth
+    if any(not line.startswith(here) or line[depth] == INDENT or line.endswith(":") for line in texts):
+        return body, []
+    if any(_JUMP.match(line) for line in texts):
+        return body, []
     mentions: dict[int, list[int]] = {}
-    for number, line in enumerate(body):
+    for number, line in enumerate(texts):
         for name in set(map(int, _NAME.findall(line))):
             mentions.setdefault(name, []).append(number)
+    dropped: set[int] = set()
+    behind = []
     for index, numbers in mentions.items():
-        matches = [_SUM.fullmatch(body[number]) for number in numbers]
+        matches = [_SUM.fullmatch(texts[number]) for number in numbers]
         last = matches[-1]
         if last is None or any(match is None or int(match[1]) != index or match[2] == match[1] for match in matches):
             continue
-        if re.search(rf"\bl{index}\b", texts[0] + texts[-1]):
-            continue
-        since = _stepped_since(body, numbers[-1], int(last[2]), sets)
-        if since is not None:
-            amount = int(last[4], 0) * (1 if last[3] == "+" else -1) - since
-            found.lines.update(body[number].strip() for number in numbers)
-            found.behind.append(f"l{index} = l{last[2]} {'-' if amount < 0 else '+'} {abs(amount)}")
-    return found
+        since = _stepped_since(texts, numbers[-1], int(last[2]), sets)
+        if since is not None and f"l{index}" not in _WORD.findall(fixed):
+            amount = _amount(last) - since
+            dropped.update(numbers)
+            behind.append(f"l{index} = l{last[2]} {'-' if amount < 0 else '+'} {abs(amount)}")
+    return [line for number, line in enumerate(body) if number not in dropped], behind
 
 
 def _stepped_since(body: list[str], number: int, index: int, sets: dict[int, int]) -> int | None:
@@ -133,4 +123,9 @@ def _stepped_since(body: list[str], number: int, index: int, sets: dict[int, int
     match = _SUM.fullmatch(body[setting[0]])
     if len(setting) > 1 or match is None or int(match[1]) != index or int(match[2]) != index:
         return None
+    return _amount(match)
+
+
+def _amount(match: re.Match[str]) -> int:
+    """What is added in a step or a sum."""
     return int(match[4], 0) * (1 if match[3] == "+" else -1)

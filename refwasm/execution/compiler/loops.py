@@ -60,6 +60,7 @@ class Assumptions:
         self.signed: set[int] = set()  # locals that hold signed integers inside the loop
         self.count: tuple[str, ...] = ()  # conditions that the counted form needs
         self.before: list[str] = []  # lines that the loop needs before
+        self.behind: list[str] = []  # and behind
 
     def weaken(self) -> None:
         """Assume less of what failed."""
@@ -70,7 +71,7 @@ class Assumptions:
             if self.level[index] == LAST_LEVEL and not self.twos[index]:  # which says nothing
                 del self.level[index], self.twos[index]
         self.failed, self.trusted = {}, False
-        self.hoisted, self.count, self.before = {}, (), []
+        self.hoisted, self.count, self.before, self.behind = {}, (), [], []
 
 
 class Loops(ControlFlow):
@@ -343,17 +344,11 @@ class Loops(ControlFlow):
         if assumed is None:
             return
         body, behind = self.source.lines[block.header :], []
-        sets = self.survey.loops[block.number].sets
-        last = last_sums([line for line, _ in body], self.source.depth, sets)
-        body = [line for line in body if line[0].strip() not in last.lines]
-        if last.lines and len(body) == 3:
-            body.insert(1, (INDENT * (self.source.depth + 1) + "pass", []))
         for index, twos in assumed.twos.items():
-            if twos and sets.get(index) == 1:
+            if twos and self.survey.loops[block.number].sets.get(index) == 1:
                 behind += self._index_local(block, body, index)
-        behind += last.behind
         self.source.lines[block.header :] = body
-        for line in behind:
+        for line in behind + assumed.behind:
             self._line(line)
 
     def _index_local(self, block: Block, body: list[Line], index: int) -> list[str]:
@@ -446,6 +441,8 @@ class Loops(ControlFlow):
         if conditions is None:
             return None
         kept = body[2:at] + body[at + 1 : last] if tested_first else body[:at] + body[at + 1 : last]
+        if self.assumptions is not None and not tested_first:
+            kept, self.assumptions.behind = last_sums(kept, depth, f"{name} {bound}", sets)
         if self.polls:
             stretch = f"{bound} - {name}" if step > 0 else f"{name} - {bound}"
             conditions += (f"{stretch} < {MAX_STRETCH}",)

@@ -241,7 +241,7 @@ def host_caller(func: HostFunc, shared: list[Memory]) -> Function:
     """A host function as compiled code calls it. What another process did to shared memories meanwhile is seen
     afterwards."""
     conversion = conversion_of(func.type)
-    function, result, is_single = func.function, conversion.result, conversion.is_single
+    function, result = func.function, conversion.result
 
     def call(*args: Any) -> Any:
         try:
@@ -249,7 +249,7 @@ def host_caller(func: HostFunc, shared: list[Memory]) -> Function:
         finally:
             for memory in shared:
                 memory.refresh()
-        return results[0] if is_single else result(results)
+        return result(results)
 
     return conversion.called(call)
 

@@ -240,7 +240,8 @@ class Translation(Calls):
         index = instr.args[0]
         self.settle_local(index)
         self.doubles.pop(f"l{index}", None)
-        self.sums = {i: linear for i, linear in self.sums.items() if i != index and index not in linear}
+        if self.sums:
+            self.sums = {i: linear for i, linear in self.sums.items() if i != index and index not in linear}
         if value.type in ("i32", "i64"):
             self._set_integer(index, value)
         elif value.type:
