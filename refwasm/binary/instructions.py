@@ -158,7 +158,8 @@ class _Decoders(dict[int, Decoder]):
         return decoder
 
 
-_DECODERS: dict[int, _Decoders] = {prefix: _Decoders(prefix) for prefix in (0, 0xFB, 0xFC, 0xFD, 0xFE)}
+_PREFIXES = (0xFB, 0xFC, 0xFD, 0xFE)
+_DECODERS: dict[int, _Decoders] = {prefix: _Decoders(prefix) for prefix in (0, *_PREFIXES)}
 _PLAIN_BY_BYTE: list[Instr | None] = [None] * 256
 for _form in FORMS.values():
     if _form.prefix == 0 and not _form.immediates:
@@ -166,7 +167,6 @@ for _form in FORMS.values():
 
 _OPENERS = frozenset(FORMS[name].opcode for name in OPENERS)
 _IF, _ELSE, _END = FORMS["if"].opcode, FORMS["else"].opcode, FORMS["end"].opcode
-_ELSE_INSTR, _END_INSTR = PLAIN["else"], PLAIN["end"]
 
 
 def decode_expr(r: Reader, memo: dict[Any, Instr], positions: list[int] | None = None) -> tuple[Instr, ...]:
@@ -174,53 +174,56 @@ def decode_expr(r: Reader, memo: dict[Any, Instr], positions: list[int] | None =
 
     ``memo`` maps encodings to instructions, so that equal ones are one object; ``positions`` receives their offsets.
     """
-    data, decoders = r.data, _DECODERS[0]
+    data, end, pos = r.data, r.end, r.pos
     body: list[Instr] = []
-    append = body.append
-    mark = positions.append if positions is not None else None
+    append, known, mark = body.append, memo.get, ([] if positions is None else positions).append
     opened = [0]  # opcodes of the open blocks; the outermost stands for the expression itself
     while True:
-        start = r.pos
-        if start >= r.end:
-            r.fail("unexpected end of section or function")
-        opcode = data[start]
-        r.pos = start + 1
+        if pos >= end:
+            r.fail("unexpected end of section or function", pos)
+        opcode = data[pos]
         instr = _PLAIN_BY_BYTE[opcode]
-        if instr is None:
-            if (instr := memo.get(data[start : start + 2])) is not None:
-                r.pos = start + 2
-            elif (instr := memo.get(data[start : start + 3])) is not None:
-                r.pos = start + 3
-            else:
-                instr = _decode_operands(r, start, opcode, decoders)
-                instr = memo.setdefault(instr, instr)
-                if opcode in _OPENERS:
-                    opened.append(opcode)  # blocks must come this way each time
-                elif r.pos <= start + 3:
-                    memo[data[start : r.pos]] = instr
+        mark(pos)
+        if instr is not None:
+            append(instr)
+            if opcode == _END:
+                opened.pop()
+                if not opened:
+                    r.pos = pos + 1
+                    return tuple(body)
+            elif opcode == _ELSE:
+                if opened[-1] != _IF:
+                    r.fail("END opcode expected", pos)
+                opened[-1] = _ELSE
+            pos += 1
+            continue
+        if (instr := known(data[pos : pos + 2])) is not None:
+            pos += 2
+        elif (instr := known(data[pos : pos + 3])) is not None:
+            pos += 3
+        elif (instr := known(data[pos : pos + 6])) is not None:  # linkers fill up what they relocate
+            pos += 6
+        else:
+            instr = _decode_operands(r, pos, opcode)
+            instr = memo.setdefault(instr, instr)
+            if r.pos - pos in (2, 3, 6):
+                memo[data[pos : r.pos]] = instr
+            pos = r.pos
         append(instr)
-        if mark is not None:
-            mark(start)
-        if instr is _END_INSTR:
-            opened.pop()
-            if not opened:
-                return tuple(body)
-        elif instr is _ELSE_INSTR:
-            if opened[-1] != _IF:
-                r.fail("END opcode expected", start)
-            opened[-1] = _ELSE
+        if opcode in _OPENERS:
+            opened.append(opcode)
 
 
-def _decode_operands(r: Reader, start: int, opcode: int, decoders: _Decoders) -> Instr:
-    """The instruction whose first byte stands at ``start`` and has been read."""
-    if opcode in (0xFB, 0xFC, 0xFD, 0xFE):
-        decoders = _DECODERS[opcode]
-        sub = r.u32()
-        if sub not in decoders.forms:
-            r.fail(f"illegal opcode {opcode:02x} {sub:02x}", start)
-        return decoders[sub](r)
+def _decode_operands(r: Reader, start: int, opcode: int) -> Instr:
+    """The instruction at ``start``, whose first byte is ``opcode``."""
+    r.pos = start + 1
+    prefix, name = 0, f"{opcode:02x}"
+    if opcode in _PREFIXES:
+        prefix, opcode = opcode, r.u32()
+        name += f" {opcode:02x}"
+    decoders = _DECODERS[prefix]
     if opcode not in decoders.forms:
-        r.fail(f"illegal opcode {opcode:02x}", start)
+        r.fail(f"illegal opcode {name}", start)
     return decoders[opcode](r)
 
 

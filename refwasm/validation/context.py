@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from refwasm.errors import Invalid, UnsupportedFeature
-from refwasm.syntax.types import DefType, FuncType, GlobalType, MemType, RefType, TableType
+from refwasm.syntax.instructions import Instr
+from refwasm.syntax.types import DefType, FuncType, GlobalType, MemType, RefType, TableType, ValType
 from refwasm.validation.types import TypeSpace
+
+#: What an instruction takes from the stack and leaves there, the topmost last.
+InstrType = tuple[list[ValType], list[ValType]]
 
 
 class Context:
@@ -24,6 +28,8 @@ class Context:
         self.refs: set[int] = set()
         #: Structure types found to be defaultable, so that large ones are looked through once.
         self.defaultable: set[DefType] = set()
+        #: Types of instructions that were looked up for bodies. Constant expressions see less of the context.
+        self.types: dict[Instr, InstrType] = {}
 
     def need(self, feature: str, message: str = "") -> None:
         """Refuse what the chosen feature set leaves out; ``message`` is the wording of suites that predate it."""

@@ -39,7 +39,7 @@ def validate_body(
 
     Raises Invalid, with the index of the instruction.
     """
-    stacks = Stacks(context, local_types, func_type.results)
+    stacks = Stacks(context, local_types, func_type.results, context.types)
     if not all_defaultable:
         stacks.first_local = len(func_type.params)
     return _run(stacks, func_type.results, body)
@@ -84,4 +84,4 @@ def validate_constant(context: Context, expr: Expr, wanted: ValType) -> None:
             error.instruction = pc
             raise error
         context.need(feature, "constant expression required")
-    _run(Stacks(context, [], (wanted,)), (wanted,), expr)
+    _run(Stacks(context, [], (wanted,), {}), (wanted,), expr)

@@ -18,8 +18,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple, NoReturn
 
 from refwasm.errors import Invalid
+from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import BOT, RefType, ValType
-from refwasm.validation.context import Context
+from refwasm.validation.context import Context, InstrType
 from refwasm.validation.matching import match_val_type
 
 END_OF_TRY = "end of try"
@@ -48,12 +49,15 @@ class Branch(NamedTuple):
 class Control:
     """A control frame: an open block, its types, the operand height at its entry, whether the rest is unreachable."""
 
-    __slots__ = ("opener", "params", "results", "height", "unreachable", "label", "tries", "inits", "else_label")
+    __slots__ = (
+        "opener", "params", "results", "label_types", "height", "unreachable", "label", "tries", "inits", "else_label",
+    )  # fmt: skip
 
     def __init__(self, opener: str, params: Types, results: Types, height: int, tries: int, inits: int) -> None:
         self.opener = opener
         self.params = params
         self.results = results
+        self.label_types = params if opener == "loop" else results  # what a branch to this block carries
         self.height = height
         self.unreachable = False
         self.label = Label()
@@ -61,17 +65,15 @@ class Control:
         self.inits = inits
         self.else_label: Label | None = None
 
-    @property
-    def label_types(self) -> Types:
-        """What a branch to this block carries."""
-        return self.params if self.opener == "loop" else self.results
-
 
 class Stacks:
     """Operand and control stacks of one function body or constant expression."""
 
-    def __init__(self, context: Context, local_types: list[ValType], results: Types) -> None:
+    def __init__(
+        self, context: Context, local_types: list[ValType], results: Types, types: dict[Instr, InstrType]
+    ) -> None:
         self.context = context
+        self.types = types  # of instructions seen before
         self.locals = local_types
         self.operands: list[ValType] = []
         self.controls: list[Control] = []
@@ -128,9 +130,11 @@ class Stacks:
 
     def pop_all(self, wanted: Types | list[ValType]) -> None:
         """Pop operands that must match, the last one first."""
-        if wanted:
-            count = self.check_all(wanted)
-            del self.operands[len(self.operands) - count :]
+        operands, count = self.operands, len(wanted)
+        if count:
+            if len(operands) - count < self.control.height or operands[-count:] != wanted:
+                count = self.check_all(wanted)
+            del operands[len(operands) - count :]
 
     def push(self, t: ValType) -> None:
         """Push one operand."""

@@ -15,7 +15,8 @@ from refwasm.syntax.types import (
     StructType,
     ValType,
 )
-from refwasm.validation.instructions.rule import rule
+from refwasm.validation.context import Context
+from refwasm.validation.instructions.rule import InstrType, rule, typed
 from refwasm.validation.matching import (
     is_defaultable,
     match_ref_type,
@@ -28,22 +29,22 @@ def _unpacked(t: StorageType) -> ValType:
     return I32 if isinstance(t, PackedType) else t
 
 
-def _struct(v: Stacks, index: int) -> tuple[DefType, StructType]:
-    deftype = v.context.space.use(index)
+def _struct(c: Context, index: int) -> tuple[DefType, StructType]:
+    deftype = c.space.use(index)
     if not isinstance(deftype.composite, StructType):
         raise Invalid(f"type mismatch: type {index} is not a structure type")
     return deftype, deftype.composite
 
 
-def _array(v: Stacks, index: int) -> tuple[DefType, FieldType]:
-    deftype = v.context.space.use(index)
+def _array(c: Context, index: int) -> tuple[DefType, FieldType]:
+    deftype = c.space.use(index)
     if not isinstance(deftype.composite, ArrayType):
         raise Invalid(f"type mismatch: type {index} is not an array type")
     return deftype, deftype.composite.field
 
 
-def _struct_field(v: Stacks, i: Instr) -> tuple[DefType, FieldType]:
-    deftype, struct = _struct(v, i.args[0])
+def _struct_field(c: Context, i: Instr) -> tuple[DefType, FieldType]:
+    deftype, struct = _struct(c, i.args[0])
     if i.args[1] >= len(struct.fields):
         raise Invalid(f"unknown field {i.args[1]}")
     return deftype, struct.fields[i.args[1]]
@@ -65,57 +66,53 @@ def _defaultable(storage: StorageType) -> None:
         raise Invalid(f"type mismatch: {storage!r} is not defaultable")
 
 
-@rule("struct.new")
-def _struct_new(v: Stacks, i: Instr) -> None:
-    deftype, struct = _struct(v, i.args[0])
-    v.pop_all([_unpacked(field.storage) for field in struct.fields])
-    v.push(RefType(False, deftype))
+@typed("struct.new")
+def _struct_new(c: Context, i: Instr) -> InstrType:
+    deftype, struct = _struct(c, i.args[0])
+    return [_unpacked(field.storage) for field in struct.fields], [RefType(False, deftype)]
 
 
-@rule("struct.new_default")
-def _struct_new_default(v: Stacks, i: Instr) -> None:
-    deftype, struct = _struct(v, i.args[0])
-    if deftype not in v.context.defaultable:
+@typed("struct.new_default")
+def _struct_new_default(c: Context, i: Instr) -> InstrType:
+    deftype, struct = _struct(c, i.args[0])
+    if deftype not in c.defaultable:
         for field in struct.fields:
             _defaultable(field.storage)
-        v.context.defaultable.add(deftype)
-    v.push(RefType(False, deftype))
+        c.defaultable.add(deftype)
+    return [], [RefType(False, deftype)]
 
 
-@rule("struct.get", "struct.get_s", "struct.get_u")
-def _struct_get(v: Stacks, i: Instr) -> None:
-    deftype, field = _struct_field(v, i)
+@typed("struct.get", "struct.get_s", "struct.get_u")
+def _struct_get(c: Context, i: Instr) -> InstrType:
+    deftype, field = _struct_field(c, i)
     _check_extension(i, field.storage)
-    v.pop(RefType(True, deftype))
-    v.push(_unpacked(field.storage))
+    return [RefType(True, deftype)], [_unpacked(field.storage)]
 
 
-@rule("struct.set")
-def _struct_set(v: Stacks, i: Instr) -> None:
-    deftype, field = _struct_field(v, i)
+@typed("struct.set")
+def _struct_set(c: Context, i: Instr) -> InstrType:
+    deftype, field = _struct_field(c, i)
     _mutable(field, "field")
-    v.pop_all([RefType(True, deftype), _unpacked(field.storage)])
+    return [RefType(True, deftype), _unpacked(field.storage)], []
 
 
-@rule("array.new")
-def _array_new(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
-    v.pop_all([_unpacked(field.storage), I32])
-    v.push(RefType(False, deftype))
+@typed("array.new")
+def _array_new(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
+    return [_unpacked(field.storage), I32], [RefType(False, deftype)]
 
 
-@rule("array.new_default")
-def _array_new_default(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
+@typed("array.new_default")
+def _array_new_default(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
     _defaultable(field.storage)
-    v.pop(I32)
-    v.push(RefType(False, deftype))
+    return [I32], [RefType(False, deftype)]
 
 
 @rule("array.new_fixed")
 def _array_new_fixed(v: Stacks, i: Instr) -> None:
     """The operands are popped one by one, so that a huge count costs nothing in reachable code."""
-    deftype, field = _array(v, i.args[0])
+    deftype, field = _array(v.context, i.args[0])
     count = i.args[1]
     t = _unpacked(field.storage)
     available = len(v.operands) - v.control.height
@@ -126,13 +123,12 @@ def _array_new_fixed(v: Stacks, i: Instr) -> None:
     v.push(RefType(False, deftype))
 
 
-@rule("array.new_data")
-def _array_new_data(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
+@typed("array.new_data")
+def _array_new_data(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
     _numeric_elements(field)
-    v.context.data(i.args[1])
-    v.pop_all([I32, I32])
-    v.push(RefType(False, deftype))
+    c.data(i.args[1])
+    return [I32, I32], [RefType(False, deftype)]
 
 
 def _numeric_elements(field: FieldType) -> None:
@@ -140,70 +136,67 @@ def _numeric_elements(field: FieldType) -> None:
         raise Invalid("array type is not numeric or vector")
 
 
-def _elements_match(v: Stacks, field: FieldType, index: int) -> None:
-    source = v.context.elem(index)
+def _elements_match(c: Context, field: FieldType, index: int) -> None:
+    source = c.elem(index)
     if not isinstance(field.storage, RefType) or not match_ref_type(source, field.storage):
         raise Invalid(f"type mismatch: elements of type {source!r} in an array of {field.storage!r}")
 
 
-@rule("array.new_elem")
-def _array_new_elem(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
-    _elements_match(v, field, i.args[1])
-    v.pop_all([I32, I32])
-    v.push(RefType(False, deftype))
+@typed("array.new_elem")
+def _array_new_elem(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
+    _elements_match(c, field, i.args[1])
+    return [I32, I32], [RefType(False, deftype)]
 
 
-@rule("array.get", "array.get_s", "array.get_u")
-def _array_get(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
+@typed("array.get", "array.get_s", "array.get_u")
+def _array_get(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
     _check_extension(i, field.storage)
-    v.pop_all([RefType(True, deftype), I32])
-    v.push(_unpacked(field.storage))
+    return [RefType(True, deftype), I32], [_unpacked(field.storage)]
 
 
-@rule("array.set")
-def _array_set(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
+@typed("array.set")
+def _array_set(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
     _mutable(field, "array")
-    v.pop_all([RefType(True, deftype), I32, _unpacked(field.storage)])
+    return [RefType(True, deftype), I32, _unpacked(field.storage)], []
 
 
-@rule("array.len")
-def _array_len(v: Stacks, i: Instr) -> None:
-    v.pop(RefType(True, "array"))
-    v.push(I32)
+@typed("array.len")
+def _array_len(c: Context, i: Instr) -> InstrType:
+    return [RefType(True, "array")], [I32]
 
 
-@rule("array.fill")
-def _array_fill(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
+@typed("array.fill")
+def _array_fill(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
     _mutable(field, "array")
-    v.pop_all([RefType(True, deftype), I32, _unpacked(field.storage), I32])
+    return [RefType(True, deftype), I32, _unpacked(field.storage), I32], []
 
 
-@rule("array.copy")
-def _array_copy(v: Stacks, i: Instr) -> None:
-    target, target_field = _array(v, i.args[0])
-    source, source_field = _array(v, i.args[1])
+@typed("array.copy")
+def _array_copy(c: Context, i: Instr) -> InstrType:
+    target, target_field = _array(c, i.args[0])
+    source, source_field = _array(c, i.args[1])
     _mutable(target_field, "array")
     if not match_storage_type(source_field.storage, target_field.storage):
         raise Invalid("array types do not match")
-    v.pop_all([RefType(True, target), I32, RefType(True, source), I32, I32])
+    return [RefType(True, target), I32, RefType(True, source), I32, I32], []
 
 
-@rule("array.init_data")
-def _array_init_data(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
+@typed("array.init_data")
+def _array_init_data(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
     _mutable(field, "array")
     _numeric_elements(field)
-    v.context.data(i.args[1])
-    v.pop_all([RefType(True, deftype), I32, I32, I32])
+    c.data(i.args[1])
+    return [RefType(True, deftype), I32, I32, I32], []
 
 
-@rule("array.init_elem")
-def _array_init_elem(v: Stacks, i: Instr) -> None:
-    deftype, field = _array(v, i.args[0])
+@typed("array.init_elem")
+def _array_init_elem(c: Context, i: Instr) -> InstrType:
+    deftype, field = _array(c, i.args[0])
     _mutable(field, "array")
-    _elements_match(v, field, i.args[1])
-    v.pop_all([RefType(True, deftype), I32, I32, I32])
+    _elements_match(c, field, i.args[1])
+    return [RefType(True, deftype), I32, I32, I32], []

@@ -10,8 +10,10 @@ from refwasm.syntax.types import (
     DefType,
     FuncType,
     RefType,
+    ValType,
 )
-from refwasm.validation.instructions.rule import rule
+from refwasm.validation.context import Context
+from refwasm.validation.instructions.rule import InstrType, rule, typed
 from refwasm.validation.matching import (
     match_ref_type,
     match_result_type,
@@ -133,11 +135,6 @@ def _func_type(deftype: DefType) -> FuncType:
     return deftype.composite
 
 
-def _apply(v: Stacks, t: FuncType) -> None:
-    v.pop_all(t.params)
-    v.operands += t.results
-
-
 def _tail_call(v: Stacks, t: FuncType) -> None:
     if not match_result_type(t.results, v.results):
         raise Invalid(
@@ -149,9 +146,10 @@ def _tail_call(v: Stacks, t: FuncType) -> None:
     v.unreachable()
 
 
-@rule("call")
-def _call(v: Stacks, i: Instr) -> None:
-    _apply(v, _func_type(v.context.func(i.args[0])))
+@typed("call")
+def _call(c: Context, i: Instr) -> InstrType:
+    t = _func_type(c.func(i.args[0]))
+    return [*t.params], [*t.results]
 
 
 @rule("return_call")
@@ -159,31 +157,33 @@ def _return_call(v: Stacks, i: Instr) -> None:
     _tail_call(v, _func_type(v.context.func(i.args[0])))
 
 
-def _indirect(v: Stacks, i: Instr) -> FuncType:
+def _indirect(c: Context, i: Instr) -> tuple[ValType, FuncType]:
+    """The address type of the table, and what is called."""
     type_index, table_index = i.args
-    table = v.context.table(table_index)
+    table = c.table(table_index)
     if not match_ref_type(table.element, RefType(True, "func")):
         raise Invalid(f"type mismatch: call_indirect requires a table of functions, not of {table.element!r}")
-    deftype = v.context.space.func(type_index)
-    v.pop(table.address)
-    return _func_type(deftype)
+    return table.address, _func_type(c.space.func(type_index))
 
 
-@rule("call_indirect")
-def _call_indirect(v: Stacks, i: Instr) -> None:
-    _apply(v, _indirect(v, i))
+@typed("call_indirect")
+def _call_indirect(c: Context, i: Instr) -> InstrType:
+    address, t = _indirect(c, i)
+    return [*t.params, address], [*t.results]
 
 
 @rule("return_call_indirect")
 def _return_call_indirect(v: Stacks, i: Instr) -> None:
-    _tail_call(v, _indirect(v, i))
+    address, t = _indirect(v.context, i)
+    v.pop(address)
+    _tail_call(v, t)
 
 
-@rule("call_ref")
-def _call_ref(v: Stacks, i: Instr) -> None:
-    deftype = v.context.space.func(i.args[0])
-    v.pop(RefType(True, deftype))
-    _apply(v, _func_type(deftype))
+@typed("call_ref")
+def _call_ref(c: Context, i: Instr) -> InstrType:
+    deftype = c.space.func(i.args[0])
+    t = _func_type(deftype)
+    return [*t.params, RefType(True, deftype)], [*t.results]
 
 
 @rule("return_call_ref")

@@ -9,75 +9,75 @@ from refwasm.syntax.types import (
     V128,
     NumType,
 )
-from refwasm.validation.instructions.rule import RULES, rule
+from refwasm.validation.context import Context
+from refwasm.validation.instructions.rule import InstrType, typed
 from refwasm.validation.matching import (
     match_ref_type,
 )
-from refwasm.validation.stacks import Stacks
 
 
 def _narrower(a: NumType, b: NumType) -> NumType:
     return I32 if I32 in (a, b) else a
 
 
-@rule("table.get")
-def _table_get(v: Stacks, i: Instr) -> None:
-    table = v.context.table(i.args[0])
-    v.pop(table.address)
-    v.push(table.element)
+@typed("table.get")
+def _table_get(c: Context, i: Instr) -> InstrType:
+    table = c.table(i.args[0])
+    return [table.address], [table.element]
 
 
-@rule("table.set")
-def _table_set(v: Stacks, i: Instr) -> None:
-    table = v.context.table(i.args[0])
-    v.pop_all([table.address, table.element])
+@typed("table.set")
+def _table_set(c: Context, i: Instr) -> InstrType:
+    table = c.table(i.args[0])
+    return [table.address, table.element], []
 
 
-@rule("table.size")
-def _table_size(v: Stacks, i: Instr) -> None:
-    v.push(v.context.table(i.args[0]).address)
+@typed("table.size")
+def _table_size(c: Context, i: Instr) -> InstrType:
+    return [], [c.table(i.args[0]).address]
 
 
-@rule("table.grow")
-def _table_grow(v: Stacks, i: Instr) -> None:
-    table = v.context.table(i.args[0])
-    v.pop_all([table.element, table.address])
-    v.push(table.address)
+@typed("table.grow")
+def _table_grow(c: Context, i: Instr) -> InstrType:
+    table = c.table(i.args[0])
+    return [table.element, table.address], [table.address]
 
 
-@rule("table.fill")
-def _table_fill(v: Stacks, i: Instr) -> None:
-    table = v.context.table(i.args[0])
-    v.pop_all([table.address, table.element, table.address])
+@typed("table.fill")
+def _table_fill(c: Context, i: Instr) -> InstrType:
+    table = c.table(i.args[0])
+    return [table.address, table.element, table.address], []
 
 
-@rule("table.copy")
-def _table_copy(v: Stacks, i: Instr) -> None:
-    target, source = v.context.table(i.args[0]), v.context.table(i.args[1])
+@typed("table.copy")
+def _table_copy(c: Context, i: Instr) -> InstrType:
+    target, source = c.table(i.args[0]), c.table(i.args[1])
     if not match_ref_type(source.element, target.element):
         raise Invalid(f"type mismatch: table.copy from {source.element!r} to {target.element!r}")
-    v.pop_all([target.address, source.address, _narrower(target.address, source.address)])
+    return [target.address, source.address, _narrower(target.address, source.address)], []
 
 
-@rule("table.init")
-def _table_init(v: Stacks, i: Instr) -> None:
+@typed("table.init")
+def _table_init(c: Context, i: Instr) -> InstrType:
     elem_index, table_index = i.args
-    table, elem = v.context.table(table_index), v.context.elem(elem_index)
+    table, elem = c.table(table_index), c.elem(elem_index)
     if not match_ref_type(elem, table.element):
         raise Invalid(f"type mismatch: table.init from {elem!r} to {table.element!r}")
-    v.pop_all([table.address, I32, I32])
+    return [table.address, I32, I32], []
 
 
-@rule("elem.drop")
-def _elem_drop(v: Stacks, i: Instr) -> None:
-    v.context.elem(i.args[0])
+@typed("elem.drop")
+def _elem_drop(c: Context, i: Instr) -> InstrType:
+    c.elem(i.args[0])
+    return [], []
 
 
-def _access(v: Stacks, i: Instr) -> None:
+@typed(*[name for name, form in FORMS.items() if form.width])
+def _access(c: Context, i: Instr) -> InstrType:
     """Loads and stores of every kind: rule Memarg_ok, then the fixed rest of the type from the table."""
     form = i.form
     arg: MemArg = i.args[0]
-    memory = v.context.memory(arg.memory)
+    memory = c.memory(arg.memory)
     if form.prefix == 0xFE:
         if 1 << arg.align != form.width:
             raise Invalid("atomic alignment must be natural")
@@ -88,50 +88,44 @@ def _access(v: Stacks, i: Instr) -> None:
     if len(i.args) > 1:
         _lane(i, 16 // form.width)
     assert form.params is not None and form.results is not None
-    if form.params:
-        v.pop_all(form.params)
-    v.pop(memory.address)
-    v.operands += form.results
+    return [memory.address, *form.params], form.results
 
 
-RULES.update({form: _access for form in FORMS.values() if form.width})
+@typed("memory.size")
+def _memory_size(c: Context, i: Instr) -> InstrType:
+    return [], [c.memory(i.args[0]).address]
 
 
-@rule("memory.size")
-def _memory_size(v: Stacks, i: Instr) -> None:
-    v.push(v.context.memory(i.args[0]).address)
+@typed("memory.grow")
+def _memory_grow(c: Context, i: Instr) -> InstrType:
+    address = c.memory(i.args[0]).address
+    return [address], [address]
 
 
-@rule("memory.grow")
-def _memory_grow(v: Stacks, i: Instr) -> None:
-    address = v.context.memory(i.args[0]).address
-    v.pop(address)
-    v.push(address)
+@typed("memory.fill")
+def _memory_fill(c: Context, i: Instr) -> InstrType:
+    address = c.memory(i.args[0]).address
+    return [address, I32, address], []
 
 
-@rule("memory.fill")
-def _memory_fill(v: Stacks, i: Instr) -> None:
-    address = v.context.memory(i.args[0]).address
-    v.pop_all([address, I32, address])
+@typed("memory.copy")
+def _memory_copy(c: Context, i: Instr) -> InstrType:
+    target, source = c.memory(i.args[0]).address, c.memory(i.args[1]).address
+    return [target, source, _narrower(target, source)], []
 
 
-@rule("memory.copy")
-def _memory_copy(v: Stacks, i: Instr) -> None:
-    target, source = v.context.memory(i.args[0]).address, v.context.memory(i.args[1]).address
-    v.pop_all([target, source, _narrower(target, source)])
-
-
-@rule("memory.init")
-def _memory_init(v: Stacks, i: Instr) -> None:
+@typed("memory.init")
+def _memory_init(c: Context, i: Instr) -> InstrType:
     data, memory = i.args
-    address = v.context.memory(memory).address
-    v.context.data(data)
-    v.pop_all([address, I32, I32])
+    address = c.memory(memory).address
+    c.data(data)
+    return [address, I32, I32], []
 
 
-@rule("data.drop")
-def _data_drop(v: Stacks, i: Instr) -> None:
-    v.context.data(i.args[0])
+@typed("data.drop")
+def _data_drop(c: Context, i: Instr) -> InstrType:
+    c.data(i.args[0])
+    return [], []
 
 
 def _lane(i: Instr, lanes: int) -> None:
@@ -139,24 +133,17 @@ def _lane(i: Instr, lanes: int) -> None:
         raise Invalid(f"invalid lane index {i.args[-1]}")
 
 
-def _lane_rule(v: Stacks, i: Instr) -> None:
-    shape = i.form.mnemonic.partition(".")[0]
-    _lane(i, int(shape.partition("x")[2]))
-    _fixed(v, i)
+@typed(*[name for name, form in FORMS.items() if form.immediates == ("lane",)])
+def _lane_access(c: Context, i: Instr) -> InstrType:
+    """Lanes of vectors: all but the lane number is fixed by the table."""
+    form = i.form
+    _lane(i, int(form.mnemonic.partition(".")[0].partition("x")[2]))
+    assert form.params is not None and form.results is not None
+    return form.params, form.results
 
 
-def _fixed(v: Stacks, i: Instr) -> None:
-    assert i.form.params is not None and i.form.results is not None
-    v.pop_all(i.form.params)
-    v.operands += i.form.results
-
-
-@rule("i8x16.shuffle")
-def _shuffle(v: Stacks, i: Instr) -> None:
+@typed("i8x16.shuffle")
+def _shuffle(c: Context, i: Instr) -> InstrType:
     if max(i.args[0]) >= 32:
         raise Invalid(f"invalid lane index {max(i.args[0])}")
-    v.pop_all([V128, V128])
-    v.push(V128)
-
-
-RULES.update({form: _lane_rule for form in FORMS.values() if form.immediates == ("lane",)})
+    return [V128, V128], [V128]

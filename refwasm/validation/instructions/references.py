@@ -9,25 +9,26 @@ from refwasm.syntax.types import (
     HeapType,
     RefType,
 )
-from refwasm.validation.instructions.rule import rule
+from refwasm.validation.context import Context
+from refwasm.validation.instructions.rule import InstrType, rule, typed
 from refwasm.validation.matching import (
     top_of,
 )
 from refwasm.validation.stacks import Stacks
 
 
-@rule("ref.null")
-def _ref_null(v: Stacks, i: Instr) -> None:
-    v.push(RefType(True, v.context.space.heap(i.args[0])))
+@typed("ref.null")
+def _ref_null(c: Context, i: Instr) -> InstrType:
+    return [], [RefType(True, c.space.heap(i.args[0]))]
 
 
-@rule("ref.func")
-def _ref_func(v: Stacks, i: Instr) -> None:
+@typed("ref.func")
+def _ref_func(c: Context, i: Instr) -> InstrType:
     index = i.args[0]
-    deftype = v.context.func(index)
-    if index not in v.context.refs:
+    deftype = c.func(index)
+    if index not in c.refs:
         raise Invalid(f"undeclared function reference {index}")
-    v.push(RefType(False, deftype))
+    return [], [RefType(False, deftype)]
 
 
 @rule("ref.is_null")
@@ -41,31 +42,27 @@ def _ref_as_non_null(v: Stacks, i: Instr) -> None:
     v.push(RefType(False, v.pop_ref().heap))
 
 
-@rule("ref.eq")
-def _ref_eq(v: Stacks, i: Instr) -> None:
+@typed("ref.eq")
+def _ref_eq(c: Context, i: Instr) -> InstrType:
     eq = RefType(True, "eq")
-    v.pop_all([eq, eq])
-    v.push(I32)
+    return [eq, eq], [I32]
 
 
-@rule("ref.test", "ref.test null", "ref.cast", "ref.cast null")
-def _ref_cast(v: Stacks, i: Instr) -> None:
-    heap = v.context.space.heap(i.args[0])
+@typed("ref.test", "ref.test null", "ref.cast", "ref.cast null")
+def _ref_cast(c: Context, i: Instr) -> InstrType:
+    heap = c.space.heap(i.args[0])
     target = RefType(i.form.mnemonic.endswith("null"), heap)
-    v.pop(RefType(True, top_of(heap)))
-    v.push(I32 if i.form.mnemonic.startswith("ref.test") else target)
+    return [RefType(True, top_of(heap))], [I32 if i.form.mnemonic.startswith("ref.test") else target]
 
 
-@rule("ref.i31")
-def _ref_i31(v: Stacks, i: Instr) -> None:
-    v.pop(I32)
-    v.push(RefType(False, "i31"))
+@typed("ref.i31")
+def _ref_i31(c: Context, i: Instr) -> InstrType:
+    return [I32], [RefType(False, "i31")]
 
 
-@rule("i31.get_s", "i31.get_u")
-def _i31_get(v: Stacks, i: Instr) -> None:
-    v.pop(RefType(True, "i31"))
-    v.push(I32)
+@typed("i31.get_s", "i31.get_u")
+def _i31_get(c: Context, i: Instr) -> InstrType:
+    return [RefType(True, "i31")], [I32]
 
 
 def _convert(v: Stacks, source: HeapType, target: HeapType) -> None:

@@ -1,6 +1,7 @@
-"""The table of typing rules: one function per instruction whose type depends on context.
+"""The table of typing rules: one function per instruction whose type is not fixed by the table of forms.
 
-Those with a fixed type have it in the table of forms.
+Most of these types depend on the context only, and so are the same wherever an instruction stands in a module: they are
+:func:`typed`. The others are rules that work on the stacks themselves.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from refwasm.syntax.instructions import FORMS, Form, Instr
+from refwasm.validation.context import Context, InstrType
 from refwasm.validation.stacks import Stacks
 
 Rule = Callable[[Stacks, Instr], None]
+Typing = Callable[[Context, Instr], InstrType]
 RULES: dict[Form, Rule] = {}
 
 
@@ -23,3 +26,25 @@ def rule(*mnemonics: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+def typed(*mnemonics: str) -> Callable[[Typing], Typing]:
+    """Register what gives the type of instructions; it is asked once for all that are equal."""
+
+    def register(typing: Typing) -> Typing:
+        @rule(*mnemonics)
+        def apply(v: Stacks, i: Instr) -> None:
+            found = v.types.get(i)
+            if found is None:
+                found = v.types[i] = typing(v.context, i)
+            params, results = found
+            if params:
+                v.pop_all(params)
+            v.operands += results
+
+        return typing
+
+    return register
+
+
+__all__ = ["RULES", "InstrType", "Rule", "rule", "typed"]

@@ -10,7 +10,8 @@ from refwasm.syntax.types import (
     NumType,
     ValType,
 )
-from refwasm.validation.instructions.rule import rule
+from refwasm.validation.context import Context
+from refwasm.validation.instructions.rule import InstrType, rule, typed
 from refwasm.validation.matching import is_defaultable
 from refwasm.validation.stacks import Stacks
 
@@ -37,14 +38,13 @@ def _select(v: Stacks, i: Instr) -> None:
     v.push(second if first is BOT else first)
 
 
-@rule("select t")
-def _select_typed(v: Stacks, i: Instr) -> None:
+@typed("select t")
+def _select_typed(c: Context, i: Instr) -> InstrType:
     types = i.args[0]
     if len(types) != 1:
         raise Invalid("invalid result arity: select takes one type")
-    t = v.context.space.value(types[0])
-    v.pop_all([t, t, I32])
-    v.push(t)
+    t = c.space.value(types[0])
+    return [t, t, I32], [t]
 
 
 def _local(v: Stacks, index: int) -> ValType:
@@ -56,14 +56,13 @@ def _local(v: Stacks, index: int) -> ValType:
 @rule("local.get")
 def _local_get(v: Stacks, i: Instr) -> None:
     index = i.args[0]
-    t = _local(v, index)
-    if index >= v.first_local and index not in v.set_locals and not is_defaultable(t):
+    if index >= v.first_local and index not in v.set_locals and not is_defaultable(_local(v, index)):
         raise Invalid(f"uninitialized local {index}")
-    v.operands.append(t)
+    v.operands.append(v.locals[index])
 
 
 def _set_local(v: Stacks, index: int) -> None:
-    if index >= v.first_local and index not in v.set_locals:
+    if index not in v.set_locals:
         v.set_locals.add(index)
         v.inits.append(index)
 
@@ -72,26 +71,24 @@ def _set_local(v: Stacks, index: int) -> None:
 def _local_set(v: Stacks, i: Instr) -> None:
     index = i.args[0]
     v.pop(_local(v, index))
-    _set_local(v, index)
+    if index >= v.first_local:
+        _set_local(v, index)
 
 
 @rule("local.tee")
 def _local_tee(v: Stacks, i: Instr) -> None:
-    index = i.args[0]
-    t = _local(v, index)
-    v.pop(t)
-    _set_local(v, index)
-    v.operands.append(t)
+    _local_set(v, i)
+    v.operands.append(v.locals[i.args[0]])
 
 
-@rule("global.get")
-def _global_get(v: Stacks, i: Instr) -> None:
-    v.push(v.context.global_(i.args[0]).value)
+@typed("global.get")
+def _global_get(c: Context, i: Instr) -> InstrType:
+    return [], [c.global_(i.args[0]).value]
 
 
-@rule("global.set")
-def _global_set(v: Stacks, i: Instr) -> None:
-    t = v.context.global_(i.args[0])
+@typed("global.set")
+def _global_set(c: Context, i: Instr) -> InstrType:
+    t = c.global_(i.args[0])
     if not t.mutable:
         raise Invalid(f"immutable global {i.args[0]}")
-    v.pop(t.value)
+    return [t.value], []
