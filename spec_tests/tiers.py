@@ -17,8 +17,9 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException, WasmError
-from refwasm.execution.auto import Auto, Heat, loops_of
+from refwasm.execution.auto import Auto, Heat
 from refwasm.execution.interpreter.code import Code
+from refwasm.execution.interpreter.meaning import Op
 from refwasm.syntax.types import FuncType, NumType
 from spec_tests.random_programs import Program
 
@@ -32,11 +33,14 @@ class Loops(Auto):
         if self.is_hot(func):
             super().prepare(code)
             return
+        code.head = partial(self._head, code)
         code.build()
-        for pc, _ in loops_of(code):
-            heat = Heat(0)
-            heat.left = TURNS
-            code.ops[pc] = self._counted(heat, 1, code.ops[pc], partial(self._loop, func, code, pc))
+
+    def _head(self, code: Code, pc: int, op: Op) -> Op:
+        assert code.func is not None
+        heat = Heat(0)
+        heat.left = TURNS
+        return self._counted(heat, 1, op, partial(self._loop, code.func, code, pc))
 
 
 TURNS = 1

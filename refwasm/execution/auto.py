@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.entrance import Entry
-from refwasm.execution.compiler.runtime import Conversion, conversion_of
+from refwasm.execution.compiler.runtime import Conversion, SideExit, conversion_of
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.exceptions import throw
@@ -93,13 +93,23 @@ class Auto:
         if self.is_hot(func):
             self._compiled(func, code)
             return
+        code.head = partial(self._head, code)
         code.build()
         self.compiler.note(func)
-        heat: Heat = func.heat
         cost = min(len(code.body) // 4 + 1, MOST)
-        code.entry = self._counted(heat, cost, code.entry, partial(self._compiled, func, code))
-        for pc, length in loops_of(code):
-            code.ops[pc] = self._counted(heat, min(length, MOST), code.ops[pc], partial(self._loop, func, code, pc))
+        code.entry = self._counted(func.heat, cost, code.entry, partial(self._compiled, func, code))
+
+    def _head(self, code: Code, pc: int, op: Op) -> Op:
+        """The closure at the head of a loop: each time round takes from the allowance. What stands in front of the
+        loop keeps going through it when compiled code has taken its place."""
+        assert code.func is not None
+        count = self._counted(code.func.heat, _length(code, pc), op, partial(self._loop, code.func, code, pc))
+        ops = code.ops
+
+        def head(t: Any, s: list[Any]) -> Any:
+            return count(t, s) if ops[pc] is head else ops[pc]
+
+        return head
 
     def _counted(self, heat: Heat, cost: int, op: Op, promoted: Callable[[], Op]) -> Op:
         """Takes from an allowance and goes on with ``op``; when there is none left, with what ``promoted`` makes."""
@@ -131,17 +141,18 @@ class Auto:
             entry = code.entry
             code.build()
             code.entry = entry
-        return code.ops[0]
+        return code.at(0)
 
     def _loop(self, func: FuncInst, code: Code, pc: int) -> Op:
-        """A closure for the head of a loop: compiled code takes over with all locals."""
+        """A closure for the head of a loop: compiled code takes over with all locals. What has never been executed is
+        not compiled: from there, the interpreter goes on."""
         self.compiler.look_at_settings()
         if self.store.settings.fuel is not None:
-            return code.ops[pc + 1]  # which only whole functions count
-        function = self.compiler.loop_of(func, pc)
+            return code.at(pc + 1)  # which only whole functions count
+        function = self.compiler.loop_of(func, pc, frozenset(i for i, op in enumerate(code.ops) if op is None))
         if function is None:
-            code.ops[pc] = code.ops[pc + 1]
-            return code.ops[pc]
+            code.ops[pc] = code.at(pc + 1)
+            return code.ops[pc]  # type: ignore[no-any-return]
         func.heat.left = ALLOWANCE * len(code.body)  # all of it is compiled when that is worth as much again
         types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
         enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
@@ -158,8 +169,8 @@ class Auto:
             if compiler.era is not era:
                 return again()(t, s)
             args = t.locals[:arity]
-            following, t.locals, _ = t.frames.pop()
-            t.calling = following
+            frame = t.frames.pop()
+            following, t.locals, code, t.calling = frame
             try:
                 s += enter(args)
             except UncaughtException as error:
@@ -167,25 +178,36 @@ class Auto:
                     raise
                 t.calling = None
                 return throw(t, s, error.exception)
+            except SideExit as exit:
+                t.calling = None
+                t.frames.append(frame)
+                t.locals = exit.locals
+                s += exit.stack
+                return self._left(code, op, again, exit.pc)
             t.calling = None
             return following
 
         return op
 
-
-def loops_of(code: Code) -> list[tuple[int, int]]:
-    """Index and length of the loops of a function."""
-    opened: list[int] = []
-    found = []
-    for pc, instr in enumerate(code.body):
-        mnemonic = instr.form.mnemonic
-        if mnemonic in OPENERS:
-            opened.append(pc)
-        elif mnemonic == "end" and opened:
-            start = opened.pop()
-            if code.body[start].form.mnemonic == "loop":
-                found.append((start, pc - start))
-    return found
+    def _left(self, code: Code, op: Op, again: Callable[[], Op], pc: int) -> Op:
+        """Where to go on behind a loop that ``op`` entered and compiled code left in the middle. If that happens too
+        often, more of it is compiled."""
+        heat: Heat = code.func.heat  # type: ignore[union-attr]
+        heat.left -= MOST
+        if heat.left < 0:
+            code.ops[code.ops.index(op)] = lambda t, s: again()
+        return code.at(pc)
 
 
-__all__ = ["Auto", "Heat", "loops_of"]
+def _length(code: Code, start: int) -> int:
+    """How many instructions a loop has, if not very many."""
+    opened = 0
+    for pc in range(start, min(start + MOST, len(code.body))):
+        mnemonic = code.body[pc].form.mnemonic
+        opened += (mnemonic in OPENERS) - (mnemonic == "end")
+        if not opened:
+            return pc - start
+    return MOST
+
+
+__all__ = ["Auto", "Heat"]

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
 from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
-from refwasm.execution.compiler.cache import CodeCache, Key
+from refwasm.execution.compiler.cache import CodeCache
 from refwasm.execution.compiler.entrance import Compiled, Entrance, Entry
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import (
@@ -195,27 +195,29 @@ class Compiler:
         self.entrance.places[id(code)] = compiled
         return trampoline(function) if "TailCall" in code.co_names else function
 
-    def loop_of(self, func: FuncInst, pc: int) -> Function | None:
-        """A function that goes on at a loop, with all locals as arguments; None if there can't be one."""
-        namespace, key = self._namespace(func.module), (func.index, pc)
-        if key not in namespace.loops:
-            try:
-                namespace.loops[key] = self._defined(self.compile(func, pc), namespace)
-                self._known(func.module).setdefault((func.index, -1), None)  # the next instance will call it
-            except Untranslatable:
-                namespace.loops[key] = None
-        return namespace.loops[key]
+    def loop_of(self, func: FuncInst, pc: int, absent: frozenset[int] = frozenset()) -> Function | None:
+        """A function that goes on at a loop, with all locals as arguments; None if there can't be one. It raises
+        SideExit where it gets to instructions that are ``absent``."""
+        from refwasm.execution.compiler.python import loop_from
 
-    def compile(self, func: FuncInst, loop: int | None = None) -> Compiled:
-        """Translate a function, from a loop on if one is given, unless that was done before: for another instance, or
-        by another process. Raises Untranslatable."""
-        known, key = self._known(func.module), (func.index, -1 if loop is None else loop)
-        found = known.get(key)
+        try:
+            translation, code = loop_from(func, pc, self.polls, absent)
+        except Untranslatable:
+            return None
+        self._known(func.module).setdefault(func.index, None)  # the next instance will call it
+        compiled = Compiled(func, code, translation.source.spans())
+        return self._defined(compiled, self._namespace(func.module))
+
+    def compile(self, func: FuncInst) -> Compiled:
+        """Translate a function, unless that was done before: for another instance, or by another process. Raises
+        Untranslatable."""
+        known = self._known(func.module)
+        found = known.get(func.index)
         if found is None:
-            found = known[key] = self._from_cache(func.module, key) or self._compiled_now(func, key)
+            found = known[func.index] = self._from_cache(func) or self._compiled_now(func)
         return Compiled(func, *found)
 
-    def _known(self, instance: ModuleInst) -> dict[Key, tuple[CodeType, Spans] | None]:
+    def _known(self, instance: ModuleInst) -> dict[int, tuple[CodeType, Spans] | None]:
         """What was compiled for instances of the same module, under the same options; None if it should be."""
         return instance.validated.code.setdefault(self._options(instance), {})  # type: ignore[no-any-return]
 
@@ -223,29 +225,29 @@ class Compiler:
         """What code depends on besides the module."""
         return self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories)
 
-    def _compiled_now(self, func: FuncInst, key: Key) -> tuple[CodeType, Spans]:
+    def _compiled_now(self, func: FuncInst) -> tuple[CodeType, Spans]:
         from refwasm.execution.compiler.python import python_of  # a third of the start-up time
 
-        translation, code = python_of(func, self.polls, self.fuel, None if key[1] < 0 else key[1])
+        translation, code = python_of(func, self.polls, self.fuel)
         found = code, translation.source.spans()
         cache = self._cache(func.module)
         if cache is not None:
-            cache.put(key, *found)
+            cache.put(func.index, *found)
         return found
 
-    def _from_cache(self, instance: ModuleInst, key: Key) -> tuple[CodeType, Spans] | None:
-        cache = self._cache(instance)
-        return None if cache is None else cache.get(key)
+    def _from_cache(self, func: FuncInst) -> tuple[CodeType, Spans] | None:
+        cache = self._cache(func.module)
+        return None if cache is None else cache.get(func.index)
 
     def is_known(self, func: FuncInst) -> bool:
         """Whether a function was compiled before; or used before, in another process: then it will be needed again."""
-        cache, key = self._cache(func.module), (func.index, -1)
-        return key in self._known(func.module) or (cache is not None and key in cache)
+        cache = self._cache(func.module)
+        return func.index in self._known(func.module) or (cache is not None and func.index in cache)
 
     def note(self, func: FuncInst) -> None:
         """A function is used, though not worth compiling in this process alone."""
         if len(func.module.funcs) >= MANY and (cache := self._cache(func.module)) is not None:
-            cache.note((func.index, -1))
+            cache.note(func.index)
 
     def _cache(self, instance: ModuleInst) -> CodeCache | None:
         directory, digest = self.store.settings.cache, instance.module.digest

@@ -15,12 +15,9 @@ from refwasm.cache import CacheFile
 #: Seconds between two times that new code is written.
 INTERVAL = 5.0
 
-#: Index of the function, index of the loop that it is entered at or -1.
-Key = tuple[int, int]
-
 
 class CodeCache:
-    """The code of one module. ``options`` are what else it depends on."""
+    """The code of one module, by the index of the function. ``options`` are what else it depends on."""
 
     def __init__(self, directory: str, module: bytes, options: Any) -> None:
         self.file = CacheFile(directory, ("code", module, options))
@@ -28,23 +25,23 @@ class CodeCache:
         self.fresh = 0  # entries that are not on disk
         self.written_at = time.monotonic()
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self.entries
+    def __contains__(self, index: int) -> bool:
+        return index in self.entries
 
-    def get(self, key: Key) -> tuple[CodeType, dict[int, Any]] | None:
+    def get(self, index: int) -> tuple[CodeType, dict[int, Any]] | None:
         """The code of a function, and the spans of its lines."""
-        data = self.entries.get(key)
+        data = self.entries.get(index)
         return marshal.loads(data) if data else None
 
-    def note(self, key: Key) -> None:
+    def note(self, index: int) -> None:
         """A function is used that was not worth compiling: if it is needed again in another process, then it is."""
-        if key not in self.entries:
-            self.entries[key] = b""
+        if index not in self.entries:
+            self.entries[index] = b""
             self.fresh += 1
 
-    def put(self, key: Key, code: CodeType, spans: dict[int, Any]) -> None:
+    def put(self, index: int, code: CodeType, spans: dict[int, Any]) -> None:
         """Keep code; it is written now and then, and by :meth:`save`."""
-        self.entries[key] = marshal.dumps((code, spans))
+        self.entries[index] = marshal.dumps((code, spans))
         self.fresh += 1
         if time.monotonic() - self.written_at > INTERVAL:
             self.save()
@@ -56,7 +53,7 @@ class CodeCache:
             own = {key: data for key, data in self.entries.items() if data}
             self.file.write(marshal.dumps({**self.entries, **self._read(), **own}))
 
-    def _read(self) -> dict[Key, bytes]:
+    def _read(self) -> dict[int, bytes]:
         content = self.file.read()
         return {} if content is None else marshal.loads(content)
 

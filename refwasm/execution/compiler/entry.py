@@ -4,6 +4,9 @@ Such a function takes all locals instead of the parameters. The blocks around th
 stands in front of the loop in them is left out the first time: outside of all loops it never runs again, inside an
 outer loop it stands behind ``if e``, where ``e`` says that the loop has been reached before. The operand stack must be
 empty at the loop, and the blocks around it take no values; nor do they become guards or switches.
+
+Instructions that are *absent*, since nobody has executed them so far, are not translated: whoever gets there leaves the
+function with all locals and the operand stack (:class:`.runtime.SideExit`).
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from refwasm.syntax.instructions import OPENERS
 
 
 class LoopEntry(Translation):
-    """The translation of a function from a loop on."""
+    """The translation of a function from a loop on. ``absent`` begins where control can arrive only by a jump, or in
+    an arm of an ``if``: there, nothing that is on the stack is still to be evaluated."""
 
-    def __init__(self, func: FuncInst, loop: int, polls: bool) -> None:
+    def __init__(self, func: FuncInst, loop: int, polls: bool, absent: frozenset[int] = frozenset()) -> None:
         super().__init__(func, polls)
+        self.absent = absent
         if self.side[loop]:
             raise Untranslatable("a loop that can't be entered")
         self.loop = loop

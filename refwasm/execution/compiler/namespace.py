@@ -43,7 +43,6 @@ class Namespace:
         self.era = era
         self.instance = instance
         self.functions: dict[int, Function | None] = {}  # compiled ones, None for what can't be compiled
-        self.loops: dict[tuple[int, int], Function | None] = {}
         self.callable_of = callable_of
         self.is_final = is_final
         self.operation = operation

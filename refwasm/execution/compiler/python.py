@@ -13,16 +13,20 @@ from refwasm.garbage import makes_what_stays
 
 
 @makes_what_stays
-def python_of(func: FuncInst, polls: bool, fuel: bool, loop: int | None = None) -> tuple[Translation, CodeType]:
-    """A finished translation, from a loop on if one is given, and its code. Raises Untranslatable."""
-    if loop is not None:
-        return _accepted(LoopEntry(func, loop, polls))
+def python_of(func: FuncInst, polls: bool, fuel: bool) -> tuple[Translation, CodeType]:
+    """A finished translation, and its code. Raises Untranslatable."""
     try:
         return _accepted(Translation(func, polls, fuel))
     except Untranslatable as error:
         machine = StateMachine(func, polls, fuel)
         machine.notes.append(f"{error}: a state machine")
         return _accepted(machine)
+
+
+@makes_what_stays
+def loop_from(func: FuncInst, loop: int, polls: bool, absent: frozenset[int]) -> tuple[Translation, CodeType]:
+    """The same from a loop on, without what is ``absent``: see :mod:`.entry`."""
+    return _accepted(LoopEntry(func, loop, polls, absent))
 
 
 def _accepted(translation: Translation) -> tuple[Translation, CodeType]:

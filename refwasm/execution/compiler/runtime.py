@@ -273,6 +273,21 @@ def looking_at_limits(settings: Settings, operation: Callable[..., None]) -> Cal
     return call
 
 
+# ---- ways out --------------------------------------------------------------------------------------------------------
+
+
+class SideExit(BaseException):
+    """Compiled code got to an instruction that was left to the interpreter. It goes on there, at ``pc``, with these
+    locals and operands. No error: nothing that handles errors takes part."""
+
+    def __init__(self, pc: int, locals: list[Any], stack: list[Any]) -> None:
+        self.pc, self.locals, self.stack = pc, locals, stack
+
+
+def side_exit(pc: int, locals: list[Any], stack: list[Any]) -> NoReturn:
+    raise SideExit(pc, locals, stack)
+
+
 # ---- exceptions ------------------------------------------------------------------------------------------------------
 
 
@@ -300,5 +315,5 @@ HELPERS: dict[str, Any] = {
     "copysign": math.copysign, "fdiv": fdiv, "fmin": fmin, "fmax": fmax, "fceil": _to_integer(math.ceil),
     "ffloor": _to_integer(math.floor), "ftrunc": _to_integer(math.trunc), "fnearest": _to_integer(round),
     "TailCall": TailCall, "is_of": is_of, "throw": throw, "throw_ref": throw_ref, "caught": caught,
-    "UncaughtException": UncaughtException,
+    "UncaughtException": UncaughtException, "side_exit": side_exit,
 }  # fmt: skip

@@ -21,7 +21,7 @@ from refwasm.execution.compiler.values import BITS, SCRATCH, Value, combined, in
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
-from refwasm.syntax.instructions import FORMS, OPENERS, Instr
+from refwasm.syntax.instructions import FORMS, OPENERS, Instr, instr
 from refwasm.validation.stacks import END_OF_TRY
 
 #: Prefix byte of vector instructions.
@@ -42,6 +42,7 @@ class Translation(Calls):
         self.fuel = fuel
         self.spent = 0  # instructions since fuel was last taken
         self.skipped = 0  # openers in code that can't be reached
+        self.absent: frozenset[int] = frozenset()  # instructions that are left to the other tier: see .entry
         self.types = list(map(type_name, func.signature.params))
         for count, t in func.func.locals:
             self.types += [type_name(t)] * count
@@ -98,6 +99,9 @@ class Translation(Calls):
             mnemonic = instr.form.mnemonic
             if self.dead:
                 self._skip(pc, mnemonic)
+            elif pc in self.absent and self._can_be_left():
+                self._exit(pc)
+                continue
             elif mnemonic == "loop" and pc != self.current_loop and self._has_versions(pc):
                 pc = self._loop(pc)
                 continue
@@ -118,6 +122,20 @@ class Translation(Calls):
         loop = self.survey.loops[pc]
         no_values = self.types_of(self.body[pc].args[0]) == ([], [])
         return loop.innermost and not loop.calls and no_values and not self.fuel and loop.end - pc < MAX_LENGTH
+
+    def _can_be_left(self) -> bool:
+        """Loops with versions are translated as a whole, and a try_table's handlers are not the other tier's."""
+        return self.current_loop < 0 and all(block.kind != "try" for block in self.blocks)
+
+    def _exit(self, pc: int) -> None:
+        """Leave the function before an instruction, with all that is needed to go on."""
+        height = len(self.stack)
+        for index in range(len(self.types)):
+            self._local_get(pc, instr("local.get", index))
+        texts = [value.text for value in self._as_bits(self.settled(self.stack))]
+        del self.stack[height:]
+        self._line(f"return side_exit({pc}, [{', '.join(texts[height:])}], [{', '.join(texts[:height])}])")
+        self.dead = True
 
     def _skip(self, pc: int, mnemonic: str) -> None:
         """Code that can't be reached; it ends with the block it is in."""

@@ -43,11 +43,12 @@ class Pending(NamedTuple):
 class Agent:
     """One thread of execution.
 
-    A frame is a tuple: the closure where its caller goes on, the caller's locals, the code that was called. ``stack``
-    holds the operands of all frames, ``locals`` the innermost frame's locals, ``handlers`` the active
-    ``try_table`` blocks (see :mod:`refwasm.execution.interpreter.exceptions`). ``pc`` is the closure to go on with.
-    ``fuel`` is what is left: every executed instruction but those that only give structure takes one. ``calling`` is
-    where the innermost frame goes on while it calls something that another tier runs.
+    A frame is a tuple: the closure where its caller goes on, the caller's locals, the code that was called, and the
+    index of the caller's instruction that did. ``stack`` holds the operands of all frames, ``locals`` the innermost
+    frame's locals, ``handlers`` the active ``try_table`` blocks (see :mod:`refwasm.execution.interpreter.exceptions`).
+    ``pc`` is the closure to go on with. ``fuel`` is what is left: every executed instruction but those that only give
+    structure takes one. ``calling`` is the index of the instruction of the innermost frame that calls something which
+    another tier runs, or None.
     """
 
     __slots__ = (
@@ -69,7 +70,7 @@ class Agent:
         self.store = store
         self.stack: list[Any] = []
         self.locals: list[Any] = []
-        self.frames: list[tuple[Op, list[Any], Code]] = []
+        self.frames: list[tuple[Op, list[Any], Code, int]] = []
         self.handlers: list[Any] = []
         self.pc: Op = _finish
         self.fuel = store.settings.fuel
@@ -77,11 +78,11 @@ class Agent:
         self.pending: Pending | None = None
         self.wake_at: float | None = None
         self.woken = False
-        self.calling: Op | None = None
+        self.calling: int | None = None
 
     def enter(self, code: Code, args: Sequence[Any]) -> None:
         """Prepare the outermost call."""
-        self.frames.append((_finish, self.locals, code))
+        self.frames.append((_finish, self.locals, code, 0))
         self.locals = [*args, *code.zeros]
         self.pc = code.entry
 
@@ -158,11 +159,10 @@ class Agent:
     def backtrace(self) -> list[StackEntry]:
         """The active calls, innermost first; the outermost is kept if entries are left out."""
         entries: list[StackEntry] = []
-        op, step = (self.pc, 0) if self.calling is None else (self.calling, 1)
-        for following, _, code in reversed(self.frames[-BACKTRACE:]):
-            pc = _last_index(code.ops, op) if step == 0 else _before(code, op)
-            entries.append(_entry(code, pc))
-            op, step = following, 1
+        pc = self.calling
+        for _, _, code, call in reversed(self.frames[-BACKTRACE:]):
+            entries.append(_entry(code, _last_index(code.ops, self.pc) if pc is None else pc))
+            pc = call
         return entries
 
 
@@ -174,14 +174,6 @@ def _last_index(ops: list[Op], op: Op) -> int:
     """The instruction of a closure. What is not there builds the code and then does what the first closure does."""
     found = max((i for i, candidate in enumerate(ops) if candidate is op), default=-1)
     return found if found >= 0 else _last_index(ops, ops[0]) if ops else 0
-
-
-def _before(code: Code, op: Op) -> int:
-    """The instruction that goes on at a closure, a call. Loops may have closures that were put there later."""
-    pc = next((i for i, candidate in enumerate(code.ops) if candidate is op), 0) - 1
-    while pc > 0 and code.body[pc].form.mnemonic == "loop":
-        pc -= 1
-    return pc
 
 
 def _entry(code: Code, pc: int) -> StackEntry:

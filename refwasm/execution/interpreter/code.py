@@ -1,26 +1,41 @@
-"""Code: the closures of one function, built when it is first called."""
+"""Code: the closures of one function, built as execution gets to them.
+
+Most of a large function is never executed. So a closure is made when somebody arrives at its instruction, together with
+all that follow up to the next jump. What was never built was never executed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from refwasm.execution.interpreter.meaning import MEANINGS, Op
 from refwasm.execution.store import FuncInst, ModuleInst
 from refwasm.execution.values import default
 from refwasm.garbage import makes_what_stays
+from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Expr
 from refwasm.validation.functions import SideTable
+
+_ELSE = FORMS["else"]  # where a then-arm ends: it goes on behind the other one
+#: Instructions that never go on with the following one by themselves.
+_JUMPS = frozenset(
+    FORMS[name]
+    for name in ("if", "br", "br_table", "return", "unreachable", "throw", "throw_ref", "return_call",
+                 "return_call_indirect", "return_call_ref")
+)  # fmt: skip
 
 
 class Code:
     """The executable form of a function body or constant expression.
 
-    ``entry`` is where execution starts, ``ops[pc]`` the closure of instruction ``pc``. Instructions that only give
-    structure (``block``, ``loop``, ``end``, ``nop``) have no closure of their own: their entry is the following one.
+    ``entry`` is where execution starts, ``ops[pc]`` the closure of instruction ``pc``, or None until somebody gets
+    there. Instructions that only give structure (``block``, ``loop``, ``else``, ``end``, ``nop``) have no closure of
+    their own: their entry is the following one. ``head`` may put another one in its place at the head of a loop.
     ``zeros`` are the initial values of the declared locals.
     """
 
-    __slots__ = ("func", "instance", "store", "body", "side", "ops", "entry", "arity", "zeros")
+    __slots__ = ("func", "instance", "store", "body", "side", "ops", "entry", "head", "arity", "zeros")
 
     body: Expr
     side: SideTable
@@ -31,8 +46,9 @@ class Code:
         self.store = instance.store
         if not isinstance(source, FuncInst):
             self.body, self.side = source, {}
-        self.ops: list[Op] = []
+        self.ops: list[Any] = []
         self.entry: Op = self._first_entry
+        self.head: Callable[[int, Op], Op] | None = None
         self.arity = 0 if func is None else len(func.signature.params)
         self.zeros: list[Any] = []
         if func is not None:
@@ -46,26 +62,39 @@ class Code:
             self.store.prepare(self)
         return self.entry(agent, stack)
 
-    @makes_what_stays
     def build(self) -> None:
-        """Make the closures."""
+        """Make the closures that come first, and room for the others."""
         if self.func is not None:  # now, since a known module decodes its functions on demand
             self.body, self.side = self.func.func.body, self.func.side
-        body = self.body
-        ops: list[Any] = [None] * len(body)
-        self.ops = ops
-        following: Any = leave
-        ops[-1] = following
-        meanings = MEANINGS
-        for pc in range(len(body) - 2, -1, -1):
+        self.ops = [None] * len(self.body)
+        self.ops[-1] = leave
+        self.entry = self.at(0)
+
+    def at(self, pc: int) -> Op:
+        """The closure of an instruction."""
+        return self.ops[pc] or self.arrive(pc)
+
+    @makes_what_stays
+    def arrive(self, pc: int) -> Op:
+        """Make the closures from an instruction on, where nobody has been before."""
+        ops, body, meanings, first = self.ops, self.body, MEANINGS, pc
+        way = []
+        while ops[pc] is None:
+            way.append(pc)
+            form = body[pc].form
+            if form in _JUMPS:
+                break
+            pc = self.side[pc].pc if form is _ELSE else pc + 1
+        following: Any = ops[pc]
+        for pc in reversed(way):
             instr = body[pc]
             following = ops[pc] = meanings[instr.form](self, instr, pc, following)
-        self.entry = ops[0]
+        return ops[first]  # type: ignore[no-any-return]
 
 
 def leave(agent: Any, stack: list[Any]) -> Any:
     """The final ``end`` of a body: the results are on the stack; go on where the caller was."""
-    following, agent.locals, _ = agent.frames.pop()
+    following, agent.locals, _, _ = agent.frames.pop()
     return following
 
 

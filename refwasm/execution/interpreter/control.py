@@ -29,9 +29,14 @@ def _unreachable(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("nop", "block", "loop")
+@meaning("nop", "block", "else")
 def _structure(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return following
+
+
+@meaning("loop")
+def _loop(code: Code, instr: Instr, pc: int, following: Op) -> Op:
+    return following if code.head is None else code.head(pc, following)
 
 
 @meaning("end")
@@ -48,18 +53,8 @@ def _end(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
 @meaning("if")
 def _if(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    otherwise = code.ops[code.side[pc].pc]
-
-    def op(t: Any, s: list[Any]) -> Any:
-        return following if s.pop() else otherwise
-
-    return op
-
-
-@meaning("else")
-def _else(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    target: int = code.side[pc].pc
-    return code.ops[target]
+    ops, arrive, then, otherwise = code.ops, code.arrive, pc + 1, code.side[pc].pc
+    return lambda t, s: (ops[then] or arrive(then)) if s.pop() else (ops[otherwise] or arrive(otherwise))
 
 
 # ---- branches -------------------------------------------------------------------------------------------------------
@@ -82,16 +77,13 @@ def unwinder(branch: Branch) -> Callable[[Any, list[Any]], None] | None:
 
 def jump(code: Code, branch: Branch) -> Op:
     """A closure that takes a branch."""
-    unwind, target, ops = unwinder(branch), branch.label.pc, code.ops
-    destination = ops[target]
+    unwind, target, ops, arrive = unwinder(branch), branch.label.pc, code.ops, code.arrive
     if unwind is None:
-        if destination is not None:
-            return lambda t, s: destination
-        return lambda t, s: ops[target]
+        return lambda t, s: ops[target] or arrive(target)
 
     def op(t: Any, s: list[Any]) -> Any:
         unwind(t, s)
-        return ops[target]
+        return ops[target] or arrive(target)
 
     return op
 
@@ -104,12 +96,9 @@ def _br(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 @meaning("br_if")
 def _br_if(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     branch: Branch = code.side[pc]
-    unwind, target, ops = unwinder(branch), branch.label.pc, code.ops
-    destination = ops[target]
-    if unwind is None and destination is not None:
-        return lambda t, s: destination if s.pop() else following
-    if unwind is None:
-        return lambda t, s: ops[target] if s.pop() else following
+    target, ops, arrive = branch.label.pc, code.ops, code.arrive
+    if unwinder(branch) is None:
+        return lambda t, s: (ops[target] or arrive(target)) if s.pop() else following
     taken = jump(code, branch)
     return lambda t, s: taken(t, s) if s.pop() else following
 
@@ -187,8 +176,8 @@ def too_many_locals(frames: list[Any]) -> bool:
     return len(frames) % 251 == 0 and sum(len(frame[1]) for frame in frames) > MAX_STACK_LOCALS
 
 
-def call_wasm(code: Code, callee: Code, following: Op) -> Op:
-    """A closure that calls a WebAssembly function."""
+def call_wasm(code: Code, callee: Code, pc: int, following: Op) -> Op:
+    """A closure that calls a WebAssembly function, for the instruction at ``pc``."""
     arity, zeros, limit = callee.arity, callee.zeros, code.store.settings.call_depth
     if arity == 1 and not zeros:
 
@@ -196,7 +185,7 @@ def call_wasm(code: Code, callee: Code, following: Op) -> Op:
             frames = t.frames
             if len(frames) >= limit:
                 raise Exhaustion(EXHAUSTED)
-            frames.append((following, t.locals, callee))
+            frames.append((following, t.locals, callee, pc))
             t.locals = [s.pop()]
             return callee.entry
 
@@ -208,7 +197,7 @@ def call_wasm(code: Code, callee: Code, following: Op) -> Op:
         frames = t.frames
         if len(frames) >= limit or (heavy and too_many_locals(frames)):
             raise Exhaustion(EXHAUSTED)
-        frames.append((following, t.locals, callee))
+        frames.append((following, t.locals, callee, pc))
         if arity:
             t.locals = s[-arity:] + zeros
             del s[-arity:]
@@ -244,16 +233,16 @@ def call_host(store: Store, func: HostFunc, following: Op) -> Op:
     return before_host_call(store, func, op)
 
 
-def call_any(code: Code, func: AnyFunc, following: Op) -> Op:
+def call_any(code: Code, func: AnyFunc, pc: int, following: Op) -> Op:
     """A closure that calls a function."""
     if isinstance(func, HostFunc):
         return call_host(code.store, func, following)
-    return call_wasm(code, code_of(func), following)
+    return call_wasm(code, code_of(func), pc, following)
 
 
 @meaning("call")
 def _call(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    return call_any(code, code.instance.funcs[instr.args[0]], following)
+    return call_any(code, code.instance.funcs[instr.args[0]], pc, following)
 
 
 class _Callers(dict[AnyFunc, Op]):
@@ -287,13 +276,13 @@ def _from_stack(code: Code, instr: Instr) -> Callable[[Any, list[Any]], AnyFunc]
 
 @meaning("call_indirect")
 def _call_indirect(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    find, callers = _from_table(code, instr), _Callers(lambda func: call_any(code, func, following))
+    find, callers = _from_table(code, instr), _Callers(lambda func: call_any(code, func, pc, following))
     return lambda t, s: callers[find(t, s)](t, s)
 
 
 @meaning("call_ref")
 def _call_ref(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    find, callers = _from_stack(code, instr), _Callers(lambda func: call_any(code, func, following))
+    find, callers = _from_stack(code, instr), _Callers(lambda func: call_any(code, func, pc, following))
     return lambda t, s: callers[find(t, s)](t, s)
 
 
@@ -306,7 +295,7 @@ def _tail(code: Code, branch: Branch, func: AnyFunc) -> Op:
     if isinstance(func, HostFunc):
 
         def return_to_caller(t: Any, s: list[Any]) -> Any:
-            following, t.locals, _ = t.frames.pop()
+            following, t.locals, _, _ = t.frames.pop()
             return following
 
         host = call_host(code.store, func, return_to_caller)
@@ -323,8 +312,8 @@ def _tail(code: Code, branch: Branch, func: AnyFunc) -> Op:
     def op(t: Any, s: list[Any]) -> Any:
         if unwind is not None:
             unwind(t, s)
-        following, saved, _ = t.frames[-1]
-        t.frames[-1] = (following, saved, callee)
+        following, saved, _, called_at = t.frames[-1]
+        t.frames[-1] = (following, saved, callee, called_at)
         first = len(s) - arity
         t.locals = s[first:] + zeros
         del s[first:]

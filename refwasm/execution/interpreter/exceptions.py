@@ -34,7 +34,7 @@ def throw(t: Any, s: list[Any], exception: Any) -> Op:
                 s.append(exception)
             if tries:
                 del t.handlers[-tries:]
-            return code.ops[pc]  # type: ignore[no-any-return]
+            return code.at(pc)  # type: ignore[no-any-return]
     raise UncaughtException(exception, exception.tag, exception.payload)
 
 

@@ -2,8 +2,8 @@
 
 An instruction executes by calling a closure ``op(agent, stack)`` that returns the closure to execute next. A
 *meaning* makes that closure: ``meaning(code, instr, pc, next)``, where ``code`` is the function being built,
-``pc`` the instruction's index and ``next`` the closure that follows it. Code is built from its end to its start, so
-forward targets are known when a branch is built; backward ones are looked up in ``code.ops`` when taken.
+``pc`` the instruction's index and ``next`` the closure that follows it, None behind a jump. Targets of branches are
+looked up in ``code.ops`` when taken; whoever comes first has what stands there built.
 """
 
 from __future__ import annotations
