@@ -16,6 +16,7 @@ import pytest
 import refwasm.execution.compiler.python
 from refwasm import Exhaustion, Instance, Memory, Module, ResourceLimit, Tag, Trap, UncaughtException
 from refwasm import embedding as e
+from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.agreed import Untranslatable
 from refwasm.execution.compiler.states import StateMachine
@@ -130,6 +131,82 @@ def test_the_main_loop_of_an_interpreter_is_entered_in_the_middle(monkeypatch: p
     results = {tier: Instance(Module(text), tier=tier).exports.f(5000) for tier in TIERS}
     assert results["interpret"] == results["compile"] == results["auto"]
     assert any(compiled)
+
+
+ARMS = """(module
+  (func $none) (table 1 funcref) (elem declare func $none)
+  (func (export "f") (param i32 i32) (result i64)
+    (local $i i32) (local $sum i64) (local $x f32) (local $y f64) (local $v v128) (local $r funcref)
+    (local.set $x (f32.reinterpret_i32 (i32.const 0x7fa00001)))
+    (local.set $y (f64.reinterpret_i64 (i64.const 0xfff0000000000123)))
+    (loop $l
+      (call $none)
+      (select (result funcref) (ref.func $none) (local.get $r) (i32.and (local.get $i) (i32.const 1)))
+      (local.get $x) (v128.const i64x2 1 -2) (local.get $y) (i64.const -3) (i32.const 7)
+      (if (result i32) (i32.eq (i32.rem_u (local.get $i) (i32.const 100)) (local.get 1))
+        (then
+          (local.set $v (i64x2.splat (i64.const 5)))
+          (local.set $r (ref.null func))
+          (i32.add (local.get $i) (i32.const 1)))
+        (else (i32.const 11)))
+      i32.mul i64.extend_i32_s i64.add
+      (local.set $sum (i64.add (local.get $sum) (i64.mul (i64.const 31))))
+      (local.set $y)
+      (local.set $v (i64x2.add (local.get $v)))
+      (local.set $x)
+      (local.set $r)
+      (local.set $sum (i64.xor (local.get $sum) (i64.extend_i32_u (i32.reinterpret_f32 (local.get $x)))))
+      (local.set $sum (i64.xor (local.get $sum) (i64.reinterpret_f64 (local.get $y))))
+      (local.set $sum (i64.add (local.get $sum) (i64x2.extract_lane 0 (local.get $v))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (local.get 0))))
+    (i64.add (local.get $sum) (i64.extend_i32_u (ref.is_null (local.get $r))))))"""
+
+
+@pytest.mark.parametrize("arm", [0, 10, 80, 99, 100])
+def test_compiled_loops_leave_to_the_interpreter_what_was_never_executed(
+    monkeypatch: pytest.MonkeyPatch, arm: int
+) -> None:
+    """An arm that is entered for the first time, with operands of every type waiting, and then again and again."""
+    places, compiled, left, loop_of = [], [], Auto._left, Compiler.loop_of
+    monkeypatch.setattr(Auto, "_left", lambda *args: places.append(args[-1]) or left(*args))
+    monkeypatch.setattr(Compiler, "loop_of", lambda *args: compiled.append(args) or loop_of(*args))
+    wanted = Instance(Module(ARMS), tier="interpret").exports.f(30_000, arm)
+    assert Instance(Module(ARMS), tier="auto").exports.f(30_000, arm) == wanted
+    assert set(places) <= {25}
+    first_time_in_compiled_code = 70 < arm < 100
+    assert bool(places) == first_time_in_compiled_code
+    assert len(compiled) == 1 + first_time_in_compiled_code, "it is compiled again, then with the arm"
+    assert len(places) < 100
+
+
+def test_the_interpreter_builds_what_is_executed() -> None:
+    instance = Instance(Module(ARMS), tier="interpret")
+    function = instance.exports.f
+    function(10, 50)
+    ops = instance._instance.funcs[1].code.ops
+    assert ops.count(None) == 9, "the arm that was not taken"
+    function(60, 50)
+    assert ops.count(None) == 0
+
+
+def test_where_calls_at_the_ends_of_both_arms_were_made(impatient: None) -> None:
+    """They go on at the same place."""
+    text = """(module
+      (func $check (param i32) (br_if 0 (local.get 0)) unreachable)
+      (func (export "f") (param i32 i32)
+        (if (local.get 0)
+          (then (call $check (local.get 1)))
+          (else (call $check (local.get 1))))
+        (drop (i32.const 3))))"""
+    for tier in TIERS:
+        function = Instance(Module(text), tier=tier).exports.f
+        function(1, 1)
+        function(0, 1)
+        for arm, line in ((1, 5), (0, 6), (1, 5)):
+            with pytest.raises(Trap) as caught:
+                function(arm, 0)
+            assert [entry.location.partition(":")[0] for entry in caught.value.backtrace] == ["2", str(line)], tier
 
 
 def test_everything_of_real_programs_is_translated() -> None:

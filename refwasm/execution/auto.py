@@ -156,12 +156,21 @@ class Auto:
         func.heat.left = ALLOWANCE * len(code.body)  # all of it is compiled when that is worth as much again
         types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
         enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
-        op = code.ops[pc] = self._called(enter, len(types), partial(self._loop, func, code, pc))
+        again = partial(self._loop, func, code, pc)
+        op = code.ops[pc] = self._called(enter, len(types), again, partial(self._left, func.heat, code, pc, again))
         return op
 
-    def _called(self, enter: Entry, arity: int, again: Callable[[], Op]) -> Op:
+    def _left(self, heat: Heat, code: Code, loop: int, again: Callable[[], Op], pc: int) -> Op:
+        """Where to go on when compiled code has left a loop in the middle, at ``pc``. If that happens too often, more
+        of the loop is compiled."""
+        heat.left -= MOST
+        if heat.left < 0:
+            code.ops[loop] = lambda t, s: again()
+        return code.at(pc)
+
+    def _called(self, enter: Entry, arity: int, again: Callable[[], Op], left: Callable[[int], Op] | None = None) -> Op:
         """A closure that calls compiled code in place of the frame, with the first locals; if that was compiled under
-        other settings, what ``again`` gives."""
+        other settings, what ``again`` gives. Where that has side exits, ``left`` tells how to go on."""
         compiler, era = self.compiler, self.compiler.era
 
         def op(t: Any, s: list[Any]) -> Any:
@@ -170,7 +179,7 @@ class Auto:
                 return again()(t, s)
             args = t.locals[:arity]
             frame = t.frames.pop()
-            following, t.locals, code, t.calling = frame
+            following, t.locals, _, t.calling = frame
             try:
                 s += enter(args)
             except UncaughtException as error:
@@ -179,24 +188,16 @@ class Auto:
                 t.calling = None
                 return throw(t, s, error.exception)
             except SideExit as exit:
+                assert left is not None
                 t.calling = None
                 t.frames.append(frame)
                 t.locals = exit.locals
                 s += exit.stack
-                return self._left(code, op, again, exit.pc)
+                return left(exit.pc)
             t.calling = None
             return following
 
         return op
-
-    def _left(self, code: Code, op: Op, again: Callable[[], Op], pc: int) -> Op:
-        """Where to go on behind a loop that ``op`` entered and compiled code left in the middle. If that happens too
-        often, more of it is compiled."""
-        heat: Heat = code.func.heat  # type: ignore[union-attr]
-        heat.left -= MOST
-        if heat.left < 0:
-            code.ops[code.ops.index(op)] = lambda t, s: again()
-        return code.at(pc)
 
 
 def _length(code: Code, start: int) -> int:
