@@ -151,7 +151,12 @@ class Compiler:
             if function is not None:
                 return function
         function = self.translated(func) if self.is_hot(func) or self.nested > DEEPLY_NESTED else None
-        return self._interpreted(func) if function is None else function
+        if function is None:
+            waiting = self._namespace(func.module).waiting
+            function = waiting.get(func.index)
+            if function is None:
+                function = waiting[func.index] = self._interpreted(func)
+        return function
 
     def translated(self, func: FuncInst) -> Function | None:
         """The Python function of a function; None if it can't be translated."""

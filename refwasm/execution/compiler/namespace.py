@@ -43,6 +43,7 @@ class Namespace:
         self.era = era
         self.instance = instance
         self.functions: dict[int, Function | None] = {}  # compiled ones, None for what can't be compiled
+        self.waiting: dict[int, Function] = {}  # others, as compiled code calls them
         self.callable_of = callable_of
         self.is_final = is_final
         self.operation = operation

@@ -124,6 +124,8 @@ class Agent:
                 op = op(self, stack)
                 op = op(self, stack)
             self.pc = op
+        except Finished:
+            self.pc = _finish
         except (Paused, Blocked):
             raise
         except BaseException:
