@@ -1,8 +1,8 @@
 """One run of a real program, as a process: ``python benchmarks/guest.py ENGINE GUEST TIMES [CACHE]``.
 
-ENGINE is refwasm, or a peer; GUEST is micropython or quickjs; the script runs TIMES times in the same instance, or once
-for each line of standard input if TIMES is ``-``. Prints what the script printed, and the seconds that it took, each
-time.
+ENGINE is refwasm, deferred (refwasm, which validates functions when they are called), or a peer; GUEST is micropython
+or quickjs; the script runs TIMES times in the same instance, or once for each line of standard input if TIMES is ``-``.
+Prints what the script printed, and the seconds that it took, each time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,13 @@ class Longjmp(Exception):
 class Guest:
     """One of the programs, on the embedding interface."""
 
-    def __init__(self, guest: str, cache: str | None) -> None:
+    def __init__(self, guest: str, cache: str | None, deferred: bool = False) -> None:
         from refwasm import embedding as e
         from spec_tests.support import guest as binary
 
         self.e, self.output = e, {fd: bytearray() for fd in range(1, 5)}
         self.store = e.store_init(e.Settings(cache=cache))
-        validated = e.module_open(binary(guest), cache)
+        validated = e.module_open(binary(guest), cache, deferred=deferred)
         types = [(name, t.type.composite) for _, name, t in e.module_imports(validated)]  # type: ignore[union-attr]
         externs = [e.func_alloc(t, self._import(name, t)) for name, t in types]
         self.instance = e.module_instantiate(self.store, validated, externs)
@@ -104,9 +105,9 @@ class Guest:
         return [0]
 
 
-def on_refwasm(guest: str, cache: str | None) -> Callable[[], str]:
+def on_refwasm(guest: str, cache: str | None, deferred: bool = False) -> Callable[[], str]:
     """What runs the script once and gives its output."""
-    program = Guest(guest, cache)
+    program = Guest(guest, cache, deferred)
     init, function, output = ("mp_sandbox_init", "mp_sandbox_exec", 1) if guest == "micropython" else (
         "qjs_init", "qjs_eval", 3)  # fmt: skip
     assert program.call(init, *((256 * 1024,) if guest == "micropython" else (0, 512 * 1024))) == 0
@@ -135,9 +136,12 @@ def on_pwasm(guest: str, cache: str | None) -> Callable[[], str]:
     return lambda: js.eval(SCRIPTS[guest])
 
 
+ENGINES = {"refwasm": on_refwasm, "deferred": partial(on_refwasm, deferred=True), "pwasm": on_pwasm}
+
+
 def main(engine: str, guest: str, times: str, cache: str = "") -> None:
     """Run, and say how long it took."""
-    run = (on_refwasm if engine == "refwasm" else on_pwasm)(guest, cache or None)
+    run = ENGINES[engine](guest, cache or None)
     for _ in sys.stdin if times == "-" else range(int(times)):
         start = time.perf_counter()
         output = run().strip()

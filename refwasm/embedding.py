@@ -114,20 +114,24 @@ def module_validate(module: Module, features: frozenset[str] = ALL) -> Validated
     return validate(module, features)
 
 
-def module_open(source: str | bytes, cache: str | None = None, features: frozenset[str] = ALL) -> Validated:
+def module_open(
+    source: str | bytes, cache: str | None = None, features: frozenset[str] = ALL, deferred: bool = False
+) -> Validated:
     """Load and check a module in either format; raises Malformed, Invalid.
 
-    In the directory ``cache`` it is noted which large binary modules are valid. The functions of those are decoded when
-    they are used.
+    With ``deferred``, a function of a binary module is decoded and checked when it is first called; if there is
+    something wrong with it, the call traps. In the directory ``cache`` it is noted which large binary modules are
+    valid: those are deferred from then on.
     """
-    if cache is None or not isinstance(source, bytes) or len(source) < WORTH_NOTING or (
-        source[:4] != binary.modules.MAGIC):  # fmt: skip
+    if not isinstance(source, bytes) or source[:4] != binary.modules.MAGIC:
         return module_validate(module_load(source), features)
     digest = sha256(source).digest()
-    note = CacheFile(cache, ("valid", digest, sorted(features)))
-    known = note.read() is not None
-    validated = validate(binary.decode(source, known)._replace(digest=digest), features, known)
-    if not known:
+    note = None
+    if cache is not None and not deferred and len(source) >= WORTH_NOTING:
+        note = CacheFile(cache, ("valid", digest, sorted(features)))
+        deferred = note.read() is not None
+    validated = validate(binary.decode(source, deferred)._replace(digest=digest), features, deferred)
+    if note is not None and not deferred:
         note.write(b"")
     return validated
 
@@ -283,12 +287,11 @@ def value_has_type(value: Any, t: ValType) -> bool:
 
 
 __all__ = [
-    "DEFAULT_TIER", "TIERS",
+    "ALL", "DEFAULT_TIER", "TIERS",
     "AnyFunc", "ArrayInst", "DefType", "ExnInst", "Extern", "FuncInst", "GlobalInst", "HostFunc", "HostRef", "I31",
     "Memory", "ModuleInst", "Settings", "Store", "StructInst", "TableInst", "TagInst", "Trap", "Validated",
     "Explanation", "cache_directory", "extern_type", "func_alloc", "func_explain", "func_invoke", "func_start",
-    "func_type", "global_alloc", "instance_export",
-    "match_extern_type", "mem_alloc", "module_decode", "module_encode", "module_exports", "module_imports",
-    "module_instantiate", "module_load", "module_parse", "module_validate", "resolve_imports", "store_init",
-    "table_alloc", "tag_alloc", "val_default", "value_has_type",
+    "func_type", "global_alloc", "instance_export", "match_extern_type", "mem_alloc", "module_decode", "module_encode",
+    "module_exports", "module_imports", "module_instantiate", "module_load", "module_open", "module_parse",
+    "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc", "val_default", "value_has_type",
 ]  # fmt: skip

@@ -36,7 +36,8 @@ class Program:
     What executes functions, kernels too, is the ``tier``: ``interpret``, ``compile`` or ``auto``. Threads are
     ``processes``, or ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
 
-    Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises.
+    Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises. With ``deferred``, each function is
+    checked when it is first called, and the call traps if it is malformed or invalid: large programs start sooner.
 
     >>> text = '(module (memory (export "memory") 1) (func (export "_start")))'
     >>> with Program(text) as program:
@@ -65,12 +66,13 @@ class Program:
         threads: str = "processes",
         imports: Provided | None = None,
         settings: e.Settings | None = None,
-        features: frozenset[str] | None = None,
+        features: frozenset[str] = e.ALL,
+        deferred: bool = False,
     ) -> None:
         self.settings = settings or e.Settings()
         self.report = report
         self.imports = imports or {}
-        self.validated = e.module_open(source, self.settings.cache, *([] if features is None else [features]))
+        self.validated = e.module_open(source, self.settings.cache, features, deferred)
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
         form = form_of(self.validated, PARALLEL)

@@ -15,9 +15,9 @@ from refwasm.binary.instructions import decode_expr, encode_expr
 from refwasm.binary.names import SECTION as NAME_SECTION
 from refwasm.binary.names import decode_names, encode_names
 from refwasm.binary.values import Reader, encode_name, encode_unsigned, encode_vector
-from refwasm.errors import Malformed, ResourceLimit
+from refwasm.errors import Malformed, ResourceLimit, WasmError
 from refwasm.garbage import makes_what_stays
-from refwasm.syntax.instructions import END, Instr, instr
+from refwasm.syntax.instructions import END, FORMS, Instr, instr
 from refwasm.syntax.modules import (
     MAX_LOCALS,
     BranchHint,
@@ -54,11 +54,12 @@ EXPORT_KINDS = ("func", "table", "memory", "global", "tag")
 Code = tuple[tuple[tuple[int, ValType], ...], Expr, Sequence[int]]
 
 
-class _UndecodedFunc(Func):
-    """A function of a module known to be well-formed: its code is decoded when it is first looked at.
+NO_DATA_COUNT = "data count section required"
+_WITH_DATA = frozenset(form for form in FORMS.values() if "data" in form.immediates)
 
-    ``decode`` gives the locals, or with True all.
-    """
+
+class _DeferredFunc(Func):
+    """A function whose code is decoded when it is first looked at. ``decode`` gives the locals, or with True all."""
 
     __slots__ = ("decode",)
 
@@ -79,16 +80,17 @@ class _UndecodedFunc(Func):
 
 
 class _Decoder:
-    """State of decoding one module; a method per section. ``known`` ones are well-formed."""
+    """State of decoding one module; a method per section. If that is ``deferred``, code is only passed over."""
 
-    def __init__(self, data: bytes, known: bool) -> None:
+    def __init__(self, data: bytes, deferred: bool) -> None:
         self.r = Reader(data)
-        self.known = known
+        self.deferred = deferred
         self.memo: dict[Any, Instr] = {}
         self.fields: dict[str, Any] = {}
         self.type_indices: tuple[int, ...] = ()
-        self.codes: list[Code] = []  # not of a known module
+        self.codes: list[Code] = []  # those that are not deferred
         self.code_starts: list[int] = []
+        self.code_ends: list[int] = []
         self.customs: list[Custom] = []
         self.names: Names | None = None
         self.hints_content: bytes | None = None
@@ -134,11 +136,11 @@ class _Decoder:
         if count is not None and count != len(datas):
             self.r.fail("data count and data section have inconsistent lengths")
         if count is None and self.uses_data_index is not None:
-            self.r.fail("data count section required", self.uses_data_index)
+            self.r.fail(NO_DATA_COUNT, self.uses_data_index)
         funcs: tuple[Func, ...]
-        if self.known:
-            codes = [partial(self.code_at, start) for start in self.code_starts]
-            funcs = tuple(map(_UndecodedFunc, self.type_indices, codes))
+        if self.deferred:
+            codes = [partial(self.code_at, *place) for place in zip(self.code_starts, self.code_ends)]
+            funcs = tuple(map(_DeferredFunc, self.type_indices, codes))
         else:
             funcs = tuple(Func(index, *code) for index, code in zip(self.type_indices, self.codes))
         imported = sum(isinstance(i.type, FuncUse) for i in self.fields.get("imports", ()))
@@ -251,11 +253,27 @@ class _Decoder:
     def datas(self) -> None:
         self.fields["datas"] = self.r.vector(self.data)
 
-    def code_at(self, start: int, whole: bool) -> Code:
+    def code_at(self, start: int, end: int, whole: bool) -> Code:
         """The code that stands there, or only its locals. Several threads may want some at the same time."""
         other = _Decoder(self.r.data, True)
         other.memo, other.r.pos = self.memo, start
-        return other.code(start, whole)
+        try:
+            code = other.code(start, whole)
+            if whole:
+                other.check_end(start, end)
+            if whole and "data_count" not in self.fields:
+                for instruction, position in zip(code[1], code[2]):
+                    if instruction.form in _WITH_DATA:
+                        other.r.fail(NO_DATA_COUNT, position)
+        except (Malformed, ResourceLimit) as error:
+            _locate(error)
+            raise
+        return code
+
+    def check_end(self, start: int, end: int) -> None:
+        """A body has been read."""
+        if self.r.pos != end:
+            self.r.fail("section size mismatch: the body ends before or after its size", start)
 
     def code(self, start: int, whole: bool = True) -> Code:
         r = self.r
@@ -279,14 +297,14 @@ class _Decoder:
             start = r.pos
             end = r.length() + r.pos
             self.code_starts.append(r.pos)
-            if self.known:
+            self.code_ends.append(end)
+            if self.deferred:
                 r.pos = end
                 continue
             self.codes.append(self.code(start))
-            if r.pos != end:
-                r.fail("section size mismatch: the body ends before or after its size", start)
-        if not self.known and "data_count" not in self.fields:
-            wanted = {i for i in self.memo.values() if "data" in i.form.immediates}
+            self.check_end(start, end)
+        if not self.deferred and "data_count" not in self.fields:
+            wanted = {i for i in self.memo.values() if i.form in _WITH_DATA}
             for _, body, positions in self.codes if wanted else ():
                 for place, instruction in enumerate(body):
                     if instruction in wanted:
@@ -328,17 +346,21 @@ _SECTIONS: dict[int, Callable[[_Decoder], None]] = {
 
 
 @makes_what_stays
-def decode(data: bytes, known: bool = False) -> Module:
-    """Decode a binary module (5.5.16); one that is ``known`` to be well-formed only as far as it will be looked at.
+def decode(data: bytes, deferred: bool = False) -> Module:
+    """Decode a binary module (5.5.16); with ``deferred``, each body when it is first looked at.
 
-    Raises Malformed with the byte offset, or ResourceLimit.
+    Raises Malformed with the byte offset, or ResourceLimit; so does looking at a deferred body.
     """
     try:
-        return _Decoder(bytes(data), known).module()
+        return _Decoder(bytes(data), deferred).module()
     except (Malformed, ResourceLimit) as error:
-        if error.position is not None:
-            error.location = f"0x{error.position:x}"
+        _locate(error)
         raise
+
+
+def _locate(error: WasmError) -> None:
+    if error.position is not None:
+        error.location = f"0x{error.position:x}"
 
 
 # ---- encoding -------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ class Auto:
 
     def _heat(self, func: FuncInst) -> Heat:
         """The allowance at the beginning."""
-        return Heat(-1 if self.compiler.is_known(func) else len(func.func.body))
+        return Heat(-1 if self.compiler.is_known(func) else len(func.body))
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""

@@ -149,8 +149,14 @@ class FuncInst(_OfFuncType):
 
     @property
     def side(self) -> SideTable:
-        """Where branches of the body go. Of a module known to be valid it is made now."""
+        """Where branches of the body go. Raises Trap if validation was deferred and the function is not valid."""
         return self.module.validated.side_table(self.index)
+
+    @property
+    def body(self) -> Expr:
+        """The instructions. Raises the same."""
+        _ = self.side
+        return self.func.body
 
     def __repr__(self) -> str:
         return f"<function {self.index} {self.signature}>"

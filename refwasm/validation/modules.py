@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from refwasm.errors import Invalid
+from refwasm.errors import Invalid, Malformed, Trap
 from refwasm.garbage import makes_what_stays
 from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Data, Elem, Export, Expr, Func, Global, Module, Table
@@ -64,7 +64,7 @@ class Validated:
 
 
 class _SideTables(Sequence[SideTable]):
-    """The side tables of a module known to be valid: each is made when it is first asked for."""
+    """The side tables of a module whose validation is deferred: each is made when it is first asked for."""
 
     def __init__(self, length: int, check: Callable[[int], SideTable]) -> None:
         self.tables: list[SideTable | None] = [None] * length
@@ -83,17 +83,20 @@ class _SideTables(Sequence[SideTable]):
 
 
 @makes_what_stays
-def validate(module: Module, features: frozenset[str] = ALL, known: bool = False) -> Validated:
-    """Check a module under a feature set; one that is ``known`` to be valid under it only as far as is needed to use
-    it. Raises Invalid, located by function and instruction where it can be."""
+def validate(module: Module, features: frozenset[str] = ALL, deferred: bool = False) -> Validated:
+    """Check a module under a feature set. Raises Invalid, located by function and instruction where it can be.
+
+    With ``deferred``, each body is checked when its side table is first asked for, and a Trap says what is wrong with
+    it (appendix "Implementation Limitations", section "Validation").
+    """
     try:
-        return _validate(module, features, known)
+        return _validate(module, features, deferred)
     except Invalid as error:
         _locate(error, module)
         raise
 
 
-def _validate(module: Module, features: frozenset[str], known: bool) -> Validated:
+def _validate(module: Module, features: frozenset[str], deferred: bool) -> Validated:
     context = Context(features)
     for rec in module.types:
         with _about(f"type {len(context.space.types)}"):
@@ -141,9 +144,19 @@ def _validate(module: Module, features: frozenset[str], known: bool) -> Validate
         with _in_function(imported_funcs + own, module.funcs[own]):
             return _check_func(context, module.funcs[own], imported_funcs + own)
 
-    side_tables: Sequence[SideTable] = _SideTables(len(module.funcs), side_table)
-    if not known:
-        side_tables = tuple(side_tables)
+    def deferred_side_table(own: int) -> SideTable:
+        try:
+            return side_table(own)
+        except (Malformed, Invalid) as error:
+            if isinstance(error, Invalid):
+                _locate(error, module)
+            raise Trap(f"invalid function: {error}") from None
+
+    side_tables: Sequence[SideTable]
+    if deferred:
+        side_tables = _SideTables(len(module.funcs), deferred_side_table)
+    else:
+        side_tables = [side_table(own) for own in range(len(module.funcs))]
     _check_exports(context, module.exports)
     return Validated(module, context.space, tuple(context.funcs), side_tables)
 

@@ -29,7 +29,7 @@ class ControlFlow(Operands):
         super().__init__()
         self.func = func
         self.instance = func.module
-        self.body, self.side = func.func.body, func.side
+        self.body, self.side = func.body, func.side
         self.polls = polls
         self.survey = survey(self.body, self.side, len(func.signature.params))
         self.blocks: list[Block] = []

@@ -183,7 +183,7 @@ def _entry(code: Code, pc: int) -> StackEntry:
     if func is None:
         return StackEntry(-1, "constant expression", "")
     module = code.instance.module
-    positions = func.func.positions
+    positions = func.func.positions if code.ops else ()  # code that could not be built has none
     location = ""
     if module.locate is not None and 0 <= pc < len(positions):
         location = module.locate(positions[pc])

@@ -64,8 +64,8 @@ class Code:
 
     def build(self) -> None:
         """Make the closures that come first, and room for the others."""
-        if self.func is not None:  # now, since a known module decodes its functions on demand
-            self.body, self.side = self.func.func.body, self.func.side
+        if self.func is not None:  # now, since both may be deferred
+            self.body, self.side = self.func.body, self.func.side
         self.ops = [None] * len(self.body)
         self.ops[-1] = leave
         self.entry = self.at(0)
