@@ -200,7 +200,7 @@ class Compiler:
         self.entrance.places[id(code)] = compiled
         return trampoline(function) if "TailCall" in code.co_names else function
 
-    def loop_of(self, func: FuncInst, pc: int, absent: frozenset[int] = frozenset()) -> Function | None:
+    def loop_of(self, func: FuncInst, pc: int, absent: frozenset[int]) -> Function | None:
         """A function that goes on at a loop, with all locals as arguments; None if there can't be one. It raises
         SideExit where it gets to instructions that are ``absent``."""
         from refwasm.execution.compiler.python import loop_from

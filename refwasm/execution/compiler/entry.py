@@ -22,7 +22,7 @@ class LoopEntry(Translation):
     """The translation of a function from a loop on. ``absent`` begins where control can arrive only by a jump, or in
     an arm of an ``if``: there, nothing that is on the stack is still to be evaluated."""
 
-    def __init__(self, func: FuncInst, loop: int, polls: bool, absent: frozenset[int] = frozenset()) -> None:
+    def __init__(self, func: FuncInst, loop: int, polls: bool, absent: frozenset[int]) -> None:
         super().__init__(func, polls)
         self.absent = absent
         if self.side[loop]:
