@@ -61,18 +61,13 @@ def _local_get(v: Stacks, i: Instr) -> None:
     v.operands.append(v.locals[index])
 
 
-def _set_local(v: Stacks, index: int) -> None:
-    if index not in v.set_locals:
-        v.set_locals.add(index)
-        v.inits.append(index)
-
-
 @rule("local.set")
 def _local_set(v: Stacks, i: Instr) -> None:
     index = i.args[0]
     v.pop(_local(v, index))
-    if index >= v.first_local:
-        _set_local(v, index)
+    if index >= v.first_local and index not in v.set_locals:
+        v.set_locals.add(index)
+        v.inits.append(index)
 
 
 @rule("local.tee")
