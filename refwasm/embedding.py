@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from typing import Any
 
 from refwasm import binary
-from refwasm.cache import CacheFile, default_directory
+from refwasm.cache import CacheFile, default_directory, digest
 from refwasm.errors import Malformed, Trap, Unlinkable
 from refwasm.execution import instantiation, store
 from refwasm.execution.auto import Auto
@@ -84,7 +83,7 @@ def cache_directory() -> str | None:
 
 def module_decode(data: bytes) -> Module:
     """Bytes of the binary format to a module; raises Malformed."""
-    return binary.decode(data)._replace(digest=sha256(data).digest())
+    return binary.decode(data)._replace(digest=digest(data))
 
 
 def module_encode(module: Module) -> bytes:
@@ -97,7 +96,7 @@ def module_parse(source: str | bytes) -> Module:
     from refwasm.text import parse_module  # a fifth of the start-up time, and most programs come in the binary format
 
     data = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
-    return parse_module(source)._replace(digest=sha256(data).digest())
+    return parse_module(source)._replace(digest=digest(data))
 
 
 def module_load(source: str | bytes) -> Module:
@@ -125,12 +124,11 @@ def module_open(
     """
     if not isinstance(source, bytes) or source[:4] != binary.modules.MAGIC:
         return module_validate(module_load(source), features)
-    digest = sha256(source).digest()
-    note = None
+    key, note = digest(source), None
     if cache is not None and not deferred and len(source) >= WORTH_NOTING:
-        note = CacheFile(cache, ("valid", digest, sorted(features)))
+        note = CacheFile(cache, ("valid", key, sorted(features)))
         deferred = note.read() is not None
-    validated = validate(binary.decode(source, deferred)._replace(digest=digest), features, deferred)
+    validated = validate(binary.decode(source, deferred)._replace(digest=key), features, deferred)
     if note is not None and not deferred:
         note.write(b"")
     return validated
