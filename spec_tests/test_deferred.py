@@ -48,6 +48,7 @@ def test_a_call_of_an_invalid_function_traps(tier: str) -> None:
         (b"\x0a\x06\x01\x04\x00\x01\x0b\x0b", "section size mismatch"),
         (b"\x0a\x06\x01\x04\x00\x42\x01\x01", "unexpected end"),
         (b"\x0a\x07\x01\x05\x00\xfc\x09\x00\x0b", "data count section required"),
+        (b"\x0a\x06\x01\x04\x01\x01\x01\x0b", "malformed value type"),
     ],
 )
 def test_a_malformed_body_traps_too(body: bytes, message: str, tier: str) -> None:

@@ -113,6 +113,7 @@ HEADER = b"\0asm\1\0\0\0"
         ),
         ("(module\n  (func\n    i32.cnst 1))", "3:5: unknown operator i32.cnst"),
         ("(module (func (local.get $x)))", "1:26: unknown local $x"),
+        *[(f"(module) {a} {b} {a}", f"1:10: illegal character '{a}'") for a, b in ("\u00a7\u00b6", "\u00b6\u00a7")],
         ('(module\r\n\t(export "a" (func 0)', "2:22: unexpected end of input"),
         ("(module (; no end", "1:9: unclosed comment"),
         ('(module (data "abc\n"))', "1:15: unclosed string"),

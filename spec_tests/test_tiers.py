@@ -180,6 +180,24 @@ def test_compiled_loops_leave_to_the_interpreter_what_was_never_executed(
     assert len(places) < 100
 
 
+def test_loops_whose_arms_warm_up_one_after_another_are_compiled_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, loop_of, arms = [], Compiler.loop_of, 100
+    monkeypatch.setattr(Compiler, "loop_of", lambda *args: compiled.append(args[-1]) or loop_of(*args))
+    switch = f"(br_table {' '.join(map(str, range(arms)))} (i32.div_u (local.get 1) (i32.const 300)))"
+    for arm in range(arms):
+        switch = f"(block {switch}) (local.set 2 (i32.add (call $f (i32.const {arm})) (local.get 2))) (br $next)"
+    text = f"""(module (func $f (param i32) (result i32) (i32.mul (local.get 0) (i32.const 3)))
+      (func (export "f") (param i32) (result i32) (local i32 i32)
+        (loop $main
+          (block $next {switch})
+          (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+          (br_if $main (i32.lt_u (local.get 1) (local.get 0))))
+        (local.get 2)))"""
+    results = {tier: Instance(Module(text), tier=tier).exports.f(arms * 300) for tier in TIERS}
+    assert results["interpret"] == results["compile"] == results["auto"]
+    assert [bool(absent) for absent in compiled] == [True, True, False]
+
+
 def test_the_interpreter_builds_what_is_executed() -> None:
     instance = Instance(Module(ARMS), tier="interpret")
     function = instance.exports.f

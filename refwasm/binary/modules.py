@@ -59,7 +59,10 @@ _WITH_DATA = frozenset(form for form in FORMS.values() if "data" in form.immedia
 
 
 class _DeferredFunc(Func):
-    """A function whose code is decoded when it is first looked at. ``decode`` gives the locals, or with True all."""
+    """A function whose code is decoded when it is first looked at. ``decode`` gives the locals, or with True all.
+
+    Malformed locals look like none: who asks for the body is told.
+    """
 
     __slots__ = ("decode",)
 
@@ -74,7 +77,13 @@ class _DeferredFunc(Func):
         fields = ("locals",) if name == "locals" else ("locals", "body", "positions")
         if name not in fields:
             raise AttributeError(name)
-        for field, value in zip(fields, self.decode(name != "locals")):
+        try:
+            values = self.decode(name != "locals")
+        except (Malformed, ResourceLimit):
+            if name != "locals":
+                raise
+            return ()
+        for field, value in zip(fields, values):
             setattr(self, field, value)
         return getattr(self, name)
 

@@ -30,6 +30,8 @@ R = TypeVar("R")
 ALLOWANCE = 40
 #: More instructions than this are rarely executed in one call or turn of a loop.
 MOST = 60
+#: So often a loop is compiled without what was never executed, then as a whole.
+TRIES = 2
 
 
 class Heat:
@@ -143,29 +145,30 @@ class Auto:
             code.entry = entry
         return code.at(0)
 
-    def _loop(self, func: FuncInst, code: Code, pc: int) -> Op:
+    def _loop(self, func: FuncInst, code: Code, pc: int, tries: int = TRIES) -> Op:
         """A closure for the head of a loop: compiled code takes over with all locals. What has never been executed is
         not compiled: from there, the interpreter goes on."""
         self.compiler.look_at_settings()
         if self.store.settings.fuel is not None:
             return code.at(pc + 1)  # which only whole functions count
-        function = self.compiler.loop_of(func, pc, frozenset(i for i, op in enumerate(code.ops) if op is None))
+        absent = frozenset(i for i, op in enumerate(code.ops) if op is None and tries)
+        function = self.compiler.loop_of(func, pc, absent)
         if function is None:
             code.ops[pc] = code.at(pc + 1)
             return code.ops[pc]  # type: ignore[no-any-return]
         func.heat.left = ALLOWANCE * len(code.body)  # all of it is compiled when that is worth as much again
         types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
         enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
-        again = partial(self._loop, func, code, pc)
-        op = code.ops[pc] = self._called(enter, len(types), again, partial(self._left, func.heat, code, pc, again))
+        left = partial(self._left, func, code, pc, tries)
+        op = code.ops[pc] = self._called(enter, len(types), partial(self._loop, func, code, pc, tries), left)
         return op
 
-    def _left(self, heat: Heat, code: Code, loop: int, again: Callable[[], Op], pc: int) -> Op:
+    def _left(self, func: FuncInst, code: Code, loop: int, tries: int, pc: int) -> Op:
         """Where to go on when compiled code has left a loop in the middle, at ``pc``. If that happens too often, more
         of the loop is compiled."""
-        heat.left -= MOST
-        if heat.left < 0:
-            code.ops[loop] = lambda t, s: again()
+        func.heat.left -= MOST
+        if func.heat.left < 0:
+            code.ops[loop] = lambda t, s: self._loop(func, code, loop, tries - 1)
         return code.at(pc)
 
     def _called(self, enter: Entry, arity: int, again: Callable[[], Op], left: Callable[[int], Op] | None = None) -> Op:

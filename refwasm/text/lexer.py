@@ -49,9 +49,9 @@ class Source:
         while self.tokens and self.tokens[-1] == END_OF_INPUT:
             self.tokens.pop()
         self.tokens.append(END_OF_INPUT)
-        for token in vocabulary - {END_OF_INPUT}:
-            if not "!" <= token[0] <= "~" or token == '"':
-                self._refuse(token)
+        illegal = {t for t in vocabulary - {END_OF_INPUT} if not "!" <= t[0] <= "~" or t == '"'}
+        if illegal:
+            self._refuse(next(token for token in self.tokens if token in illegal))
         if any(token.startswith("(@") for token in vocabulary):
             self._take_out_annotations()
         if ";" in vocabulary and ";" in self.tokens:
