@@ -109,9 +109,12 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
         with _about(f"import {item.module!r} {item.name!r}"):
             _add_import(context, item.type)
     imported_funcs, imported_globals = len(context.funcs), len(context.globals)
-    for index, func in enumerate(module.funcs, imported_funcs):
-        with _in_function(index, None):
+    try:
+        for func in module.funcs:
             context.funcs.append(context.space.func(func.type))
+    except Invalid as error:
+        error.function = len(context.funcs)
+        raise
     for tag in module.tags:
         _add_tag(context, tag)
     context.refs = _declared_functions(module)
@@ -141,8 +144,14 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
             raise Invalid(f"start function: must have type [] -> [], not {start!r}")
 
     def side_table(own: int) -> SideTable:
-        with _in_function(imported_funcs + own, module.funcs[own]):
-            return _check_func(context, module.funcs[own], imported_funcs + own)
+        index, func = imported_funcs + own, module.funcs[own]
+        try:
+            return _check_func(context, func, index)
+        except Invalid as error:
+            error.function = index
+            if error.instruction is not None and error.instruction < len(func.positions):
+                error.position = func.positions[error.instruction]
+            raise
 
     def deferred_side_table(own: int) -> SideTable:
         try:
@@ -170,17 +179,6 @@ def _about(what: str) -> Iterator[None]:
         yield
     except Invalid as error:
         error.context = error.context or f"in {what}"
-        raise
-
-
-@contextmanager
-def _in_function(index: int, func: Func | None) -> Iterator[None]:
-    try:
-        yield
-    except Invalid as error:
-        error.function = index
-        if func is not None and error.instruction is not None and error.instruction < len(func.positions):
-            error.position = func.positions[error.instruction]
         raise
 
 
