@@ -27,6 +27,8 @@ class Operands:
         self.lows: dict[int, int] = {}  # and what it should be at least
         self.doubles: dict[str, str] = {}  # names of doubled words, by the text of the word
         self.sums: dict[int, dict[int, int]] = {}  # what locals are the sum of, as Value.linear says it
+        self.calculates = False  # the present instruction does nothing to an f32 operand but calculate with it
+        self.unchecked: dict[str, str] = {}  # variables that may have lost the payload of a NaN, and where its bits are
 
     def forget(self) -> None:
         """Ways come together: the names and the sums of one of them are no longer known."""
@@ -56,13 +58,28 @@ class Operands:
         """A value in a variable of its own."""
         variable = self.fresh()
         self._emit(f"{variable} = {value.text}", value.ordered)
-        self._keep_payload(variable, value)
+        self._note_payload(variable, value)
         return _renamed(value, variable)
 
-    def _keep_payload(self, variable: str, value: Value) -> None:
-        """A signalling NaN that was loaded as a number is a quiet one now: its bits must be had another way."""
+    def _note_payload(self, variable: str, value: Value) -> None:
+        """A signalling NaN that was loaded as a number is a quiet one now: its bits must be had another way, unless
+        all that is done with it is to calculate, since results are canonical NaNs."""
         if value.type == "f32" and value.bits and not value.atom:
-            self._line(f"if {variable} != {variable}: {variable} = f32_of({value.bits})")
+            if self.calculates:
+                self.unchecked[variable] = value.bits
+            else:
+                self._keep_payload(variable, value.bits)
+
+    def keep_payloads(self) -> None:
+        """Something else follows: variables that are still operands get the bits of their NaNs."""
+        waiting = {value.text for value in self.stack}
+        for variable, bits in self.unchecked.items():
+            if variable in waiting:
+                self._keep_payload(variable, bits)
+        self.unchecked = {}
+
+    def _keep_payload(self, variable: str, bits: str) -> None:
+        self._line(f"if {variable} != {variable}: {variable} = f32_of({bits})")
 
     def atom(self, value: Value) -> Value:
         """The same value as a name or a number."""
@@ -97,7 +114,7 @@ class Operands:
             if index in chosen or (value.ordered and index < last):
                 variable = self.fresh()
                 self._line(f"{variable} = {value.text}")
-                self._keep_payload(variable, value)
+                self._note_payload(variable, value)
                 stack[index] = _renamed(value, variable)
 
     def settle_ordered(self) -> None:

@@ -97,6 +97,9 @@ class Translation(Calls):
         while pc < last:
             instr = body[pc]
             mnemonic = instr.form.mnemonic
+            self.calculates = mnemonic in CALCULATING
+            if self.unchecked and not self.calculates:
+                self.keep_payloads()
             if self.dead:
                 self._skip(pc, mnemonic)
             elif pc in self.absent and self._can_be_left():
@@ -291,7 +294,7 @@ class Translation(Calls):
             value = self._stored(value)
         name = f"l{index}"
         self._emit(f"{name} = {value.text}", value.ordered)
-        self._keep_payload(name, value)
+        self._note_payload(name, value)
         if value.loose and index not in self.survey.arithmetic:
             self._line(f"if {name} != {name}: {name} = NAN")
 
@@ -395,6 +398,16 @@ PLAIN = frozenset(
     "ge", "min", "max")) | frozenset(f"f32.{name}" for name in ("add", "sub", "mul"))  # fmt: skip
 TRAPPING = frozenset(
     name for name in FORMS if is_numeric(name) and any(w in name for w in ("div_", "rem_", ".trunc_f"))
+)
+#: Instructions that do nothing to an f32 operand but calculate with it, where all NaNs are the same.
+CALCULATING = frozenset(
+    name
+    for name, form in FORMS.items()
+    if name in ("f32.add", "f32.sub", "f32.mul", "f32.div", "local.get")
+    or name.endswith(".const")
+    or (form.width and form.prefix == 0 and ".load" in name)
+    or (name in PLAIN and name[0] == "i")
+    or name in ("i32.shl", "i64.shl")
 )
 #: Instructions that take no fuel, with ``end`` (but that of a try_table, and a function's).
 STRUCTURE = frozenset({"block", "loop", "else", "nop"})
