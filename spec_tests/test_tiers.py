@@ -198,6 +198,39 @@ def test_loops_whose_arms_warm_up_one_after_another_are_compiled_a_few_times(mon
     assert [bool(absent) for absent in compiled] == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        "(i32.reinterpret_f32)",
+        "(local.set $x) (i32.reinterpret_f32 (local.get $x))",
+        "(local.set $x) (f32.store (i32.const 16) (local.get $x)) (i32.load (i32.const 16))",
+        "(call $same) (i32.reinterpret_f32)",
+        "(global.set $g) (i32.reinterpret_f32 (global.get $g))",
+        "(f32.store (i32.const 0) (f32.const 0)) (i32.reinterpret_f32)",
+        "(block (param f32) (result f32)) (i32.reinterpret_f32)",
+        "(if (param f32) (result f32) (i32.const 1) (then) (else f32.neg)) (i32.reinterpret_f32)",
+        "(br 0 (i32.reinterpret_f32))",
+        "(f32.const 1) (select (i32.const 1)) (i32.reinterpret_f32)",
+        "f32.neg i32.reinterpret_f32",
+        "f32.abs i32.reinterpret_f32",
+        "(f32.copysign (f32.const -1)) i32.reinterpret_f32",
+        "(f32.add (f32.const 1)) i32.reinterpret_f32",
+        "f64.promote_f32 i64.reinterpret_f64 i32.wrap_i64",
+    ],
+)
+def test_payloads_of_nans_that_wait_while_others_are_calculated_with(use: str) -> None:
+    text = f"""(module (memory 1) (data (i32.const 0) "\\01\\00\\a0\\7f\\00\\00\\80\\3f\\07\\00\\a0\\ff")
+      (global $g (mut f32) (f32.const 0))
+      (func $same (param f32) (result f32) (local.get 0))
+      (func (export "f") (param $a i32) (result i32) (local $x f32) (local $y f32)
+        (f32.load (local.get $a))
+        (f32.add (f32.load offset=4 (local.get $a)) (f32.load offset=8 (local.get $a)))
+        (local.set $y (f32.mul (f32.load offset=4 (local.get $a))))
+        {use}))"""
+    results = [Instance(Module(text), tier=tier).exports.f(0) for tier in TIERS]
+    assert results[0] == results[1] == results[2]
+
+
 def test_the_interpreter_builds_what_is_executed() -> None:
     instance = Instance(Module(ARMS), tier="interpret")
     function = instance.exports.f
