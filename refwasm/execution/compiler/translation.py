@@ -132,7 +132,7 @@ class Translation(Calls):
 
     def _exit(self, pc: int) -> None:
         """Leave the function before an instruction, with all that is needed to go on."""
-        height = len(self.stack)
+        height, self.calculates = len(self.stack), False
         for index in range(len(self.types)):
             self._local_get(pc, instr("local.get", index))
         texts = [value.text for value in self._as_bits(self.settled(self.stack))]
