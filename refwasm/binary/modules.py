@@ -53,7 +53,6 @@ EXPORT_KINDS = ("func", "table", "memory", "global", "tag")
 #: Locals, body and positions of a function.
 Code = tuple[tuple[tuple[int, ValType], ...], Expr, Sequence[int]]
 
-
 NO_DATA_COUNT = "data count section required"
 _WITH_DATA = frozenset(form for form in FORMS.values() if "data" in form.immediates)
 
@@ -270,10 +269,8 @@ class _Decoder:
             code = other.code(start, whole)
             if whole:
                 other.check_end(start, end)
-            if whole and "data_count" not in self.fields:
-                for instruction, position in zip(code[1], code[2]):
-                    if instruction.form in _WITH_DATA:
-                        other.r.fail(NO_DATA_COUNT, position)
+            if whole and "data_count" not in self.fields and (use := _data_use(code)) is not None:
+                other.r.fail(NO_DATA_COUNT, use)
         except (Malformed, ResourceLimit) as error:
             _locate(error)
             raise
@@ -313,15 +310,18 @@ class _Decoder:
             self.codes.append(self.code(start))
             self.check_end(start, end)
         if not self.deferred and "data_count" not in self.fields:
-            wanted = {i for i in self.memo.values() if i.form in _WITH_DATA}
-            for _, body, positions in self.codes if wanted else ():
-                for place, instruction in enumerate(body):
-                    if instruction in wanted:
-                        self.uses_data_index = positions[place]
-                        return
+            is_possible = any(i.form in _WITH_DATA for i in self.memo.values())
+            uses = map(_data_use, self.codes if is_possible else ())
+            self.uses_data_index = next((use for use in uses if use is not None), None)
 
     def expr(self) -> Expr:
         return decode_expr(self.r, self.memo)
+
+
+def _data_use(code: Code) -> int | None:
+    """Where some code first uses a data index, which asks for a data count section."""
+    _, body, positions = code
+    return next((place for i, place in zip(body, positions) if i.form in _WITH_DATA), None)
 
 
 def _merged(runs: tuple[tuple[int, ValType], ...]) -> tuple[tuple[int, ValType], ...]:

@@ -54,11 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="report kernels that write a read buffer or read a write buffer"
     )
     parser.add_argument("--tier", choices=list(e.TIERS), default=e.DEFAULT_TIER, help="what executes functions")
-    parser.add_argument(
-        "--defer-validation",
-        action="store_true",
-        help="check functions when they are first called",
-    )
+    parser.add_argument("--defer-validation", action="store_true", help="check functions when they are first called")
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep compiled code")
     parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
     parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")

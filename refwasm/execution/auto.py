@@ -151,8 +151,7 @@ class Auto:
         self.compiler.look_at_settings()
         if self.store.settings.fuel is not None:
             return code.at(pc + 1)  # which only whole functions count
-        absent = frozenset(i for i, op in enumerate(code.ops) if op is None and tries)
-        function = self.compiler.loop_of(func, pc, absent)
+        function = self.compiler.loop_of(func, pc, code.absent() if tries else frozenset())
         if function is None:
             code.ops[pc] = code.at(pc + 1)
             return code.ops[pc]  # type: ignore[no-any-return]

@@ -62,11 +62,7 @@ def _run(stacks: Stacks, results: Types, body: Expr) -> SideTable:
                 continue
             params: list[ValType] = form.params  # type: ignore[assignment]
             if params:
-                count = len(params)
-                if len(operands) - count >= stacks.control.height and operands[-count:] == params:
-                    del operands[-count:]
-                else:
-                    stacks.pop_all(params)
+                stacks.pop_all(params)
             operands += form.results  # type: ignore[arg-type]
     except Invalid as error:
         error.instruction = pc

@@ -400,14 +400,14 @@ TRAPPING = frozenset(
     name for name in FORMS if is_numeric(name) and any(w in name for w in ("div_", "rem_", ".trunc_f"))
 )
 #: Instructions that do nothing to an f32 operand but calculate with it, where all NaNs are the same.
-CALCULATING = frozenset(
-    name
-    for name, form in FORMS.items()
-    if name in ("f32.add", "f32.sub", "f32.mul", "f32.div", "local.get")
-    or name.endswith(".const")
-    or (form.width and form.prefix == 0 and ".load" in name)
-    or (name in PLAIN and name[0] == "i")
-    or name in ("i32.shl", "i64.shl")
+CALCULATING = (
+    PLAIN
+    | {"f32.div", "i32.shl", "i64.shl", "local.get"}
+    | frozenset(
+        name
+        for name, form in FORMS.items()
+        if name.endswith(".const") or (form.width and form.prefix == 0 and ".load" in name)
+    )
 )
 #: Instructions that take no fuel, with ``end`` (but that of a try_table, and a function's).
 STRUCTURE = frozenset({"block", "loop", "else", "nop"})

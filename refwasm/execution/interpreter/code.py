@@ -70,6 +70,10 @@ class Code:
         self.ops[-1] = leave
         self.entry = self.at(0)
 
+    def absent(self) -> frozenset[int]:
+        """The instructions that nobody has got to."""
+        return frozenset(pc for pc, op in enumerate(self.ops) if op is None)
+
     def at(self, pc: int) -> Op:
         """The closure of an instruction."""
         return self.ops[pc] or self.arrive(pc)
