@@ -32,10 +32,10 @@ def test_runaway_recursion_exhausts_the_call_stack() -> None:
 
 
 def test_the_call_depth_is_adjustable_up_to_a_million() -> None:
-    assert instance(COUNTDOWN, call_depth=1_000_001).exports.f(999_999) == 999_999
+    assert instance(COUNTDOWN, tier="interpret", call_depth=1_000_001).exports.f(999_999) == 999_999
     with pytest.raises(Exhaustion):
-        instance(COUNTDOWN, call_depth=100).exports.f(100)
-    assert instance(COUNTDOWN, call_depth=100).exports.f(99) == 99
+        instance(COUNTDOWN, tier="interpret", call_depth=100).exports.f(100)
+    assert instance(COUNTDOWN, tier="interpret", call_depth=100).exports.f(99) == 99
 
 
 def test_steps_take_constant_time_whatever_the_nesting() -> None:

@@ -1,7 +1,7 @@
 """The compiled tier against the interpreter: ``python -m spec_tests.tiers COUNT SEED [TIER]``.
 
 Random valid modules run on both, and results, traps with their places, globals, memories, tables and fuel are compared
-after each call. TIER is ``compile``, ``auto`` or ``loops`` (see :class:`Loops`). Half of the modules come from
+after each call. TIER is ``compile``, ``auto``, ``loops`` or ``parts`` (see the classes). Half of the modules come from
 ``wasm-tools smith``, with one set of features or another, half from :mod:`.random_programs`.
 """
 
@@ -17,9 +17,10 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException, WasmError
-from refwasm.execution.auto import Auto, Heat
+from refwasm.execution.auto import MOST, Auto, Heat
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import Op
+from refwasm.execution.store import FuncInst
 from refwasm.syntax.types import FuncType, NumType
 from spec_tests.random_programs import Program
 
@@ -38,13 +39,26 @@ class Loops(Auto):
 
     def _head(self, code: Code, pc: int, op: Op) -> Op:
         assert code.func is not None
-        heat = Heat(0)
-        heat.left = TURNS
+        heat = Heat(TURNS, is_hot=False)
         return self._counted(heat, 1, op, partial(self._loop, code.func, code, pc))
 
 
+class Parts(Auto):
+    """Functions are compiled at their first call, up to where they branch. Every other time that somebody gets to the
+    rest, the interpreter's part of it is added."""
+
+    def _heat(self, func: FuncInst) -> Heat:
+        heat = Heat(0, is_hot=False)
+        heat.tries = 1000
+        return heat
+
+    def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
+        func.heat.left = min(func.heat.left, MOST)
+        return super().resume(func, pc, locals, stack)
+
+
 TURNS = 1
-e.TIERS["loops"] = Loops
+e.TIERS["loops"], e.TIERS["parts"] = Loops, Parts
 
 OPTIONS = (
     "--ensure-termination", "--max-imports", "0", "--min-funcs", "3", "--min-exports", "3", "--max-instructions", "300",

@@ -14,7 +14,8 @@ from refwasm import Instance, Invalid, Module
 from refwasm import cache as cache_module
 from refwasm.binary import encode
 from refwasm.cache import CacheFile, default_directory
-from refwasm.execution.compiler.cache import CodeCache
+from refwasm.execution.auto import Auto
+from refwasm.execution.compiler.cache import CodeCache, Kept
 from refwasm.execution.interpreter.code import Code
 from refwasm.text import parse_module
 from refwasm.validation import functions
@@ -280,16 +281,59 @@ def test_what_was_used_before_is_compiled_at_once(folder: Path, monkeypatch: pyt
         seen.clear()
 
 
+class Seen:
+    """Stands for the code of the interpreter."""
+
+    def __init__(self, missing: bytes) -> None:
+        self.missing = missing
+
+    def absent(self) -> bytes:
+        return self.missing
+
+
 def test_a_note_never_takes_the_place_of_code(folder: Path) -> None:
     ours, theirs = (CodeCache(str(folder), b"module", ()) for _ in range(2))
     code = compile("1", "", "eval")
-    ours.note((1, -1))
-    theirs.put((1, -1), code, {})
+    kept = Kept(code, {}, b"\0\1\1")
+    seen = Seen(b"\0\0\1")
+    ours.note(1, seen.absent)
+    theirs.put(1, kept)
+    theirs.put(2, kept)
+    theirs.note(2, Seen(b"").absent)  # gone
+    theirs.note(1, Seen(b"\0\1\1").absent)
     theirs.save()
+    assert CodeCache(str(folder), b"module", ()).get(1) == theirs.get(1) == kept
     ours.save()
-    assert CodeCache(str(folder), b"module", ()).get((1, -1)) == (code, {})
-    theirs.note((1, -1))
-    assert theirs.get((1, -1)) == (code, {})
+    found = CodeCache(str(folder), b"module", ())
+    assert found.get(2) == kept
+    assert found.get(1) is None, "somebody got to more than it has"
+    assert found.absent == {1: b"\0\0\1", 2: b"\0\1\1"}
+
+
+def test_compiled_code_that_was_left_is_compiled_again_in_another_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first argument goes one way through the function, the others go another one."""
+    seen, left = compiles(monkeypatch), []
+    resume = Auto.resume
+    monkeypatch.setattr(Auto, "resume", lambda *args: left.append(args) or resume(*args))
+    text = """(if (result i32) (i32.eq (local.get 0) (i32.const 14))
+      (then (i32.mul (local.get 0) (i32.const 3))) (else (i32.add (local.get 0) (i32.const 27))))"""
+    for argument, compiled, leaves in ((14, 0, 0), (14, 1, 0), (15, 0, 1), (15, 1, 0), (15, 0, 0), (14, 0, 0)):
+        instance = Instance(Module(large(text)), tier="auto", cache=str(folder))
+        assert instance.exports.f(argument) == 42
+        instance._store.tier.save()
+        assert (len(seen), len(left)) == (compiled, leaves), argument
+        seen.clear()
+        left.clear()
+
+
+def test_the_compiled_tier_does_without_code_that_leaves_something_out(folder: Path) -> None:
+    text = "(if (result i32) (local.get 0) (then (i32.const 42)) (else (i32.const 43)))"
+    for tier, argument, result in (("auto", 1, 42), ("auto", 1, 42), ("compile", 0, 43), ("auto", 0, 43)):
+        instance = Instance(Module(large(text)), tier=tier, cache=str(folder))
+        assert instance.exports.f(argument) == result
+        instance._store.tier.save()
 
 
 def test_of_small_modules_nothing_is_written_for_that(folder: Path) -> None:

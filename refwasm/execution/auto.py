@@ -2,8 +2,9 @@
 
 A function has an allowance of work, in proportion to what compiling it costs. Each call and each turn of a loop takes
 from it (:class:`Heat`); when it is used up, calls go to compiled code, and a loop that is going round in the
-interpreter goes on in code that was compiled to be entered there. Nothing of this can be observed: both tiers mean the
-same, and each finds the other's functions.
+interpreter goes on in code that was compiled to be entered there. Only what was executed so far is compiled: from the
+rest of a function or loop, the interpreter goes on. Nothing of this can be observed: both tiers mean the same, and each
+finds the other's functions.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from refwasm.errors import UncaughtException
-from refwasm.execution.compiler import Compiler
+from refwasm.execution.compiler import DEEPLY_NESTED, Compiler
+from refwasm.execution.compiler.cache import still_absent
 from refwasm.execution.compiler.entrance import Entry
-from refwasm.execution.compiler.runtime import Conversion, SideExit, conversion_of
+from refwasm.execution.compiler.runtime import Conversion, SideExit, conversion_of, locals_among
 from refwasm.execution.interpreter import Interpreter
-from refwasm.execution.interpreter.code import Code
+from refwasm.execution.interpreter.code import Code, code_of
 from refwasm.execution.interpreter.exceptions import throw
 from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.store import FuncInst, ModuleInst, Store
@@ -27,40 +29,77 @@ from refwasm.syntax.modules import Expr
 R = TypeVar("R")
 
 #: Executed instructions, for each instruction of a function, that cost about as much time as compiling it.
-ALLOWANCE = 40
+ALLOWANCE = 25
 #: More instructions than this are rarely executed in one call or turn of a loop.
 MOST = 60
-#: So often a loop is compiled without what was never executed, then as a whole.
+#: So often a loop or function is compiled without what was never executed, then as a whole.
 TRIES = 2
 
 
 class Heat:
-    """How much work of a function is left before it counts as hot: none if compiling costs nothing."""
+    """``left`` is how much work of a function is left before it counts as hot. From then on, calls go to compiled code,
+    and this is about what the interpreter still does: until it has done as much again, and more of the function is
+    compiled. After ``tries`` times, all of it is."""
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "is_hot", "tries")
 
-    def __init__(self, length: int) -> None:
-        self.left = ALLOWANCE * length
+    def __init__(self, left: int, is_hot: bool) -> None:
+        self.left = left
+        self.is_hot = is_hot
+        self.tries = TRIES
 
 
 class Auto:
     """Executes functions of one store."""
 
+    whole = False
+
     def __init__(self, store: Store) -> None:
         self.store = store
         self.interpreter = Interpreter(store)
-        self.compiler = Compiler(store, self.interpreter, self.is_hot)
+        self.compiler = Compiler(store, self.interpreter, self)
         store.prepare = self.prepare
 
     def is_hot(self, func: FuncInst) -> bool:
         """Whether calls go to compiled code; with fuel they always do, since only one tier can count it."""
         if func.heat is None:
             func.heat = self._heat(func)
-        return func.heat.left < 0 or self.store.settings.fuel is not None
+        return func.heat.is_hot or self.store.settings.fuel is not None
 
     def _heat(self, func: FuncInst) -> Heat:
-        """The allowance at the beginning."""
-        return Heat(-1 if self.compiler.is_known(func) else len(func.body))
+        """Its heat at the beginning. A function that is known may never be decoded."""
+        known = self.compiler.is_known(func)
+        return Heat(0 if known else _allowance(func), known)
+
+    def absent(self, func: FuncInst) -> bytes:
+        """What of a function nobody has executed, here or where it was executed before."""
+        code: Code | None = func.code
+        if not func.heat.tries:
+            return b""
+        return still_absent(self.compiler.absent(func), code.absent() if code is not None and code.ops else None)
+
+    def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
+        """Compiled code has got to what nobody had executed: the interpreter goes on. If that happens too often, more
+        of the function is compiled; if one such call is inside of another, all of it."""
+        heat, code = func.heat, code_of(func)
+        if not code.ops:
+            self._built(code)
+            self.compiler.note(func, code.absent)
+        if self.compiler.nested > DEEPLY_NESTED:
+            self._compile_more(func, 0)
+        try:
+            return self.interpreter.resume(func, pc, locals, stack)
+        finally:
+            heat.left -= MOST
+            if heat.left < 0:
+                self._compile_more(func, heat.tries - 1)
+
+    def _compile_more(self, func: FuncInst, tries: int) -> None:
+        """What was executed meanwhile; all of a function if there are no more ``tries``."""
+        heat = func.heat
+        if heat.tries:
+            heat.left, heat.tries = _allowance(func), tries
+            self.compiler.renew(func)
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
@@ -97,7 +136,7 @@ class Auto:
             return
         code.head = partial(self._head, code)
         code.build()
-        self.compiler.note(func)
+        self.compiler.note(func, code.absent)
         cost = min(len(code.body) // 4 + 1, MOST)
         code.entry = self._counted(func.heat, cost, code.entry, partial(self._compiled, func, code))
 
@@ -127,9 +166,12 @@ class Auto:
         self.compiler.look_at_settings()
         if self.store.settings.fuel is not None:  # the agent counts what it calls
             return self._first(code)
-        function, conversion, arity = self.compiler.translated(func), conversion_of(func.type), code.arity
+        heat, conversion, arity = func.heat, conversion_of(func.type), code.arity
+        if not heat.is_hot:
+            heat.is_hot, heat.left = True, _allowance(func)
+        function = self.compiler.translated(func)
         if function is None:
-            func.heat.left = 1 << 62  # it will never be hot
+            heat.is_hot, heat.left = False, 1 << 62  # and will never be
             code.entry = self._first(code)
             return code.entry
         again = partial(self._compiled, func, code)
@@ -140,22 +182,26 @@ class Auto:
     def _first(self, code: Code) -> Op:
         """The closure of the first instruction."""
         if not code.ops:
-            entry = code.entry
-            code.build()
-            code.entry = entry
+            self._built(code)
         return code.at(0)
 
+    def _built(self, code: Code) -> None:
+        """Make the closures of a function that is not called in the interpreter."""
+        assert code.func is not None
+        entry, code.head = code.entry, partial(self._head, code)
+        code.build()
+        code.entry, code.func.heat.left = entry, _allowance(code.func)
+
     def _loop(self, func: FuncInst, code: Code, pc: int, tries: int = TRIES) -> Op:
-        """A closure for the head of a loop: compiled code takes over with all locals. What has never been executed is
-        not compiled: from there, the interpreter goes on."""
+        """A closure for the head of a loop: compiled code takes over with all locals."""
         self.compiler.look_at_settings()
         if self.store.settings.fuel is not None:
             return code.at(pc + 1)  # which only whole functions count
-        function = self.compiler.loop_of(func, pc, code.absent() if tries else frozenset())
+        function = self.compiler.loop_of(func, pc, self.absent(func) if tries else b"")
         if function is None:
             code.ops[pc] = code.at(pc + 1)
             return code.ops[pc]  # type: ignore[no-any-return]
-        func.heat.left = ALLOWANCE * len(code.body)  # all of it is compiled when that is worth as much again
+        func.heat.left = _allowance(func)  # all of it is compiled when that is worth as much again
         types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
         enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
         left = partial(self._left, func, code, pc, tries)
@@ -193,13 +239,18 @@ class Auto:
                 assert left is not None
                 t.calling = None
                 t.frames.append(frame)
-                t.locals = exit.locals
+                t.locals = locals_among(exit.variables, arity)
                 s += exit.stack
                 return left(exit.pc)
             t.calling = None
             return following
 
         return op
+
+
+def _allowance(func: FuncInst) -> int:
+    """What the interpreter may do of a function before compiling it would have been better."""
+    return ALLOWANCE * len(func.body)
 
 
 def _length(code: Code, start: int) -> int:

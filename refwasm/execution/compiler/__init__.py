@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import CodeType
 from typing import Any, Protocol, TypeVar
 
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
 from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
-from refwasm.execution.compiler.cache import CodeCache
+from refwasm.execution.compiler.cache import CodeCache, Kept
 from refwasm.execution.compiler.entrance import Compiled, Entrance, Entry
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import (
     Function,
     conversion_of,
     host_caller,
+    locals_among,
     looking_at_limits,
     reference,
     trampoline,
 )
-from refwasm.execution.compiler.source import Spans
 from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
+from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Expr
 
 R = TypeVar("R")
@@ -37,6 +39,7 @@ R = TypeVar("R")
 DEEPLY_NESTED, MAX_NESTED = 20, 400
 #: Modules with fewer functions start quickly, whatever is known of them.
 MANY = 50
+TAIL_CALLS = frozenset(form for name, form in FORMS.items() if name.startswith("return_call"))
 #: Variables of all frames of functions with many of them, about 100 MB.
 MAX_VARIABLES = 10_000_000
 
@@ -51,15 +54,43 @@ class Interpreting(Tier, Protocol):
         itself, none as None."""
 
 
-class Compiler:
-    """Executes functions of one store. ``fallback`` runs what is not translated."""
+class Choice(Protocol):
+    """What is to be translated: ``whole`` functions, or only what of them is executed."""
 
-    def __init__(
-        self, store: Store, fallback: Interpreting, is_hot: Callable[[FuncInst], bool] = lambda func: True
-    ) -> None:
+    whole: bool
+
+    def is_hot(self, func: FuncInst) -> bool:
+        """Whether calls of a function go to compiled code."""
+
+    def absent(self, func: FuncInst) -> bytes:
+        """A byte for each instruction that is not to be translated, or none: see :class:`.translation.Translation`."""
+
+    def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
+        """Execute the rest of a function from such an instruction on."""
+
+
+class Everything:
+    """All of it."""
+
+    whole = True
+
+    def is_hot(self, func: FuncInst) -> bool:
+        return True
+
+    def absent(self, func: FuncInst) -> bytes:
+        return b""
+
+    def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
+        raise AssertionError("nothing is absent")
+
+
+class Compiler:
+    """Executes functions of one store. ``fallback`` runs what is not translated, which is its ``choice``."""
+
+    def __init__(self, store: Store, fallback: Interpreting, choice: Choice | None = None) -> None:
         self.store = store
         self.fallback = fallback
-        self.is_hot = is_hot
+        self.choice = choice or Everything()
         self.polls = self.fuel = False
         self.variables = 0  # of the frames of functions with many
         self.nested = 0  # calls of the other tier from here
@@ -150,7 +181,7 @@ class Compiler:
             function = namespace.functions.get(func.index)
             if function is not None:
                 return function
-        function = self.translated(func) if self.is_hot(func) or self.nested > DEEPLY_NESTED else None
+        function = self.translated(func) if self.choice.is_hot(func) or self.nested > DEEPLY_NESTED else None
         if function is None:
             waiting = self._namespace(func.module).waiting
             function = waiting.get(func.index)
@@ -172,23 +203,47 @@ class Compiler:
 
     def _is_final(self, func: AnyFunc) -> bool:
         """Whether what :meth:`callable_of` gives for a function stays so."""
-        return isinstance(func, HostFunc) or self.is_hot(func)
+        return isinstance(func, HostFunc) or self.choice.is_hot(func)
+
+    def renew(self, func: FuncInst) -> None:
+        """Translate a function again, since more of it was executed. Who has its Python function has the new one."""
+        namespace = self._namespace(func.module)
+        function = namespace.functions.get(func.index)
+        if function is None:
+            return
+        try:
+            function.__code__ = self._defined(self._compiled_now(func), namespace).__code__
+        except Untranslatable:
+            return
 
     def _interpreted(self, func: FuncInst) -> Function:
-        """A function that the other tier runs, as generated code calls it. Each takes C stack."""
+        """A function that the other tier runs, as generated code calls it."""
+        return conversion_of(func.type).called(self._nested(func, partial(self.fallback.invoke, func)))
 
-        conversion = conversion_of(func.type)
+    def _way_out(self, func: FuncInst) -> Function:
+        """What generated code leaves a function by, in the middle: with the place, its variables, the operands."""
+        count = len(func.signature.params) + sum(count for count, _ in func.func.locals)
+
+        def resumed(args: Sequence[Any]) -> list[Any]:
+            pc, variables, stack = args
+            return self.choice.resume(func, pc, locals_among(variables, count), stack)
+
+        return self._nested(func, resumed)
+
+    def _nested(self, func: FuncInst, run: Callable[[Sequence[Any]], list[Any]]) -> Function:
+        """What gives generated code the results of a function that the other tier runs. Each takes C stack."""
+        result = conversion_of(func.type).result
 
         def call(*args: Any) -> Any:
             if self.nested > MAX_NESTED:
                 raise Exhaustion("call stack exhausted")
             self.nested += 1
             try:
-                return conversion.result(self.fallback.invoke(func, args))
+                return result(run(args))
             finally:
                 self.nested -= 1
 
-        return conversion.called(call)
+        return call
 
     def _defined(self, compiled: Compiled, namespace: Namespace) -> Function:
         """The Python function of some code."""
@@ -200,7 +255,7 @@ class Compiler:
         self.entrance.places[id(code)] = compiled
         return trampoline(function) if "TailCall" in code.co_names else function
 
-    def loop_of(self, func: FuncInst, pc: int, absent: frozenset[int]) -> Function | None:
+    def loop_of(self, func: FuncInst, pc: int, absent: bytes) -> Function | None:
         """A function that goes on at a loop, with all locals as arguments; None if there can't be one. It raises
         SideExit where it gets to instructions that are ``absent``."""
         from refwasm.execution.compiler.python import loop_from
@@ -216,13 +271,20 @@ class Compiler:
     def compile(self, func: FuncInst) -> Compiled:
         """Translate a function, unless that was done before: for another instance, or by another process. Raises
         Untranslatable."""
-        known = self._known(func.module)
-        found = known.get(func.index)
-        if found is None:
-            found = known[func.index] = self._from_cache(func) or self._compiled_now(func)
-        return Compiled(func, *found)
+        found = self._known(func.module).get(func.index)
+        if found is None and (cache := self._cache(func.module)) is not None:
+            found = self._known(func.module)[func.index] = cache.get(func.index)
+        if found is None or (found.absent and self.choice.whole):
+            return self._compiled_now(func)
+        return Compiled(func, found.code, found.spans)
 
-    def _known(self, instance: ModuleInst) -> dict[int, tuple[CodeType, Spans] | None]:
+    def absent(self, func: FuncInst) -> bytes | None:
+        """What is left out of the code of a function, or would be if it was executed before; None if that is not
+        known."""
+        found, cache = self._known(func.module).get(func.index), self._cache(func.module)
+        return found.absent if found is not None else cache.absent.get(func.index) if cache is not None else None
+
+    def _known(self, instance: ModuleInst) -> dict[int, Kept | None]:
         """What was compiled for instances of the same module, under the same options; None if it should be."""
         return instance.validated.code.setdefault(self._options(instance), {})  # type: ignore[no-any-return]
 
@@ -230,29 +292,28 @@ class Compiler:
         """What code depends on besides the module."""
         return self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories)
 
-    def _compiled_now(self, func: FuncInst) -> tuple[CodeType, Spans]:
+    def _compiled_now(self, func: FuncInst) -> Compiled:
         from refwasm.execution.compiler.python import python_of  # a third of the start-up time
 
-        translation, code = python_of(func, self.polls, self.fuel)
-        found = code, translation.source.spans()
+        # What makes tail calls is another kind of function, which can't become one later.
+        whole = self.fuel or not TAIL_CALLS.isdisjoint(instr.form for instr in func.body)
+        absent = b"" if whole else self.choice.absent(func)
+        translation, code = python_of(func, self.polls, self.fuel, absent)
+        kept = self._known(func.module)[func.index] = Kept(code, translation.source.spans(), translation.absent)
         cache = self._cache(func.module)
         if cache is not None:
-            cache.put(func.index, *found)
-        return found
-
-    def _from_cache(self, func: FuncInst) -> tuple[CodeType, Spans] | None:
-        cache = self._cache(func.module)
-        return None if cache is None else cache.get(func.index)
+            cache.put(func.index, kept)
+        return Compiled(func, kept.code, kept.spans)
 
     def is_known(self, func: FuncInst) -> bool:
         """Whether a function was compiled before; or used before, in another process: then it will be needed again."""
         cache = self._cache(func.module)
         return func.index in self._known(func.module) or (cache is not None and func.index in cache)
 
-    def note(self, func: FuncInst) -> None:
-        """A function is used, though not worth compiling in this process alone."""
+    def note(self, func: FuncInst, absent: Callable[[], bytes]) -> None:
+        """A function is used, though not worth compiling in this process alone; ``absent`` gives what of it is not."""
         if len(func.module.funcs) >= MANY and (cache := self._cache(func.module)) is not None:
-            cache.note(func.index)
+            cache.note(func.index, absent)
 
     def _cache(self, instance: ModuleInst) -> CodeCache | None:
         directory, digest = self.store.settings.cache, instance.module.digest
@@ -280,7 +341,7 @@ class Compiler:
                 "heavy": self.heavy, "light": self.light, "S": settings,
             }  # fmt: skip
             namespace = instance.compiled = Namespace(
-                instance, own, self.callable_of, self._is_final, self.fallback.operation, self.era
+                instance, own, self.callable_of, self._is_final, self.fallback.operation, self._way_out, self.era
             )
             shared = self.entrance.shared
             shared += [memory for memory in instance.memories if memory.shared and memory not in shared]

@@ -119,13 +119,17 @@ class Entrance:
             if id(traceback.tb_frame.f_code) in self.places:
                 innermost.append(traceback)
             traceback, first = traceback.tb_next, False
-        return [_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost)]
+        entries = (_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost))
+        return [entry for entry in entries if entry is not None]
 
 
-def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry:
+def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry | None:
+    """The entry of a call; None if the other tier went on with it, and has one."""
     positions = traceback.tb_frame.f_code.co_positions()
     line, _, column, _ = next(islice(positions, traceback.tb_lasti // 2, None))
     pc = instruction_at(compiled.spans, line or traceback.tb_lineno, column)
+    if pc == len(compiled.func.body):
+        return None
     module, places = compiled.module, compiled.func.positions
     location = module.locate(places[pc]) if module.locate is not None and pc < len(places) else ""
     return StackEntry(compiled.index, module.names.of("func", compiled.index), location)

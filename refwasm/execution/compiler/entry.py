@@ -5,8 +5,8 @@ stands in front of the loop in them is left out the first time: outside of all l
 outer loop it stands behind ``if e``, where ``e`` says that the loop has been reached before. The operand stack must be
 empty at the loop, and the blocks around it take no values; nor do they become guards or switches.
 
-Instructions that are *absent*, since nobody has executed them so far, are not translated: whoever gets there leaves the
-function with all locals and the operand stack (:class:`.runtime.SideExit`).
+Who gets to absent instructions leaves such a function by :class:`.runtime.SideExit`: the other tier's frame is still
+there.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from refwasm.syntax.instructions import OPENERS
 
 
 class LoopEntry(Translation):
-    """The translation of a function from a loop on. ``absent`` begins where control can arrive only by a jump, or in
-    an arm of an ``if``: there, nothing that is on the stack is still to be evaluated."""
+    """The translation of a function from a loop on."""
 
-    def __init__(self, func: FuncInst, loop: int, polls: bool, absent: frozenset[int]) -> None:
-        super().__init__(func, polls)
-        self.absent = absent
+    def __init__(self, func: FuncInst, loop: int, polls: bool, absent: bytes) -> None:
+        super().__init__(func, polls, absent=absent)
         if self.side[loop]:
             raise Untranslatable("a loop that can't be entered")
         self.loop = loop
@@ -60,6 +58,9 @@ class LoopEntry(Translation):
         self._before(reached, self.loop, inside_a_loop, False)
         self._line("e = True")
         super().translate(self.loop, last)
+
+    def _left(self, args: str) -> str:
+        return f"side_exit({args})"
 
     def _path(self) -> list[int]:
         """The blocks around the loop, outermost first."""

@@ -5,7 +5,7 @@
 ``m``  memory                                                  ``e``  functions of a table, by their type
 ``a``  tag                                                     ``o``  numeric function, by mnemonic
 ``x``  instruction of a function, interpreted                  ``v``  what a br_on_cast of a function tests
-``R``  the cell that rounds to f32
+``R``  the cell that rounds to f32                             ``r``  leaves a function in the middle
 =====  ======================================================  =====  ===============================================
 
 Names are bound when code that names them is about to run, so code itself depends on the module only.
@@ -29,7 +29,8 @@ _MNEMONICS = {"o_" + mnemonic.replace(".", "_"): mnemonic for mnemonic in FORMS}
 
 class Namespace:
     """The names of one instance's functions, and the functions. ``callable_of`` translates a function, ``operation``
-    makes one of an instruction; ``era`` tells whether all this is still good."""
+    makes one of an instruction; ``way_out`` what a function is left by in the middle; ``era`` tells whether all this is
+    still good."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Namespace:
         callable_of: Callable[[AnyFunc], Function],
         is_final: Callable[[AnyFunc], bool],
         operation: Callable[[FuncInst, int], Function],
+        way_out: Callable[[FuncInst], Function],
         era: object,
     ) -> None:
         self.era = era
@@ -47,6 +49,7 @@ class Namespace:
         self.callable_of = callable_of
         self.is_final = is_final
         self.operation = operation
+        self.way_out = way_out
         self.names: dict[str, Any] = {**HELPERS, **own, "R": memoryview(bytearray(4)).cast("f"), "views": []}
         self.views: dict[int, Views] = {}
         self.spaces: dict[str, Any] = {
@@ -80,6 +83,10 @@ class Namespace:
             )
         elif name[0] == "f" and name[1:].isdigit():
             self.names[name] = self._first_call(name, self.instance.funcs[int(name[1:])])
+        elif name[0] == "r" and name[1:].isdigit():
+            func = self.instance.funcs[int(name[1:])]
+            assert isinstance(func, FuncInst)
+            self.names[name] = self.way_out(func)
         elif name[0] in "xv" and "_" in name:
             function, pc = map(int, name[1:].split("_"))
             func = self.instance.funcs[function]

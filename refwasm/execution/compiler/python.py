@@ -13,10 +13,10 @@ from refwasm.garbage import makes_what_stays
 
 
 @makes_what_stays
-def python_of(func: FuncInst, polls: bool, fuel: bool) -> tuple[Translation, CodeType]:
-    """A finished translation, and its code. Raises Untranslatable."""
+def python_of(func: FuncInst, polls: bool, fuel: bool, absent: bytes = b"") -> tuple[Translation, CodeType]:
+    """A finished translation, without what is ``absent``, and its code. Raises Untranslatable."""
     try:
-        return _accepted(Translation(func, polls, fuel))
+        return _accepted(Translation(func, polls, fuel, absent))
     except Untranslatable as error:
         machine = StateMachine(func, polls, fuel)
         machine.notes.append(f"{error}: a state machine")
@@ -24,8 +24,8 @@ def python_of(func: FuncInst, polls: bool, fuel: bool) -> tuple[Translation, Cod
 
 
 @makes_what_stays
-def loop_from(func: FuncInst, loop: int, polls: bool, absent: frozenset[int]) -> tuple[Translation, CodeType]:
-    """The same from a loop on, without what is ``absent``: see :mod:`.entry`."""
+def loop_from(func: FuncInst, loop: int, polls: bool, absent: bytes) -> tuple[Translation, CodeType]:
+    """The same from a loop on: see :mod:`.entry`."""
     return _accepted(LoopEntry(func, loop, polls, absent))
 
 

@@ -278,14 +278,19 @@ def looking_at_limits(settings: Settings, operation: Callable[..., None]) -> Cal
 
 class SideExit(BaseException):
     """Compiled code got to an instruction that was left to the interpreter. It goes on there, at ``pc``, with these
-    locals and operands. No error: nothing that handles errors takes part."""
+    operands, and the locals among the ``variables``. No error: nothing that handles errors takes part."""
 
-    def __init__(self, pc: int, locals: list[Any], stack: list[Any]) -> None:
-        self.pc, self.locals, self.stack = pc, locals, stack
+    def __init__(self, pc: int, variables: dict[str, Any], stack: list[Any]) -> None:
+        self.pc, self.variables, self.stack = pc, variables, stack
 
 
-def side_exit(pc: int, locals: list[Any], stack: list[Any]) -> NoReturn:
-    raise SideExit(pc, locals, stack)
+def side_exit(pc: int, variables: dict[str, Any], stack: list[Any]) -> NoReturn:
+    raise SideExit(pc, variables, stack)
+
+
+def locals_among(variables: dict[str, Any], count: int) -> list[Any]:
+    """The WebAssembly locals of a generated function."""
+    return [variables[f"l{index}"] for index in range(count)]
 
 
 # ---- exceptions ------------------------------------------------------------------------------------------------------

@@ -33,16 +33,21 @@ Method = Callable[[Any, int, Instr], None]
 
 class Translation(Calls):
     """The state of a translation; ``polls`` asks for a look at the limits in every loop, ``fuel`` for counting what is
-    executed. ``methods`` say what to do with each instruction."""
+    executed. ``methods`` say what to do with each instruction.
+
+    Instructions that are ``absent`` (a byte for each says so; none if nothing is), since nobody has executed them so
+    far, are not translated: who gets there leaves the function, with all locals and operands, and the other tier goes
+    on. They begin where control arrives by a jump only, or in an arm of an ``if``, so nothing that is on the stack is
+    still to be evaluated."""
 
     methods: dict[str, Method]
 
-    def __init__(self, func: FuncInst, polls: bool = False, fuel: bool = False) -> None:
+    def __init__(self, func: FuncInst, polls: bool = False, fuel: bool = False, absent: bytes = b"") -> None:
         super().__init__(func, polls)
         self.fuel = fuel
+        self.absent = absent
         self.spent = 0  # instructions since fuel was last taken
         self.skipped = 0  # openers in code that can't be reached
-        self.absent: frozenset[int] = frozenset()  # instructions that are left to the other tier: see .entry
         self.types = list(map(type_name, func.signature.params))
         for count, t in func.func.locals:
             self.types += [type_name(t)] * count
@@ -102,7 +107,7 @@ class Translation(Calls):
                 self.keep_payloads()
             if self.dead:
                 self._skip(pc, mnemonic)
-            elif pc in self.absent and self._can_be_left():
+            elif self.absent and self.absent[pc] and self._can_be_left():
                 self._exit(pc)
                 continue
             elif mnemonic == "loop" and pc != self.current_loop and self._has_versions(pc):
@@ -133,12 +138,20 @@ class Translation(Calls):
     def _exit(self, pc: int) -> None:
         """Leave the function before an instruction, with all that is needed to go on."""
         height, self.calculates = len(self.stack), False
-        for index in range(len(self.types)):
+        floats = [index for index, type in enumerate(self.types) if type[:1] == "f"]
+        for index in floats:
             self._local_get(pc, instr("local.get", index))
         texts = [value.text for value in self._as_bits(self.settled(self.stack))]
         del self.stack[height:]
-        self._line(f"return side_exit({pc}, [{', '.join(texts[height:])}], [{', '.join(texts[:height])}])")
+        bits = "".join(f", 'l{index}': {text}" for index, text in zip(floats, texts[height:]))
+        variables = f"{{**locals(){bits}}}" if bits else "locals()"
+        operands = ", ".join(texts[:height])
+        self._line(f"return {self._left(f'{pc}, {variables}, [{operands}]')}")
         self.dead = True
+
+    def _left(self, args: str) -> str:
+        """The call that goes on in the other tier. Its place is none of the function's: that tier knows better."""
+        return marked(len(self.body), f"r{self.func.index}({args})")
 
     def _skip(self, pc: int, mnemonic: str) -> None:
         """Code that can't be reached; it ends with the block it is in."""

@@ -46,6 +46,12 @@ class Interpreter:
         """Call a function and run it to its end."""
         return self._finish(self.agent(func, args))
 
+    def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
+        """Go on in the middle of a function, whose code is built, and run it to its end."""
+        agent = Agent(self.store)
+        agent.enter_at(code_of(func), pc, locals, stack)
+        return self._finish(agent)
+
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
         """Call a function on an agent of its own, which takes turns with the others of an interleaved store."""
         scheduler: Scheduler = self.store.interleaved

@@ -86,6 +86,12 @@ class Agent:
         self.locals = [*args, *code.zeros]
         self.pc = code.entry
 
+    def enter_at(self, code: Code, pc: int, locals: list[Any], stack: list[Any]) -> None:
+        """The same in the middle of the function, outside of all ``try_table`` blocks."""
+        self.frames.append((_finish, self.locals, code, 0))
+        self.locals, self.pc = locals, code.at(pc)
+        self.stack += stack
+
     def run(self, steps: int | None = None) -> list[Any] | None:
         """Run to the end and return the results, or run that many steps and return None if there is more to do.
 

@@ -35,7 +35,8 @@ class Code:
     ``zeros`` are the initial values of the declared locals.
     """
 
-    __slots__ = ("func", "instance", "store", "body", "side", "ops", "entry", "head", "arity", "zeros")
+    __slots__ = ("func", "instance", "store", "body", "side", "ops", "entry", "head", "arity", "zeros",
+                 "__weakref__")  # fmt: skip
 
     body: Expr
     side: SideTable
@@ -70,9 +71,9 @@ class Code:
         self.ops[-1] = leave
         self.entry = self.at(0)
 
-    def absent(self) -> frozenset[int]:
-        """The instructions that nobody has got to."""
-        return frozenset(pc for pc, op in enumerate(self.ops) if op is None)
+    def absent(self) -> bytes:
+        """A byte for each instruction: 1 if nobody has got to it."""
+        return bytes(op is None for op in self.ops)
 
     def at(self, pc: int) -> Op:
         """The closure of an instruction."""
