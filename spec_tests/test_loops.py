@@ -39,13 +39,48 @@ def counted_loop(seed: int) -> str:
       (local.get $p) (local.get $n) (local.get $q) (local.get $s) (local.get $x)))"""
 
 
+def array_loop(seed: int) -> str:
+    """A loop whose counter ``$i`` goes up to ``$n``, with elements of arrays that begin at ``$a`` and ``$b``, and an
+    address ``$c`` that moves along, or backwards."""
+    r = random.Random(seed)
+    elements = [
+        (f"i64.store offset={r.choice((0, 8))}", "(i32.shl (local.get $i) (i32.const 3))", "(local.get $x)"),
+        ("f64.store", "(i32.shl (local.get $i) (i32.const 3))", "(f64.convert_i64_s (local.get $x))"),
+        ("i32.store8", "(local.get $i)", "(i32.wrap_i64 (local.get $x))"),
+        ("i64.load", "(i32.shl (local.get $i) (i32.const 3))", ""),
+        (f"i64.load32_s offset={r.choice((0, 4096))}", "(i32.shl (local.get $i) (i32.const 2))", ""),
+        ("i64.load8_u", "(local.get $i)", ""),
+    ]
+    body = []
+    for _ in range(r.randrange(1, 6)):
+        name, index, value = r.choice(elements)
+        base = r.choice(("$a", "$a", "$b", "$c"))
+        operands = [f"(local.get {base})", index]
+        address = f"(i32.add {' '.join(r.sample(operands, 2))})" if base != "$c" else f"(local.get {base})"
+        access = f"({name} {address} {value})"
+        body.append(access if value else f"(local.set $x (i64.add (local.get $x) {access}))")
+    step = f"(local.set $c (i32.{r.choice(('add', 'add', 'sub'))} (local.get $c) (i32.const {r.choice((1, 4, 8))})))"
+    body.insert(r.choice((0, len(body), len(body))), step)
+    count = "(local.tee $i (i32.add (local.get $i) (i32.const 1)))"
+    if r.random() < 0.5:
+        loop = f"(loop $l {' '.join(body)} (br_if $l (i32.lt_u {count} (local.get $n))))"
+    else:
+        loop = f"""(block $end (loop $l (br_if $end (i32.ge_u (local.get $i) (local.get $n)))
+          {" ".join(body)} (drop {count}) (br $l)))"""
+    return f"""(module (memory (export "memory") 1)
+      (func (export "f") (param $a i32) (param $b i32) (param $i i32) (param $n i32)
+      (result i32 i32 i64) (local $c i32) (local $x i64)
+      (local.set $c (i32.add (local.get $a) (local.get $n))) (local.set $x (i64.const 0x1234567890abcdef))
+      {loop} (local.get $c) (local.get $i) (local.get $x)))"""
+
+
 def outcome(text: str, tier: str, *args: int) -> Any:
     """Results, or the trap, and what the memory holds."""
     instance = Instance(Module(text), tier=tier)
     try:
         result: Any = instance.exports.f(*args)
     except Trap as trap:
-        result = str(trap)
+        result = str(trap), list(map(str, trap.backtrace))
     return result, bytes(instance.exports.memory.read(0, 65536))
 
 
@@ -57,17 +92,31 @@ def test_sums_in_counted_loops(part: int) -> None:
             assert outcome(text, "compile", *args) == outcome(text, "interpret", *args), (seed, args, text)
 
 
-def fast_version(seed: int) -> str:
-    """The body of the ``for`` statement of a loop, or nothing."""
-    validated = e.module_open(counted_loop(seed))
-    python = "\n".join(line for line, _ in e.func_explain(validated, 0).lines)
-    found = re.search(r"for l1 in range.*?\n *else:", python, re.DOTALL)
+@pytest.mark.parametrize("part", range(10))
+def test_arrays_in_counted_loops(part: int) -> None:
+    for seed in range(part * 40, part * 40 + 40):
+        text = array_loop(seed)
+        for args in (
+            (1024, 4096, 0, 9), (0, 8, 0, 0), (8, 0, 3, 3), (64, 65500, 0, 40), (65536, 0, 2, 4), (70000, 0, 0, 2),
+            (1024, 1028, 5, 2), (-8, 0, 0, 3), (24, 16, -3, 4), (3, 1, 1, 30),
+        ):  # fmt: skip
+            assert outcome(text, "compile", *args) == outcome(text, "interpret", *args), (seed, args, text)
+
+
+def fast_version(text: str) -> str:
+    """The ``for`` statement of a loop and what stands before it, or nothing."""
+    python = "\n".join(line for line, _ in e.func_explain(e.module_open(text), 0).lines)
+    found = re.search(r"(?:\n *t\d+ = .*)*\n *for \w+ in range(?:.|\n)*?\n *else:", python)
     return found[0] if found else ""
 
 
 def test_that_there_are_such_loops() -> None:
-    versions = [(counted_loop(seed), fast_version(seed)) for seed in range(200)]
+    versions = [(counted_loop(seed), fast_version(counted_loop(seed))) for seed in range(200)]
     assert sum(bool(fast) for _, fast in versions) > 100
     assert sum(bool(re.search(r"\[\(t\d+\) *\]", fast)) for _, fast in versions) > 20, "kept divided"
+    assert sum(bool(re.search(r"for (?!l1 )", fast)) for _, fast in versions) > 20, "an address in the counter's place"
     behind = [fast for text, fast in versions if fast and "local.set $q" in text and not re.search(r"\bl2 = ", fast)]
     assert len(behind) > 10, "set behind the loop"
+    arrays = [fast_version(array_loop(seed)) for seed in range(200)]
+    assert sum(bool(re.search(r"t\d+ = [UF]64_m0_\d+\[t\d+:\]", fast)) for fast in arrays) > 20, "views with a base"
+    assert sum(bool(re.search(r"t\d+ = u8_m0_\d+\[l\d+:\]", fast)) for fast in arrays) > 20, "views of bytes"

@@ -3,12 +3,15 @@
 Proved here, from the lines alone: the only branch back is the last thing, or the only way round a test at the top; the
 counter is set once, by a constant step, and nothing names it or leaves the loop between that and the branch.
 
-Inside of the ``for`` statement, locals that are set to sums and never read are left to be set behind it.
+Inside of the ``for`` statement, locals that are set to sums and never read are left to be set behind it. A counter that
+is never read gives way to a variable that moves in equal steps. Elements whose index is the sum of something that does
+not change and the counter are elements of a view that begins there.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from refwasm.execution.compiler.source import INDENT, Line
 
@@ -124,6 +127,71 @@ def _stepped_since(body: list[str], number: int, index: int, sets: dict[int, int
     if len(setting) > 1 or match is None or int(match[1]) != index or int(match[2]) != index:
         return None
     return _amount(match)
+
+
+_FOR = re.compile(r" *for (\w+) in range\(\1, (\w+)(, -1)?\):")
+_MOVE = re.compile(r" *(?:(t\d+) ([+-])= (\d+)|(l\d+) = \(\4 ([+-]) (\d+)\))")
+
+
+def led_by(lines: list[Line], depth: int, fresh: Callable[[], str]) -> tuple[list[Line], list[str]]:
+    """The lines of a ``for`` statement, with a variable in place of the counter if one can be; and lines that must come
+    before. ``fresh`` gives the name of a new variable."""
+    texts = [line for line, _ in lines]
+    match, otherwise = _FOR.fullmatch(texts[0]), texts.index(INDENT * (depth - 1) + "else:")
+    body = texts[1:otherwise]
+    if match is None or any(_JUMP.match(line) for line in body) or _mentions(body, match[1]):
+        return lines, []
+    moving = _moving(body, depth)
+    if moving is None:
+        return lines, []
+    (number, variable, amount), (counter, bound, down) = moving, match.groups()
+    turns = counter if bound == "0" else f"({counter} - {bound})" if down else f"({bound} - {counter})"
+    end, here = fresh(), INDENT * depth
+    header = f"{here[1:]}for {variable} in range({variable}, {end}, {amount}):".replace(", 1):", "):")
+    kept = lines[1 : number + 1] + lines[number + 2 : otherwise] or [(here + "pass", [])]
+    behind: list[Line] = [(f"{here}{variable} = {end}", []), (f"{here}{counter} = {bound}", [])]
+    before = f"{end} = {variable} + {turns}" + (f" * {amount}" if amount != 1 else "")
+    return [(header, []), *kept, lines[otherwise], *behind, *lines[otherwise + 2 :]], [before]
+
+
+def _moving(body: list[str], depth: int) -> tuple[int, str, int] | None:
+    """A line, the last one about a variable, that is alone to change it; the variable, and by how much."""
+    for number, line in enumerate(body):
+        move = _MOVE.fullmatch(line) if line[depth] != INDENT else None
+        if move is None:
+            continue
+        variable = move[1] or move[4]
+        amount = int((move[2] or move[5]) + (move[3] or move[6]))
+        changes = sum(bool(re.match(rf" *{variable} [+-]?= ", other)) for other in body)
+        if amount and changes == 1 and not _mentions(body[number + 1 :], variable):
+            return number, variable, amount
+    return None
+
+
+def _mentions(lines: list[str], name: str) -> bool:
+    return any(name in _WORD.findall(line) for line in lines)
+
+
+_ELEMENT = re.compile(r"\b((?:u8|[UFI]\d+)_m\d+_\d+)\[\(?([lt]\d+) \+ ([lt]\d+)\)?\]")
+
+
+def based(lines: list[Line], is_fixed: Callable[[str], bool], fresh: Callable[[], str]) -> tuple[list[Line], list[str]]:
+    """The lines of a ``for`` statement with views that begin where nothing changes, and lines that must come before."""
+    match = re.match(r" *for (\w+) in", lines[0][0])
+    assert match is not None
+    counter, views = match[1], {}
+
+    def element(found: re.Match[str]) -> str:
+        base = found[2] if found[3] == counter else found[3]
+        if counter not in found.groups() or not is_fixed(base):
+            return found[0]
+        view = f"{found[1]}[{base}:]"
+        if view not in views:
+            views[view] = fresh()
+        return f"{views[view]}[{counter}".ljust(len(found[0]) - 1) + "]"  # columns stay where they are
+
+    lines = [(_ELEMENT.sub(element, line), spans) for line, spans in lines]
+    return lines, [f"{name} = {view}" for view, name in views.items()]
 
 
 def _amount(match: re.Match[str]) -> int:

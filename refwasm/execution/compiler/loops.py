@@ -20,7 +20,7 @@ from typing import Any
 from refwasm.execution.compiler.agreed import SMALL
 from refwasm.execution.compiler.blocks import Block, joined
 from refwasm.execution.compiler.control import ControlFlow
-from refwasm.execution.compiler.counted import CONDITION, conditions_of, last_sums, step_of, tail_of
+from refwasm.execution.compiler.counted import CONDITION, based, conditions_of, last_sums, led_by, step_of, tail_of
 from refwasm.execution.compiler.operands import Fact
 from refwasm.execution.compiler.source import INDENT, Line, outdented
 from refwasm.execution.compiler.survey import Loop
@@ -202,14 +202,14 @@ class Loops(ControlFlow):
             ]
             if wide:
                 tests.append(f"{_either(wide)} < {hex(limit)}")
-        tests += [f"l{i} >= {low}" for i, low in assumed.lows.items() if facts.get(i, (0, 0, 0))[0] < low]
+        tests += [f"l{i} > {low - 1}" for i, low in assumed.lows.items() if facts.get(i, (0, 0, 0))[0] < low]
         by_twos: dict[int, list[int]] = {}
         for index, twos in assumed.twos.items():
             if twos > facts.get(index, (0, 0, 0))[2]:
                 by_twos.setdefault(twos, []).append(index)
         tests += [f"not {_either(found)} & {(1 << twos) - 1}" for twos, found in by_twos.items()]
         tests += [f"small_m{memory}" for memory in sorted(self.accessed)]
-        return tests + list(assumed.count)
+        return tests + [condition for condition in assumed.count if condition not in tests]
 
     # ---- heads and branches back -------------------------------------------------------------------------------------
 
@@ -331,6 +331,7 @@ class Loops(ControlFlow):
         if block is self.innermost:
             self._count(block)
             self._index(block)
+            self._smooth(block)
             self.innermost = None
         for index in sorted(block.sunk):
             modulus = 1 << BITS[self.types[index]]
@@ -391,6 +392,25 @@ class Loops(ControlFlow):
         body[steps[0]] = (line[: len(line) - len(line.lstrip())] + f"{variable} {sign}= {by}", [])
         self.assumptions.before.append(f"{variable} = l{index} >> {shift}")
         return [f"l{index} = {variable} << {shift}"]
+
+    def _smooth(self, block: Block) -> None:
+        """Let a counted loop do less in each turn."""
+        assumed, lines = self.assumptions, self.source.lines
+        if assumed is None or not assumed.count:
+            return
+        loop, before = lines[block.header :], assumed.before
+        loop, more = led_by(loop, self.source.depth + 1, self.fresh)
+        before += more
+        loop, more = based(loop, self._is_base, self.fresh)
+        before += more
+        lines[block.header :] = loop
+
+    def _is_base(self, name: str) -> bool:
+        """Whether a variable is an address, or one divided, that the loop does not change."""
+        assert self.assumptions is not None
+        if name[0] == "l":
+            return self._is_invariant(int(name[1:]))
+        return any(name == known and text[0] == "(" for text, known in self.assumptions.hoisted.items())
 
     def _count(self, block: Block) -> None:
         """Turn the lines of a loop into a counted one if they are."""
