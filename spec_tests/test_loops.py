@@ -74,6 +74,57 @@ def array_loop(seed: int) -> str:
       {loop} (local.get $c) (local.get $i) (local.get $x)))"""
 
 
+def stepped_loop(seed: int) -> str:
+    """Two loops inside each other that change locals in steps, from one constant until another one, or never."""
+    r = random.Random(seed)
+    add = lambda name, step: f"(i32.add (local.get {name}) (i32.const {step}))"
+    steps = (1, 1, 2, 4, 8, -1, -1, -4, 12, 0x40000000)
+
+    def body(depth: int) -> str:
+        counter, others = ("$i", ("$p", "$q")) if depth else ("$j", ("$s", "$q"))
+        step, turns = r.choice(steps), r.choice((1, 2, 5, 16))
+        start = r.choice((0, 0, 1, 7, 16, 64, -16, r.randrange(-50, 50)))
+        bound = (start + step * turns) % (1 << 32) if r.random() < 0.8 else r.choice((0, 10, 64, -1, start))
+        lines = []
+        for name in others:
+            line = f"(local.set {name} {add(name, r.choice(steps))})"
+            lines.append(f"(if (local.get $x) (then {line}))" if r.random() < 0.3 else line)
+        for _ in range(r.randrange(4)):
+            name = r.choice(("$p", "$q", "$s", "$i", "$j"))
+            address = f"(i32.and (local.get {name}) (i32.const 0xfff8))"
+            few = r.choice((3, -2))
+            lines.append(r.choice((
+                f"(local.set $x (i32.xor (i32.rotl (local.get $x) (i32.const 5)) (local.get {name})))",
+                f"(local.set $x (i32.add (local.get $x) (i32.lt_s (local.get {name}) (i32.const {few}))))",
+                f"(local.set $x (i32.add (local.get $x) (i32.shr_s (local.get {name}) (i32.const 1))))",
+                f"(i32.store {address} (local.get $x))",
+                f"(local.set $x (i32.add (local.get $x) (i32.load {address})))",
+            )))  # fmt: skip
+        if not depth:
+            lines.append(body(1))
+        r.shuffle(lines)
+        lines.append(f"(local.set $turns {add('$turns', 1)})")
+        lines.append("(br_if $end (i32.gt_u (local.get $turns) (i32.const 60)))")
+        tee = f"(local.tee {counter} {add(counter, step)})"
+        last = f"(br_if $l{depth} {tee if bound == 0 and r.random() < 0.7 else f'(i32.ne {tee} (i32.const {bound}))'})"
+        first = f"(local.set {counter} (i32.const {start}))" if r.random() < 0.9 else ""
+        starts = [f"(local.set {name} (i32.const {r.choice((0, 8, 60, -4))}))" for name in others if r.random() < 0.8]
+        return f"{first} {' '.join(starts)} (loop $l{depth} {' '.join(lines)} {last})"
+
+    return f"""(module (memory (export "memory") 1) (func (export "f") (param $x i32) (param $q i32)
+      (result i32 i32 i32 i32 i32 i32) (local $i i32) (local $j i32) (local $p i32) (local $s i32) (local $turns i32)
+      (block $end {body(0)})
+      (local.get $x) (local.get $q) (local.get $i) (local.get $j) (local.get $p) (local.get $s)))"""
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_constants_that_are_met_in_steps(part: int) -> None:
+    for seed in range(part * 60, part * 60 + 60):
+        text = stepped_loop(seed)
+        for args in ((0, 0), (1, 8), (-5, -1)):
+            assert outcome(text, "compile", *args) == outcome(text, "interpret", *args), (seed, args, text)
+
+
 def outcome(text: str, tier: str, *args: int) -> Any:
     """Results, or the trap, and what the memory holds."""
     instance = Instance(Module(text), tier=tier)

@@ -8,7 +8,7 @@ from refwasm.execution.compiler.conditions import refined
 from refwasm.execution.compiler.integers import canonical
 from refwasm.execution.compiler.operands import Fact, Operands, unknown
 from refwasm.execution.compiler.source import INDENT
-from refwasm.execution.compiler.survey import survey
+from refwasm.execution.compiler.survey import Loop, survey
 from refwasm.execution.compiler.values import BITS, SCRATCH, Value, marked
 from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import Instr
@@ -105,12 +105,23 @@ class ControlFlow(Operands):
         self.source.indent()
         if block.kind == "loop":
             block.how = "continue"
-            for index in self.survey.loops[block.number].sets:
-                self.facts.pop(index, None)
+            self._forget_what_changes(self.survey.loops[block.number])
             for label in self.survey.left_by.get(block.number, ()):
                 self.labels[label].via, self.labels[label].how = loop, "break"
             if self.polls:
                 self._poll(marked(block.number, "poll()"))
+
+    def _forget_what_changes(self, loop: Loop) -> None:
+        """At the head of a loop. What it changes in steps is known if that happens a known number of times."""
+        start, high, _ = self.facts.get(loop.counter[0], (0, 1, 0)) if loop.counter else (0, 1, 0)
+        turns = loop.turns(start) if start == high else -1
+        for index in loop.sets:
+            low, high, twos = self.facts.pop(index, (0, 1 << 64, 0))
+            change = loop.steps.get(index, 0) * turns
+            low, high = low + min(change, 0), high + max(change, 0)
+            if index in loop.steps and turns >= 0 and low >= 0 and high < 1 << 32:
+                step = loop.steps[index]
+                self.facts[index] = (low, high, min(twos, (step & -step).bit_length() - 1))
 
     def _poll(self, call: str = "poll()") -> None:
         """Count a turn of a loop, and look at the limits now and then."""

@@ -138,7 +138,7 @@ class Loops(ControlFlow):
         return end
 
     def _granted(self, loop: Loop) -> set[tuple[int, int]]:
-        """The wishes of the general version that make sense."""
+        """The wishes of the general version that make sense: for what is set anew in each turn, they don't."""
         for a, b in self.compared:
             if a in self.steps or b in self.steps:
                 self.wishes |= {(a, 0), (b, 0)}
@@ -146,7 +146,7 @@ class Loops(ControlFlow):
         for index, steps in self.steps.items():  # what is added to an address must be as aligned as the address
             integers = [step for step in steps if step >= 0 and self.types[step] in SMALL]
             wishes |= {(step, twos) for step in integers for i, twos in wishes if i == index}
-        return wishes
+        return {(index, twos) for index, twos in wishes if index not in loop.defined}
 
     def _state(self) -> tuple[Any, ...]:
         return list(self.stack), dict(self.facts), self.dead

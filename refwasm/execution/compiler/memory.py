@@ -19,7 +19,7 @@ from refwasm.execution.numerics.vectors import repeat
 from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import Instr, MemArg
 
-#: Larger offsets are added to the address.
+#: Larger offsets are added to addresses that may be anything: those need a view for each way to be aligned.
 MAX_VIEW_OFFSET = 512
 _INTEGER_VIEWS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
@@ -34,7 +34,7 @@ class Accesses(Loops):
     def _element(self, view: str, width: int, arg: MemArg, address: Value) -> str:
         """The element of a view at an address."""
         shift = width.bit_length() - 1
-        address, offset = self._address(arg, address)
+        address, offset = self._address(arg, address, shift)
         name = f"{view}_m{arg.memory}_{offset}"
         self.accessed.add(arg.memory)
         if not shift:
@@ -52,9 +52,9 @@ class Accesses(Loops):
         self._was_address(arg, width, offset, address)
         return text
 
-    def _address(self, arg: MemArg, address: Value) -> tuple[Value, int]:
+    def _address(self, arg: MemArg, address: Value, shift: int) -> tuple[Value, int]:
         """The address without what the view's offset adds."""
-        if arg.offset < MAX_VIEW_OFFSET and address.constant is None:
+        if address.constant is None and (arg.offset < MAX_VIEW_OFFSET or address.twos >= shift):
             return address, arg.offset
         return _moved(address, arg.offset), 0
 

@@ -37,7 +37,9 @@ MAX_GUARDS = 4
 @dataclass
 class Loop:
     """A loop: ``sets`` and ``gets`` count the instructions inside that name a local; ``defined`` are locals that every
-    turn sets before it reads them."""
+    turn sets before it reads them. ``steps`` are constants that a turn may add to a local once, and nothing else
+    changes it. ``counter`` is one of these locals, and a bound: the only branch back follows the step, and is taken
+    unless the bound is met."""
 
     start: int
     depth: int
@@ -48,6 +50,16 @@ class Loop:
     calls: bool = False
     back_edges: int = 0
     defined: set[int] = field(default_factory=set)
+    steps: dict[int, int] = field(default_factory=dict)
+    counter: tuple[int, int] | None = None
+
+    def turns(self, start: int) -> int:
+        """How often it goes round if the counter has some value before, or -1 if that can't be told."""
+        if self.counter is None:
+            return -1
+        index, bound = self.counter
+        turns, rest = divmod(bound - start, self.steps[index])
+        return -1 if rest else turns - 1
 
 
 @dataclass
@@ -95,6 +107,8 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
                 not_arithmetic.add(index)
             if open_loops and len(opened) - 1 == open_loops[-1].depth and index not in open_loops[-1].gets:
                 open_loops[-1].defined.add(index)
+            if open_loops and before == "i32.add" and (step := _step(body, pc)):
+                open_loops[-1].steps[index] = step
             for loop in open_loops:
                 loop.sets[index] = loop.sets.get(index, 0) + 1
                 if mnemonic == "local.tee":
@@ -128,9 +142,33 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
     for label, sources in branches.items():
         if label in loops:
             loops[label].back_edges = len(sources)
+    for loop in loops.values():
+        loop.steps = {index: step for index, step in loop.steps.items() if loop.sets[index] == 1}
+        if loop.back_edges == 1 and loop.steps:
+            loop.counter = _counter(body, branches[loop.start][0], loop.steps)
     guards = _guards(body, ends, branches)
     return Survey(ends, set(branches), loops, _leaves(body, ends, branches), _switches(body, side, ends),
                   assigned - not_arithmetic, guards)  # fmt: skip
+
+
+def _step(body: Expr, pc: int) -> int:
+    """What is added to the local that is set to a sum, if that is a constant and the same local."""
+    index, left, right = body[pc][1][0], body[pc - 3], body[pc - 2]
+    if left[0].mnemonic != "local.get" or left[1][0] != index or right[0].mnemonic != "i32.const":
+        return 0
+    step: int = right[1][0]
+    return step - (step >> 31 << 32)
+
+
+def _counter(body: Expr, branch: int, steps: dict[int, int]) -> tuple[int, int] | None:
+    """What stands before a branch: ``tee i``, and ``const, ne`` unless the bound is 0."""
+    set_at, bound = branch - 1, 0
+    if body[branch - 1][0].mnemonic == "i32.ne" and body[branch - 2][0].mnemonic == "i32.const":
+        set_at, bound = branch - 3, body[branch - 2][1][0]
+    if body[branch][0].mnemonic != "br_if" or body[set_at][0].mnemonic != "local.tee":
+        return None
+    index = body[set_at][1][0]
+    return (index, bound) if index in steps else None
 
 
 def _is_number(instr: Instr) -> bool:
