@@ -20,6 +20,7 @@ from refwasm import embedding as e
 from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.agreed import Untranslatable
+from refwasm.execution.compiler.runtime import SideExit
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation
 from refwasm.execution.values import ExnInst
@@ -169,8 +170,8 @@ def test_compiled_loops_leave_to_the_interpreter_what_was_never_executed(
     monkeypatch: pytest.MonkeyPatch, arm: int
 ) -> None:
     """An arm that is entered for the first time, with operands of every type waiting, and then again and again."""
-    places, compiled, left, loop_of = [], [], Auto._left, Compiler.loop_of
-    monkeypatch.setattr(Auto, "_left", lambda *args: places.append(args[-1]) or left(*args))
+    places, compiled, loop_of, leave = [], [], Compiler.loop_of, SideExit.__init__
+    monkeypatch.setattr(SideExit, "__init__", lambda *args: places.append(args[1]) or leave(*args))
     monkeypatch.setattr(Compiler, "loop_of", lambda *args: compiled.append(args) or loop_of(*args))
     wanted = Instance(Module(ARMS), tier="interpret").exports.f(30_000, arm)
     assert Instance(Module(ARMS), tier="auto").exports.f(30_000, arm) == wanted
@@ -231,6 +232,90 @@ def test_compiled_functions_leave_to_the_interpreter_what_was_never_executed(
             assert [exports.part(7, f, 7) for _ in range(100)] == [wanted.part(7, f, 7)] * 100
         assert len(left) < 60, "more of it is compiled if that happens often"
         left.clear()
+
+
+def chain(length: int) -> str:
+    """Functions that call each other in a row, in an arm of an ``if`` that is not entered at first."""
+    functions = "".join(
+        f"""(func $f{i} (param i32) (result i32) (if (result i32) (local.get 0)
+          (then (i32.add (i32.const 1) {f"(call $f{i + 1} (local.get 0))" if i < length - 1 else "(i32.const 0)"}))
+          (else (i32.const 0))))"""
+        for i in range(length)
+    )
+    calls = "".join(f"(drop (call $f{i} (i32.const 0)))" for i in range(length))
+    return f"""(module {functions} (func (export "warm") {calls})
+      (func (export "go") (result i32) (call $f0 (i32.const 1))))"""
+
+
+@pytest.mark.parametrize("tier", [*TIERS, "parts"])
+def test_many_functions_that_are_left_inside_of_each_other(tier: str) -> None:
+    exports = Instance(Module(chain(600)), tier=tier).exports
+    for _ in range(200):
+        exports.warm()
+    assert exports.go() == 600
+
+
+def test_functions_of_which_only_the_executed_part_can_be_compiled() -> None:
+    """The interpreter gets them back, and does not nest."""
+    nested = "(nop)"
+    for _ in range(30):
+        nested = f"(loop (try_table (catch_all 0) {nested}))"
+    text = f"""(module (func $f (export "f") (param i32 i32) (result i32)
+      (if (result i32) (local.get 1)
+        (then {nested} (if (result i32) (local.get 0)
+          (then (i32.add (i32.const 1) (call $f (i32.sub (local.get 0) (i32.const 1)) (local.get 1))))
+          (else (i32.const 0))))
+        (else (i32.const 5)))))"""
+    for tier in (*TIERS, "parts"):
+        exports = Instance(Module(text), tier=tier).exports
+        assert {exports.f(0, 0) for _ in range(3000)} == {5}
+        assert exports.f(1000, 1) == 1000
+
+
+@pytest.mark.parametrize("loop", ["(loop (param i32) (result i32) {})", "(block (try_table (catch_all 0) (loop {})))"])
+def test_functions_with_loops_that_cannot_be_entered_are_never_left(monkeypatch: pytest.MonkeyPatch, loop: str) -> None:
+    left, resume = [], Auto.resume
+    monkeypatch.setattr(Auto, "resume", lambda *args: left.append(args) or resume(*args))
+    turn = """(local.set 2 (i32.add (local.get 2) (local.get 0)))
+      (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))"""
+    before, after = ("(i32.const 7)", "drop") if "param" in loop else ("", "")
+    text = f"""(module (func (export "f") (param i32 i32) (result i32) (local i32)
+      (if (local.get 1) (then (local.set 2 (i32.const 5)))) {before} {loop.format(turn)} {after} (local.get 2)))"""
+    exports = Instance(Module(text), tier="auto").exports
+    assert {exports.f(2, 0) for _ in range(300)} == {3}
+    assert exports.f(10, 1) == 60
+    assert not left
+
+
+def test_an_arm_that_always_throws_is_compiled_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    left, resume = [], Auto.resume
+    monkeypatch.setattr(Auto, "resume", lambda *args: left.append(args) or resume(*args))
+    text = """(module (tag $e)
+      (func $g (param i32) (result i32) (if (local.get 0) (then (throw $e))) (i32.const 1))
+      (func (export "f") (param i32) (result i32)
+        (block $h (result i32) (block (try_table (catch_all 0) (br $h (call $g (local.get 0))))) (i32.const 2))))"""
+    exports = Instance(Module(text), tier="auto").exports
+    assert {exports.f(0) for _ in range(500)} == {1}
+    assert {exports.f(1) for _ in range(500)} == {2}
+    assert 0 < len(left) < 50
+
+
+@pytest.mark.parametrize("tier", [*TIERS, "parts"])
+def test_fuel_that_a_host_function_gives_is_for_later_calls(tier: str) -> None:
+    text = """(module (import "h" "h" (func $h))
+      (func (export "f") (param i32) (result i32) (local i32)
+        (call $h)
+        (if (result i32) (local.get 0)
+          (then (loop (br_if 0 (i32.lt_u (local.tee 1 (i32.add (local.get 1) (i32.const 1))) (i32.const 1000))))
+            (i32.const 2))
+          (else (i32.const 1)))))"""
+    given: list[int] = []
+    give = lambda: setattr(instance, "fuel", given.pop() if given else None)
+    instance = Instance(Module(text), {"h": {"h": give}}, tier=tier)
+    assert {instance.exports.f(0) for _ in range(300)} == {1}
+    given.append(50)
+    assert instance.exports.f(1) == 2
+    assert instance.fuel == 50
 
 
 DEEP = """(module

@@ -17,7 +17,8 @@ from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import DEEPLY_NESTED, Compiler
 from refwasm.execution.compiler.cache import still_absent
 from refwasm.execution.compiler.entrance import Entry
-from refwasm.execution.compiler.runtime import Conversion, SideExit, conversion_of, locals_among
+from refwasm.execution.compiler.exits import Locals, types_of_locals
+from refwasm.execution.compiler.runtime import Conversion, SideExit, conversion_of
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code, code_of
 from refwasm.execution.interpreter.exceptions import throw
@@ -99,7 +100,14 @@ class Auto:
         heat = func.heat
         if heat.tries:
             heat.left, heat.tries = _allowance(func), tries
-            self.compiler.renew(func)
+            if not self.compiler.renew(func):
+                self._never(func, code_of(func))
+
+    def _never(self, func: FuncInst, code: Code) -> Op:
+        """A function can't be compiled: the closure of its first instruction is its entry."""
+        code.entry = self._first(code)
+        func.entry, func.heat.is_hot, func.heat.left = None, False, 1 << 62
+        return code.entry
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
@@ -171,12 +179,10 @@ class Auto:
             heat.is_hot, heat.left = True, _allowance(func)
         function = self.compiler.translated(func)
         if function is None:
-            heat.is_hot, heat.left = False, 1 << 62  # and will never be
-            code.entry = self._first(code)
-            return code.entry
+            return self._never(func, code)
         again = partial(self._compiled, func, code)
         enter = self.compiler.entrance.to(function, conversion)
-        op = code.entry = self._called(enter, arity, again)
+        op = code.entry = self._called(func, enter, arity, again)
         return op
 
     def _first(self, code: Code) -> Op:
@@ -202,29 +208,41 @@ class Auto:
             code.ops[pc] = code.at(pc + 1)
             return code.ops[pc]  # type: ignore[no-any-return]
         func.heat.left = _allowance(func)  # all of it is compiled when that is worth as much again
-        types = [*func.signature.params, *(t for count, t in func.func.locals for _ in range(count))]
+        types = types_of_locals(func)
         enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
-        left = partial(self._left, func, code, pc, tries)
-        op = code.ops[pc] = self._called(enter, len(types), partial(self._loop, func, code, pc, tries), left)
+        left = self._left(func, code, pc, tries)
+        op = code.ops[pc] = self._called(func, enter, len(types), partial(self._loop, func, code, pc, tries), left)
         return op
 
-    def _left(self, func: FuncInst, code: Code, loop: int, tries: int, pc: int) -> Op:
-        """Where to go on when compiled code has left a loop in the middle, at ``pc``. If that happens too often, more
-        of the loop is compiled."""
-        func.heat.left -= MOST
-        if func.heat.left < 0:
-            code.ops[loop] = lambda t, s: self._loop(func, code, loop, tries - 1)
-        return code.at(pc)
+    def _left(self, func: FuncInst, code: Code, loop: int, tries: int) -> Callable[[Any, list[Any], SideExit], Op]:
+        """What goes on when compiled code has left a loop in the middle. If that happens too often, more of the loop is
+        compiled."""
+        locals = Locals(func)
 
-    def _called(self, enter: Entry, arity: int, again: Callable[[], Op], left: Callable[[int], Op] | None = None) -> Op:
+        def resume(t: Any, s: list[Any], exit: SideExit) -> Op:
+            t.locals = locals.among(exit.variables)
+            s += exit.stack
+            func.heat.left -= MOST
+            if func.heat.left < 0:
+                code.ops[loop] = lambda t, s: self._loop(func, code, loop, tries - 1)
+            return code.at(exit.pc)
+
+        return resume
+
+    def _called(
+        self, func: FuncInst, enter: Entry, arity: int, again: Callable[[], Op],
+        left: Callable[[Any, list[Any], SideExit], Op] | None = None,
+    ) -> Op:  # fmt: skip
         """A closure that calls compiled code in place of the frame, with the first locals; if that was compiled under
-        other settings, what ``again`` gives. Where that has side exits, ``left`` tells how to go on."""
+        other settings, what ``again`` gives. Where that has side exits, ``left`` goes on behind them."""
         compiler, era = self.compiler, self.compiler.era
 
         def op(t: Any, s: list[Any]) -> Any:
             compiler.look_at_settings()
             if compiler.era is not era:
                 return again()(t, s)
+            if compiler.nested > DEEPLY_NESTED:
+                self._compile_more(func, 0)
             args = t.locals[:arity]
             frame = t.frames.pop()
             following, t.locals, _, t.calling = frame
@@ -239,9 +257,7 @@ class Auto:
                 assert left is not None
                 t.calling = None
                 t.frames.append(frame)
-                t.locals = locals_among(exit.variables, arity)
-                s += exit.stack
-                return left(exit.pc)
+                return left(t, s, exit)
             t.calling = None
             return following
 

@@ -58,6 +58,9 @@ class Validated:
         self.side_tables = side_tables
         self.code: dict[Any, Any] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:  # code stays in this process
+        return Validated, (self.module, self.space, self.func_types, self.side_tables)
+
     def side_table(self, function: int) -> SideTable:
         """The side table of a function that is not imported."""
         return self.side_tables[function - len(self.func_types)]

@@ -17,19 +17,18 @@ from refwasm.execution import bulk
 from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
 from refwasm.execution.compiler.cache import CodeCache, Kept
 from refwasm.execution.compiler.entrance import Compiled, Entrance, Entry
+from refwasm.execution.compiler.exits import Locals, can_be_left
 from refwasm.execution.compiler.namespace import Namespace
 from refwasm.execution.compiler.runtime import (
     Function,
     conversion_of,
     host_caller,
-    locals_among,
     looking_at_limits,
     reference,
     trampoline,
 )
 from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
-from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Expr
 
 R = TypeVar("R")
@@ -39,7 +38,6 @@ R = TypeVar("R")
 DEEPLY_NESTED, MAX_NESTED = 20, 400
 #: Modules with fewer functions start quickly, whatever is known of them.
 MANY = 50
-TAIL_CALLS = frozenset(form for name, form in FORMS.items() if name.startswith("return_call"))
 #: Variables of all frames of functions with many of them, about 100 MB.
 MAX_VARIABLES = 10_000_000
 
@@ -205,16 +203,21 @@ class Compiler:
         """Whether what :meth:`callable_of` gives for a function stays so."""
         return isinstance(func, HostFunc) or self.choice.is_hot(func)
 
-    def renew(self, func: FuncInst) -> None:
-        """Translate a function again, since more of it was executed. Who has its Python function has the new one."""
+    def renew(self, func: FuncInst) -> bool:
+        """Translate a function again, since more of it was executed. Who has its Python function has the new one. If
+        that is not possible, this is left at once; the result tells so."""
         namespace = self._namespace(func.module)
         function = namespace.functions.get(func.index)
         if function is None:
-            return
+            return True
         try:
-            function.__code__ = self._defined(self._compiled_now(func), namespace).__code__
+            compiled, possible = self._compiled_now(func), True
         except Untranslatable:
-            return
+            translation, code = self._translated(func, b"\1" * len(func.body))
+            compiled, possible = Compiled(func, code, translation.source.spans()), False
+            namespace.functions[func.index] = None
+        function.__code__ = self._defined(compiled, namespace).__code__
+        return possible
 
     def _interpreted(self, func: FuncInst) -> Function:
         """A function that the other tier runs, as generated code calls it."""
@@ -222,11 +225,11 @@ class Compiler:
 
     def _way_out(self, func: FuncInst) -> Function:
         """What generated code leaves a function by, in the middle: with the place, its variables, the operands."""
-        count = len(func.signature.params) + sum(count for count, _ in func.func.locals)
+        locals = Locals(func)
 
         def resumed(args: Sequence[Any]) -> list[Any]:
             pc, variables, stack = args
-            return self.choice.resume(func, pc, locals_among(variables, count), stack)
+            return self.choice.resume(func, pc, locals.among(variables), stack)
 
         return self._nested(func, resumed)
 
@@ -293,17 +296,18 @@ class Compiler:
         return self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories)
 
     def _compiled_now(self, func: FuncInst) -> Compiled:
-        from refwasm.execution.compiler.python import python_of  # a third of the start-up time
-
-        # What makes tail calls is another kind of function, which can't become one later.
-        whole = self.fuel or not TAIL_CALLS.isdisjoint(instr.form for instr in func.body)
-        absent = b"" if whole else self.choice.absent(func)
-        translation, code = python_of(func, self.polls, self.fuel, absent)
+        absent = b"" if self.fuel else self.choice.absent(func)
+        translation, code = self._translated(func, absent if any(absent) and can_be_left(func) else b"")
         kept = self._known(func.module)[func.index] = Kept(code, translation.source.spans(), translation.absent)
         cache = self._cache(func.module)
         if cache is not None:
             cache.put(func.index, kept)
         return Compiled(func, kept.code, kept.spans)
+
+    def _translated(self, func: FuncInst, absent: bytes) -> tuple[Any, CodeType]:
+        from refwasm.execution.compiler.python import python_of  # a third of the start-up time
+
+        return python_of(func, self.polls, self.fuel, absent)
 
     def is_known(self, func: FuncInst) -> bool:
         """Whether a function was compiled before; or used before, in another process: then it will be needed again."""

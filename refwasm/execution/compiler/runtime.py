@@ -288,11 +288,6 @@ def side_exit(pc: int, variables: dict[str, Any], stack: list[Any]) -> NoReturn:
     raise SideExit(pc, variables, stack)
 
 
-def locals_among(variables: dict[str, Any], count: int) -> list[Any]:
-    """The WebAssembly locals of a generated function."""
-    return [variables[f"l{index}"] for index in range(count)]
-
-
 # ---- exceptions ------------------------------------------------------------------------------------------------------
 
 

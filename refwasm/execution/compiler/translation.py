@@ -21,7 +21,7 @@ from refwasm.execution.compiler.values import BITS, SCRATCH, Value, combined, in
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
-from refwasm.syntax.instructions import FORMS, OPENERS, Instr, instr
+from refwasm.syntax.instructions import FORMS, OPENERS, Instr
 from refwasm.validation.stacks import END_OF_TRY
 
 #: Prefix byte of vector instructions.
@@ -137,16 +137,9 @@ class Translation(Calls):
 
     def _exit(self, pc: int) -> None:
         """Leave the function before an instruction, with all that is needed to go on."""
-        height, self.calculates = len(self.stack), False
-        floats = [index for index, type in enumerate(self.types) if type[:1] == "f"]
-        for index in floats:
-            self._local_get(pc, instr("local.get", index))
-        texts = [value.text for value in self._as_bits(self.settled(self.stack))]
-        del self.stack[height:]
-        bits = "".join(f", 'l{index}': {text}" for index, text in zip(floats, texts[height:]))
-        variables = f"{{**locals(){bits}}}" if bits else "locals()"
-        operands = ", ".join(texts[:height])
-        self._line(f"return {self._left(f'{pc}, {variables}, [{operands}]')}")
+        self.calculates = False
+        operands = ", ".join(value.text for value in self._as_bits(self.settled(self.stack)))
+        self._line(f"return {self._left(f'{pc}, locals(), [{operands}]')}")
         self.dead = True
 
     def _left(self, args: str) -> str:

@@ -49,6 +49,7 @@ class Interpreter:
     def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
         """Go on in the middle of a function, whose code is built, and run it to its end."""
         agent = Agent(self.store)
+        agent.fuel = None  # there was none to count when the function was called
         agent.enter_at(code_of(func), pc, locals, stack)
         return self._finish(agent)
 
