@@ -22,8 +22,8 @@ from refwasm.text import parse_module
 
 
 class Kernel(NamedTuple):
-    """``size`` for compiled tiers, ``small`` for slow peers (though long enough that the first call of a while, with cold
-    caches, makes no difference)."""
+    """``size`` for compiled tiers, ``small`` for slow peers (though long enough that the first call after a while, with
+    cold caches, makes no difference)."""
 
     name: str
     source: str
