@@ -50,6 +50,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("refwasm.execution.auto.ALLOWANCE", 0)
 
 
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Fills with the calls of functions that compiled code leaves in the middle."""
+    found: list[Any] = []
+    resume = Auto.resume
+    monkeypatch.setattr(Auto, "resume", lambda *args: found.append(args) or resume(*args))
+    return found
+
+
 def test_traps_have_the_same_places_and_calls(impatient: None) -> None:
     seen: dict[str, list[Any]] = {tier: [] for tier in TIERS}
     for tier, found in seen.items():
@@ -217,12 +226,8 @@ PARTS = """(module
 
 
 @pytest.mark.parametrize("arm", [1, 600, 850])
-def test_compiled_functions_leave_to_the_interpreter_what_was_never_executed(
-    monkeypatch: pytest.MonkeyPatch, arm: int
-) -> None:
+def test_compiled_functions_leave_to_the_interpreter_what_was_never_executed(left: list[Any], arm: int) -> None:
     """An arm that is entered late for the first time, with operands of every type waiting; then very often."""
-    left, resume = [], Auto.resume
-    monkeypatch.setattr(Auto, "resume", lambda *args: left.append(args) or resume(*args))
     for tier in ("auto", "parts"):
         exports, wanted = (Instance(Module(PARTS), tier=t).exports for t in (tier, "interpret"))
         assert exports.many(1000, arm) == wanted.many(1000, arm)
@@ -273,9 +278,7 @@ def test_functions_of_which_only_the_executed_part_can_be_compiled() -> None:
 
 
 @pytest.mark.parametrize("loop", ["(loop (param i32) (result i32) {})", "(block (try_table (catch_all 0) (loop {})))"])
-def test_functions_with_loops_that_cannot_be_entered_are_never_left(monkeypatch: pytest.MonkeyPatch, loop: str) -> None:
-    left, resume = [], Auto.resume
-    monkeypatch.setattr(Auto, "resume", lambda *args: left.append(args) or resume(*args))
+def test_functions_with_loops_that_cannot_be_entered_are_never_left(left: list[Any], loop: str) -> None:
     turn = """(local.set 2 (i32.add (local.get 2) (local.get 0)))
       (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))"""
     before, after = ("(i32.const 7)", "drop") if "param" in loop else ("", "")
@@ -287,9 +290,7 @@ def test_functions_with_loops_that_cannot_be_entered_are_never_left(monkeypatch:
     assert not left
 
 
-def test_an_arm_that_always_throws_is_compiled_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    left, resume = [], Auto.resume
-    monkeypatch.setattr(Auto, "resume", lambda *args: left.append(args) or resume(*args))
+def test_an_arm_that_always_throws_is_compiled_at_last(left: list[Any]) -> None:
     text = """(module (tag $e)
       (func $g (param i32) (result i32) (if (local.get 0) (then (throw $e))) (i32.const 1))
       (func (export "f") (param i32) (result i32)

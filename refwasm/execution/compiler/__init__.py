@@ -213,8 +213,8 @@ class Compiler:
         try:
             compiled, possible = self._compiled_now(func), True
         except Untranslatable:
-            translation, code = self._translated(func, b"\1" * len(func.body))
-            compiled, possible = Compiled(func, code, translation.source.spans()), False
+            nothing = self._python(func, absent=b"\1" * len(func.body))
+            compiled, possible = Compiled(func, nothing.code, nothing.spans), False
             namespace.functions[func.index] = None
         function.__code__ = self._defined(compiled, namespace).__code__
         return possible
@@ -274,11 +274,13 @@ class Compiler:
     def compile(self, func: FuncInst) -> Compiled:
         """Translate a function, unless that was done before: for another instance, or by another process. Raises
         Untranslatable."""
-        found = self._known(func.module).get(func.index)
-        if found is None and (cache := self._cache(func.module)) is not None:
-            found = self._known(func.module)[func.index] = cache.get(func.index)
+        known, cache = self._known(func.module), self._cache(func.module)
+        found = known.get(func.index)
+        if found is None and cache is not None:
+            found = cache.get(func.index)
         if found is None or (found.absent and self.choice.whole):
             return self._compiled_now(func)
+        known[func.index] = found
         return Compiled(func, found.code, found.spans)
 
     def absent(self, func: FuncInst) -> bytes | None:
@@ -297,17 +299,18 @@ class Compiler:
 
     def _compiled_now(self, func: FuncInst) -> Compiled:
         absent = b"" if self.fuel else self.choice.absent(func)
-        translation, code = self._translated(func, absent if any(absent) and can_be_left(func) else b"")
-        kept = self._known(func.module)[func.index] = Kept(code, translation.source.spans(), translation.absent)
+        kept = self._python(func, absent if any(absent) and can_be_left(func) else b"")
+        self._known(func.module)[func.index] = kept
         cache = self._cache(func.module)
         if cache is not None:
             cache.put(func.index, kept)
         return Compiled(func, kept.code, kept.spans)
 
-    def _translated(self, func: FuncInst, absent: bytes) -> tuple[Any, CodeType]:
+    def _python(self, func: FuncInst, absent: bytes) -> Kept:
         from refwasm.execution.compiler.python import python_of  # a third of the start-up time
 
-        return python_of(func, self.polls, self.fuel, absent)
+        translation, code = python_of(func, self.polls, self.fuel, absent)
+        return Kept(code, translation.source.spans(), translation.absent)
 
     def is_known(self, func: FuncInst) -> bool:
         """Whether a function was compiled before; or used before, in another process: then it will be needed again."""

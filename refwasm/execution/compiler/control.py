@@ -113,14 +113,13 @@ class ControlFlow(Operands):
 
     def _forget_what_changes(self, loop: Loop) -> None:
         """At the head of a loop. What it changes in steps is known if that happens a known number of times."""
-        start, high, _ = self.facts.get(loop.counter[0], (0, 1, 0)) if loop.counter else (0, 1, 0)
-        turns = loop.turns(start) if start == high else -1
+        turns = loop.turns(self.facts)
         for index in loop.sets:
-            low, high, twos = self.facts.pop(index, (0, 1 << 64, 0))
-            change = loop.steps.get(index, 0) * turns
-            low, high = low + min(change, 0), high + max(change, 0)
-            if index in loop.steps and turns >= 0 and low >= 0 and high < 1 << 32:
-                step = loop.steps[index]
+            fact, step = self.facts.pop(index, None), loop.steps.get(index)
+            if turns < 0 or fact is None or step is None:
+                continue
+            low, high, twos = fact[0] + min(step * turns, 0), fact[1] + max(step * turns, 0), fact[2]
+            if low >= 0 and high < 1 << 32:
                 self.facts[index] = (low, high, min(twos, (step & -step).bit_length() - 1))
 
     def _poll(self, call: str = "poll()") -> None:

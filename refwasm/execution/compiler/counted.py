@@ -129,6 +129,11 @@ def _stepped_since(body: list[str], number: int, index: int, sets: dict[int, int
     return _amount(match)
 
 
+def for_header(variable: str, end: str, step: int) -> str:
+    """The head of a ``for`` statement that goes on from where a variable is."""
+    return f"for {variable} in range({variable}, {end}{f', {step}' if step != 1 else ''}):"
+
+
 _FOR = re.compile(r" *for (\w+) in range\(\1, (\w+)(, -1)?\):")
 _MOVE = re.compile(r" *(?:(t\d+) ([+-])= (\d+)|(l\d+) = \(\4 ([+-]) (\d+)\))")
 
@@ -147,11 +152,11 @@ def led_by(lines: list[Line], depth: int, fresh: Callable[[], str]) -> tuple[lis
     (number, variable, amount), (counter, bound, down) = moving, match.groups()
     turns = counter if bound == "0" else f"({counter} - {bound})" if down else f"({bound} - {counter})"
     end, here = fresh(), INDENT * depth
-    header = f"{here[1:]}for {variable} in range({variable}, {end}, {amount}):".replace(", 1):", "):")
     kept = lines[1 : number + 1] + lines[number + 2 : otherwise] or [(here + "pass", [])]
     behind: list[Line] = [(f"{here}{variable} = {end}", []), (f"{here}{counter} = {bound}", [])]
     before = f"{end} = {variable} + {turns}" + (f" * {amount}" if amount != 1 else "")
-    return [(header, []), *kept, lines[otherwise], *behind, *lines[otherwise + 2 :]], [before]
+    header: Line = (here[1:] + for_header(variable, end, amount), [])
+    return [header, *kept, lines[otherwise], *behind, *lines[otherwise + 2 :]], [before]
 
 
 def _moving(body: list[str], depth: int) -> tuple[int, str, int] | None:

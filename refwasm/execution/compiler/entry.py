@@ -12,6 +12,7 @@ there.
 from __future__ import annotations
 
 from refwasm.execution.compiler.agreed import POLL, Untranslatable
+from refwasm.execution.compiler.exits import closed_loops
 from refwasm.execution.compiler.operands import unknown
 from refwasm.execution.compiler.translation import Translation
 from refwasm.execution.store import FuncInst
@@ -23,7 +24,7 @@ class LoopEntry(Translation):
 
     def __init__(self, func: FuncInst, loop: int, polls: bool, absent: bytes) -> None:
         super().__init__(func, polls, absent=absent)
-        if self.side[loop]:
+        if loop in closed_loops(func):
             raise Untranslatable("a loop that can't be entered")
         self.loop = loop
         survey, self.path = self.survey, self._path()
@@ -45,8 +46,6 @@ class LoopEntry(Translation):
         inside_a_loop, reached = False, 0
         for opener in self.path:
             kind = self.body[opener].form.mnemonic
-            if kind == "try_table" or self.types_of(self.body[opener].args[0])[0]:
-                raise Untranslatable("a loop that can't be entered")
             condition = self._before(reached, opener, inside_a_loop, kind == "if")
             if condition:
                 self._enter_if(opener, condition)

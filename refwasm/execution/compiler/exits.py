@@ -18,21 +18,26 @@ def can_be_left(func: FuncInst) -> bool:
     """Whether compiled code of a function may be left. Not if it makes tail calls, since its Python function is of
     another kind, which it can't become later. Nor if there is a loop that can't be entered: the interpreter would stay
     there, however long that takes."""
+    return TAIL_CALLS.isdisjoint(instr.form for instr in func.body) and not closed_loops(func)
+
+
+def closed_loops(func: FuncInst) -> set[int]:
+    """Loops that compiled code can't be entered at: there are operands below, or they stand in a ``try_table`` or in a
+    block that takes values."""
     side, types, closed = func.side, func.module.types, [False]
+    found = set()
     for pc, instr in enumerate(func.body):
-        form = instr.form
-        if form in TAIL_CALLS:
-            return False
-        if form.mnemonic in OPENERS:
+        kind = instr.form.mnemonic
+        if kind in OPENERS:
             index = instr.args[0].index
             composite = None if index is None else types[index].composite
             takes = isinstance(composite, FuncType) and bool(composite.params)
-            if form.mnemonic == "loop" and (takes or closed[-1] or side[pc]):
-                return False
-            closed.append(closed[-1] or takes or form.mnemonic == "try_table")
-        elif form.mnemonic == "end":
+            if kind == "loop" and (closed[-1] or side[pc]):
+                found.add(pc)
+            closed.append(closed[-1] or takes or kind == "try_table")
+        elif kind == "end":
             closed.pop()
-    return True
+    return found
 
 
 _EXACT: dict[str, Callable[[float], int]] = {"f32": bits32, "f64": bits64}

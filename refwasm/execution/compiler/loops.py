@@ -20,7 +20,16 @@ from typing import Any
 from refwasm.execution.compiler.agreed import SMALL
 from refwasm.execution.compiler.blocks import Block, joined
 from refwasm.execution.compiler.control import ControlFlow
-from refwasm.execution.compiler.counted import CONDITION, based, conditions_of, last_sums, led_by, step_of, tail_of
+from refwasm.execution.compiler.counted import (
+    CONDITION,
+    based,
+    conditions_of,
+    for_header,
+    last_sums,
+    led_by,
+    step_of,
+    tail_of,
+)
 from refwasm.execution.compiler.operands import Fact
 from refwasm.execution.compiler.source import INDENT, Line, outdented
 from refwasm.execution.compiler.survey import Loop
@@ -410,7 +419,8 @@ class Loops(ControlFlow):
         assert self.assumptions is not None
         if name[0] == "l":
             return self._is_invariant(int(name[1:]))
-        return any(name == known and text[0] == "(" for text, known in self.assumptions.hoisted.items())
+        text = next((text for text, known in self.assumptions.hoisted.items() if known == name), "")
+        return bool(re.fullmatch(r"\(l\d+ >> \d+\)", text))
 
     def _count(self, block: Block) -> None:
         """Turn the lines of a loop into a counted one if they are."""
@@ -470,8 +480,7 @@ class Loops(ControlFlow):
                 self.assumptions.before += [f"k -= {stretch}", "if k < 0: k = poll()"]
         behind = f"{name} = {bound}" if tested_first else f"{name} += {step}"
         self.notes.append(f"{name} counts by {step} to {bound}")
-        return f"for {name} in range({name}, {bound}, {step}):" if step != 1 else (
-            f"for {name} in range({name}, {bound}):"), kept, behind, conditions  # fmt: skip
+        return for_header(name, bound, step), kept, behind, conditions
 
 
 def _below(condition: Value, counter: Value, bound: Value) -> Value:

@@ -7,6 +7,7 @@ of arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,12 +54,13 @@ class Loop:
     steps: dict[int, int] = field(default_factory=dict)
     counter: tuple[int, int] | None = None
 
-    def turns(self, start: int) -> int:
-        """How often it goes round if the counter has some value before, or -1 if that can't be told."""
-        if self.counter is None:
+    def turns(self, facts: Mapping[int, tuple[int, int, int]]) -> int:
+        """How often it goes round, from what is known about locals before; negative if that can't be told."""
+        index, bound = self.counter or (-1, 0)
+        low, high, _ = facts.get(index, (0, -1, 0))
+        if low != high:
             return -1
-        index, bound = self.counter
-        turns, rest = divmod(bound - start, self.steps[index])
+        turns, rest = divmod(bound - low, self.steps[index])
         return -1 if rest else turns - 1
 
 

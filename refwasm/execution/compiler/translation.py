@@ -15,6 +15,7 @@ from refwasm.execution.compiler.agreed import POLL, Untranslatable
 from refwasm.execution.compiler.blocks import Block
 from refwasm.execution.compiler.calls import Calls
 from refwasm.execution.compiler.control import MAX_DEPTH, type_name
+from refwasm.execution.compiler.exits import types_of_locals
 from refwasm.execution.compiler.loops import MAX_LENGTH
 from refwasm.execution.compiler.source import Source
 from refwasm.execution.compiler.values import BITS, SCRATCH, Value, combined, integer, marked, plain
@@ -48,9 +49,7 @@ class Translation(Calls):
         self.absent = absent
         self.spent = 0  # instructions since fuel was last taken
         self.skipped = 0  # openers in code that can't be reached
-        self.types = list(map(type_name, func.signature.params))
-        for count, t in func.func.locals:
-            self.types += [type_name(t)] * count
+        self.types = list(map(type_name, types_of_locals(func)))
 
     # ---- the function ------------------------------------------------------------------------------------------------
 
