@@ -23,7 +23,6 @@ from refwasm.execution.compiler.runtime import (
     Function,
     conversion_of,
     host_caller,
-    looking_at_limits,
     reference,
     trampoline,
 )
@@ -173,7 +172,7 @@ class Compiler:
     def callable_of(self, func: AnyFunc) -> Function:
         """A function as generated code calls it."""
         if isinstance(func, HostFunc):
-            return host_caller(func, self.entrance.shared)
+            return host_caller(func, self.entrance.shared, self.store.settings)
         namespace: Namespace | None = func.module.compiled
         if namespace is not None and namespace.era is self.era:
             function = namespace.functions.get(func.index)
@@ -343,8 +342,8 @@ class Compiler:
             settings = self.store.settings
             own = {
                 "referred": reference(self.callable_of),
-                "poll": self.poll, "memory_copy": looking_at_limits(settings, bulk.memory_copy),
-                "memory_fill": looking_at_limits(settings, bulk.memory_fill),
+                "poll": self.poll, "memory_copy": partial(bulk.memory_copy, settings.check),
+                "memory_fill": partial(bulk.memory_fill, settings.check),
                 "heavy": self.heavy, "light": self.light, "S": settings,
             }  # fmt: skip
             namespace = instance.compiled = Namespace(

@@ -12,6 +12,7 @@ from types import CodeType, TracebackType
 from typing import Any, TypeVar
 
 from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
+from refwasm.execution import watchdog
 from refwasm.execution.compiler.runtime import Conversion, Function
 from refwasm.execution.compiler.source import Spans, instruction_at
 from refwasm.execution.memory import Memory
@@ -73,13 +74,25 @@ class Entrance:
         """A call with room for the deepest call stack."""
         if self.deep:
             return call(*args)
-        _raise_limit(self.settings.call_depth + SPARE_FRAMES)
+        settings = self.settings
+        limited = settings.deadline is not None or settings.interrupted is not None
+        _raise_limit(settings.call_depth + SPARE_FRAMES)
         self.deep = True
         try:
-            return call(*args)
+            return self._watched(call, args) if limited else call(*args)
         finally:
             self.deep = False
             _restore_limit()
+
+    def _watched(self, call: Callable[..., R], args: Sequence[Any]) -> R:
+        """A call that ends when its time is up, whatever it does."""
+        before = watchdog.watch(self.settings)
+        try:
+            return call(*args)
+        except watchdog.Stopped as stopped:
+            raise watchdog.reason(self.settings) from stopped
+        finally:
+            watchdog.unwatch(before)
 
     def _explain(self, error: Exception) -> None:
         """Something came out of compiled code."""

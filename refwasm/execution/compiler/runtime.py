@@ -10,7 +10,6 @@ from struct import Struct
 from typing import Any, NoReturn
 
 from refwasm.errors import ResourceLimit, Trap, UncaughtException
-from refwasm.execution import bulk
 from refwasm.execution.memory import Memory
 from refwasm.execution.numerics.floats import CANONICAL_NAN
 from refwasm.execution.store import AnyFunc, HostFunc, Settings, TableInst
@@ -148,7 +147,7 @@ def _trampolines(arity: int) -> Callable[[Function], Function]:
         "  return r", " call.body = body", " return call",
     ]  # fmt: skip
     names: dict[str, Any] = {"TailCall": TailCall}
-    exec("\n".join(lines), names)
+    exec(compile("\n".join(lines), "<function trampoline>", "exec"), names)
     return names["make"]  # type: ignore[no-any-return]
 
 
@@ -237,9 +236,9 @@ def reference(callable_of: Callable[[AnyFunc], Function]) -> Callable[[AnyFunc |
     return referred
 
 
-def host_caller(func: HostFunc, shared: list[Memory]) -> Function:
+def host_caller(func: HostFunc, shared: list[Memory], settings: Settings) -> Function:
     """A host function as compiled code calls it. What another process did to shared memories meanwhile is seen
-    afterwards."""
+    afterwards, and that time is up."""
     conversion = conversion_of(func.type)
     function, result = func.function, conversion.result
 
@@ -249,6 +248,8 @@ def host_caller(func: HostFunc, shared: list[Memory]) -> Function:
         finally:
             for memory in shared:
                 memory.refresh()
+        if settings.deadline is not None:
+            settings.check()
         return result(results)
 
     return conversion.called(call)
@@ -257,20 +258,6 @@ def host_caller(func: HostFunc, shared: list[Memory]) -> Function:
 def is_of(target: tuple[bool, HeapType], value: Any) -> bool:
     """Whether a reference is of a type: nullable or not, and its heap type."""
     return target[0] if value is None else is_of_heap(value, target[1])
-
-
-# ---- memories --------------------------------------------------------------------------------------------------------
-
-
-def looking_at_limits(settings: Settings, operation: Callable[..., None]) -> Callable[..., None]:
-    """A bulk operation, whose last argument is its length, that looks at the limits first if there is much to do."""
-
-    def call(*args: Any) -> None:
-        if args[-1] > bulk.LARGE:
-            settings.check()
-        operation(*args)
-
-    return call
 
 
 # ---- ways out --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 from refwasm.errors import ResourceLimit, Trap
 from refwasm.execution.interpreter.code import Code
-from refwasm.execution.interpreter.meaning import Op, meaning
+from refwasm.execution.interpreter.meaning import Op, bulk_meaning, meaning
 from refwasm.execution.values import ArrayInst, StructInst, default
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import ArrayType, FieldType, PackedType, RefType, StorageType, StructType
@@ -109,7 +109,7 @@ def _struct_set(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("array.new")
+@bulk_meaning("array.new")
 def _array_new(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     deftype, mask = code.instance.types[instr.args[0]], _mask(_element(code, instr.args[0]).storage)
 
@@ -123,7 +123,7 @@ def _array_new(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("array.new_default")
+@bulk_meaning("array.new_default")
 def _array_new_default(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     deftype, value = code.instance.types[instr.args[0]], default(_element(code, instr.args[0]).storage)
 
@@ -164,7 +164,7 @@ def _data_reader(t: StorageType) -> Callable[[bytes, int, int], list[int]]:
     return read
 
 
-@meaning("array.new_data")
+@bulk_meaning("array.new_data")
 def _array_new_data(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     index, data_index = instr.args
     deftype, data = code.instance.types[index], code.instance.datas[data_index]
@@ -184,7 +184,7 @@ def _elements_of(elements: list[Any], offset: int, count: int) -> list[Any]:
     return elements[offset : offset + count]
 
 
-@meaning("array.new_elem")
+@bulk_meaning("array.new_elem")
 def _array_new_elem(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     deftype, elem = code.instance.types[instr.args[0]], code.instance.elems[instr.args[1]]
 
@@ -245,7 +245,7 @@ def _array_len(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("array.fill")
+@bulk_meaning("array.fill")
 def _array_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     mask = _mask(_element(code, instr.args[0]).storage)
 
@@ -259,7 +259,7 @@ def _array_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("array.copy")
+@bulk_meaning("array.copy")
 def _array_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     def op(t: Any, s: list[Any]) -> Any:
         count, source_index, source, index, target = s.pop(), s.pop(), s.pop(), s.pop(), s.pop()
@@ -272,7 +272,7 @@ def _array_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("array.init_data")
+@bulk_meaning("array.init_data")
 def _array_init_data(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     data, read = code.instance.datas[instr.args[1]], _data_reader(_element(code, instr.args[0]).storage)
 
@@ -286,7 +286,7 @@ def _array_init_data(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("array.init_elem")
+@bulk_meaning("array.init_elem")
 def _array_init_elem(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     elem = code.instance.elems[instr.args[1]]
 

@@ -209,8 +209,9 @@ def call_wasm(code: Code, callee: Code, pc: int, following: Op) -> Op:
 
 
 def call_host(store: Store, func: HostFunc, following: Op) -> Op:
-    """A closure that calls a host function; an exception that comes out of it is thrown here."""
-    arity, function = len(func.signature.params), func.function
+    """A closure that calls a host function; an exception that comes out of it is thrown here. A call may take long:
+    the limits are looked at behind it."""
+    arity, function, settings = len(func.signature.params), func.function, store.settings
 
     def op(t: Any, s: list[Any]) -> Any:
         first = len(s) - arity
@@ -228,6 +229,8 @@ def call_host(store: Store, func: HostFunc, following: Op) -> Op:
             raise Paused from None
         except RecursionError:  # the embedder was deep in Python already
             raise Exhaustion(EXHAUSTED) from None
+        if settings.deadline is not None:
+            settings.check()
         return following
 
     return before_host_call(store, func, op)

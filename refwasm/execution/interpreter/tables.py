@@ -7,7 +7,7 @@ from typing import Any
 from refwasm.errors import Trap
 from refwasm.execution import bulk
 from refwasm.execution.interpreter.code import Code
-from refwasm.execution.interpreter.meaning import Op, meaning
+from refwasm.execution.interpreter.meaning import Op, bulk_meaning, meaning
 from refwasm.syntax.instructions import Instr
 
 
@@ -50,7 +50,7 @@ def _table_size(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("table.grow")
+@bulk_meaning("table.grow")
 def _table_grow(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     table = code.instance.tables[instr.args[0]]
     mask = (1 << table.type.address.bits) - 1
@@ -63,7 +63,7 @@ def _table_grow(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("table.fill")
+@bulk_meaning("table.fill")
 def _table_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     table = code.instance.tables[instr.args[0]]
 
@@ -75,7 +75,7 @@ def _table_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("table.copy")
+@bulk_meaning("table.copy")
 def _table_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     target, source = (code.instance.tables[index] for index in instr.args)
 
@@ -87,7 +87,7 @@ def _table_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning("table.init")
+@bulk_meaning("table.init")
 def _table_init(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     elem, table = code.instance.elems[instr.args[0]], code.instance.tables[instr.args[1]]
 

@@ -80,14 +80,18 @@ class System:
     def pause(self) -> float:
         """How long a call that waits may sleep before it looks again, in seconds. NotYet: not at all; ResourceLimit:
         there is nothing to wait for any more."""
-        if self.ended:
-            raise ResourceLimit("interrupted")
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise ResourceLimit("time limit exceeded")
+        self.look()
         if self.yields:
             time.sleep(YIELD)
             raise NotYet
         return POLL
+
+    def look(self) -> None:
+        """Called by what takes long. ResourceLimit: the guest has ended, or its time is up."""
+        if self.ended:
+            raise ResourceLimit("interrupted")
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise ResourceLimit("time limit exceeded")
 
     def vectors(self, pointer: int, count: int) -> list[memoryview]:
         """The guest's buffers (pairs of u32: address, size); all are checked before any is used."""

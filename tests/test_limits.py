@@ -1,0 +1,137 @@
+"""Limits hold, whatever the guest does: hostile programs × tiers × places, each ended within its limit."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from refwasm import Instance, Module, ResourceLimit
+from refwasm.binary import encode
+from refwasm.text import parse_module
+from refwasm.text.printer import quote
+from tests.support import refwasm
+
+TIERS = ["interpret", "compile", "auto"]
+LIMIT = 1.0
+#: What may come on top of the limit: a fifth of it, and on this machine, which runs other tests beside, the start of
+#: the processes.
+SLACK = 2.5
+
+#: Fields of a module whose function $go never ends, in ways that no loop's own look at the clock sees in time.
+HOSTILE = {
+    "tail calls": "(func $go (return_call $go))",
+    "tail calls by two": """(func $go (return_call $a (i32.const 0)))
+        (func $a (param i32) (return_call $b (local.get 0) (i64.const 1)))
+        (func $b (param i32 i64) (return_call $a (i32.add (local.get 0) (i32.const 1))))""",
+    "indirect tail calls": """(type $void (func)) (table $t 1 funcref) (elem (table $t) (i32.const 0) func $go)
+        (func $go (type $void) (return_call_indirect $t (type $void) (i32.const 0)))""",
+    "tail calls by reference": """(type $void (func)) (elem declare func $go)
+        (func $go (type $void) (return_call_ref $void (ref.func $go)))""",
+    "a tree of calls": """(func $tree (param i32) (if (local.get 0) (then
+          (call $tree (i32.sub (local.get 0) (i32.const 1))) (call $tree (i32.sub (local.get 0) (i32.const 1))))))
+        (func $go (call $tree (i32.const 60)))""",
+    "array.fill": """(type $a (array (mut i64))) (func $go (local $g (ref null $a))
+          (local.set $g (array.new $a (i64.const 1) (i32.const 9000000)))
+          (loop (array.fill $a (local.get $g) (i32.const 0) (i64.const 4) (i32.const 9000000)) (br 0)))""",
+    "array.new": """(type $a (array (mut i64)))
+        (func $go (loop (drop (array.new_default $a (i32.const 9000000))) (br 0)))""",
+    "table.fill": """(table $t 9000000 funcref)
+        (func $go (loop (table.fill $t (i32.const 0) (ref.null func) (i32.const 9000000)) (br 0)))""",
+    "table.copy": """(table $t 9000000 funcref)
+        (func $go (loop (table.copy $t $t (i32.const 0) (i32.const 1) (i32.const 8999999)) (br 0)))""",
+    "memory.fill": """(memory $big 8000)
+        (func $go (loop (memory.fill $big (i32.const 0) (i32.const 7) (i32.const 500000000)) (br 0)))""",
+    "memory.copy": """(memory $big 8000)
+        (func $go (loop (memory.copy $big $big (i32.const 1) (i32.const 0) (i32.const 500000000)) (br 0)))""",
+    "a loop": "(func $go (loop (br 0)))",
+}  # fmt: skip
+
+
+def as_program(fields: str) -> str:
+    return f'(module {fields} (memory (export "memory") 1) (func (export "_start") (call $go)))'
+
+
+def as_thread(fields: str) -> str:
+    """The main thread waits for one that never ends."""
+    return f"""(module (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+      (import "env" "memory" (memory $shared 1 8 shared)) {fields} (export "memory" (memory $shared))
+      (func (export "wasi_thread_start") (param i32 i32) (call $go))
+      (func (export "_start") (drop (call $spawn (i32.const 0)))
+        (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))))"""
+
+
+def as_kernel(fields: str, device: int, args: str = "") -> str:
+    """Two iterations of a kernel that calls $go with ``args``."""
+    kernel = f"""(module (import "env" "memory" (memory 1 8 shared)) {fields}
+      (func (export "kernel") (param i32 i32 i32) (call $go {args})))"""
+    data = encode(parse_module(kernel))
+    return f"""(module (import "wasi_ephemeral_parallel" "get_device" (func $device (param i32 i32) (result i32)))
+      (import "wasi_ephemeral_parallel" "parallel_exec"
+        (func $exec (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 2 8 shared) (data (i32.const 1024) {quote(data)})
+      (func (export "_start") (drop (call $device (i32.const {device}) (i32.const 16)))
+        (drop (call $exec (i32.load (i32.const 16)) (i32.const 1024) (i32.const {len(data)}) (i32.const 2)
+          (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))))"""
+
+
+PLACES = {
+    "program": as_program,
+    "thread": as_thread,
+    "kernel, SEQUENTIAL": lambda fields: as_kernel(fields, 0),
+    "kernel, CPU": lambda fields: as_kernel(fields, 1),
+}
+
+
+#: One of each kind is enough in the other places.
+KINDS = ("tail calls", "a tree of calls", "array.fill", "memory.fill")
+CASES = [(name, place) for name in HOSTILE for place in PLACES if place == "program" or name in KINDS]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize(("name", "place"), CASES)
+def test_time_is_up_in_time(tmp_path: Path, name: str, place: str, tier: str) -> None:
+    path = tmp_path / "hostile.wat"
+    path.write_text(PLACES[place](HOSTILE[name]))
+    begin = time.monotonic()
+    done = refwasm("run", "--no-cache", "--tier", tier, "--timeout", str(LIMIT), str(path))
+    assert time.monotonic() - begin < LIMIT + SLACK
+    assert done.returncode == 124, done.stderr
+    assert b"time limit exceeded" in done.stderr
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_failing_iteration_ends_one_that_makes_tail_calls_for_ever(tmp_path: Path, tier: str) -> None:
+    """PAR-EXEC-07, where a sibling can't look for itself."""
+    fields = """(func $spin (return_call $spin))
+        (func $go (param i32) (if (local.get 0) (then (call $spin))) (unreachable))"""
+    path = tmp_path / "sibling.wat"
+    path.write_text(as_kernel(fields, 1, "(local.get 0)"))
+    done = refwasm("run", "--no-cache", "--tier", tier, "--timeout", "20", str(path))
+    assert b"kernel_trap in iteration 0: unreachable (PAR-EXEC-07)" in done.stderr
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_what_was_stopped_can_be_called_again(tier: str) -> None:
+    """As after a trap: what was written stays written, and nothing of the instance is in between."""
+    module = Module("""(module (global (export "count") (mut i32) (i32.const 0))
+      (func $tree (param i32) (global.set 0 (i32.add (global.get 0) (i32.const 1)))
+        (if (local.get 0) (then
+          (call $tree (i32.sub (local.get 0) (i32.const 1))) (call $tree (i32.sub (local.get 0) (i32.const 1))))))
+      (func (export "tree") (param i32) (call $tree (local.get 0))))""")
+    instance = Instance(module, tier=tier, timeout=0.3)
+    for _ in range(3):
+        begin = time.monotonic()
+        with pytest.raises(ResourceLimit, match="time limit exceeded"):
+            instance.exports.tree(60)
+        assert time.monotonic() - begin < 1
+    assert instance.exports.count.value > 1000
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_host_function_that_comes_back_late_ends_the_call(tier: str) -> None:
+    module = Module('(module (import "host" "sleep" (func)) (func (export "f") (call 0)))')
+    instance = Instance(module, {"host": {"sleep": lambda: time.sleep(0.3)}}, tier=tier, timeout=0.2)
+    with pytest.raises(ResourceLimit, match="time limit exceeded"):
+        instance.exports.f()
