@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from refwasm.host.wasi.types import Errno
-from tests.wasi_support import CREAT, DATA, FOLLOW, OUT, TRUNC, Caller
+from refwasm.host.wasi.types import Errno, Rights
+from tests.wasi_support import CREAT, DATA, DIRECTORY, FOLLOW, OUT, TRUNC, Caller
 
 SECRET = b"nobody may read this"
 #: Paths that lead to ``outside/secret`` (a file) or to its directory, if anything lets them.
@@ -120,7 +120,7 @@ def test_links_that_a_guest_makes_itself_do_not_lead_out(world: Path, way: str) 
 
 def test_a_directory_descriptor_that_was_moved_out_of_reach_leads_nowhere_new(world: Path) -> None:
     caller = Caller(world / "box")
-    deep = caller.open("a/b")
+    deep = caller.open("a/b", DIRECTORY, rights=Rights.PATH_OPEN)
     assert deep > 3
     (world / "box" / "a" / "b").rename(world / "outside" / "b")
     assert caller("path_open", deep, FOLLOW, "../secret", 0, 2, 2, 0, OUT) == Errno.PERM

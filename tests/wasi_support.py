@@ -8,6 +8,7 @@ from pathlib import Path
 from refwasm import embedding as e
 from refwasm.host.guest import Guest
 from refwasm.host.wasi import MODULE, System, WasiOptions, functions
+from refwasm.host.wasi.types import EventType
 from refwasm.syntax.types import I32, Limits, MemType
 
 PATH, OTHER, OUT, DATA = 1024, 8192, 512, 16384
@@ -88,3 +89,19 @@ class Caller:
             if used < room:
                 return found
             assert at, "room for one entry at least"
+
+
+def subscription(data: int, kind: int, *, clock: int = 1, timeout: int = 0, flags: int = 0, fd: int = 0) -> bytes:
+    head = data.to_bytes(8, "little") + bytes([kind]) + bytes(7)
+    if kind == EventType.CLOCK:
+        return (head + clock.to_bytes(4, "little") + bytes(4) + timeout.to_bytes(8, "little") + bytes(8)
+                + flags.to_bytes(2, "little")).ljust(48, b"\0")  # fmt: skip
+    return (head + fd.to_bytes(4, "little")).ljust(48, b"\0")
+
+
+def poll(c: Caller, *subscriptions: bytes) -> list[tuple[int, int, int]]:
+    """User data, error and type of each event."""
+    c.memory.write(DATA, b"".join(subscriptions))
+    assert c("poll_oneoff", DATA, DATA + 4096, len(subscriptions), OUT) == 0
+    events = [c.memory.read(DATA + 4096 + 32 * i, 32) for i in range(c.u32())]
+    return [(int.from_bytes(e[:8], "little"), int.from_bytes(e[8:10], "little"), e[10]) for e in events]

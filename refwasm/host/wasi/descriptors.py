@@ -19,6 +19,7 @@ from refwasm.host.wasi.types import (
     FdFlags,
     Rights,
     WasiError,
+    adds,
     file_type,
 )
 
@@ -141,7 +142,7 @@ class Descriptors:
         found = self.table.get(number)
         if found is None:
             raise WasiError(Errno.BADF)
-        if found.rights & rights != rights:
+        if adds(rights, found.rights):
             raise WasiError(Errno.NOTCAPABLE)
         return found
 

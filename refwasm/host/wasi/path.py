@@ -32,6 +32,7 @@ SIGNATURES = {
 }
 
 _READING = Rights.FD_READ | Rights.FD_READDIR
+_SYNCHRONOUS = FdFlags.DSYNC | FdFlags.RSYNC | FdFlags.SYNC
 _WRITING = Rights.FD_WRITE | Rights.FD_ALLOCATE | Rights.FD_FILESTAT_SET_SIZE | Rights.FD_DATASYNC
 
 
@@ -69,13 +70,13 @@ class Path:
         to be followed; EXIST, ISDIR, NOTDIR, NOENT as the oflags (create, directory, exclusive, truncate) ask.
         """
         self.guest.check(fd_out, 4)
-        if oflags >= 1 << len(OFlags) or flags >= 1 << len(FdFlags) or lookup >= 1 << len(LookupFlags):
-            raise WasiError(Errno.INVAL)
         directory = self.descriptors.get(fd)
         if oflags & OFlags.CREAT:
             self.descriptors.get(fd, Rights.PATH_CREATE_FILE)
         if oflags & OFlags.TRUNC:
             self.descriptors.get(fd, Rights.PATH_FILESTAT_SET_SIZE)
+        if flags & _SYNCHRONOUS and not (directory.rights | directory.inheriting) & _synchronizing(flags):
+            raise WasiError(Errno.NOTCAPABLE)
         if oflags & OFlags.DIRECTORY and oflags & (OFlags.CREAT | OFlags.EXCL | OFlags.TRUNC):
             raise WasiError(Errno.INVAL)
         granted, passed_on = rights & directory.inheriting, inheriting & directory.inheriting
@@ -198,6 +199,11 @@ def _checked(path: bytes) -> bytes:
     return path
 
 
+def _synchronizing(flags: int) -> int:
+    """Any of these rights lets a file be opened with such flags (witx, ``fd_datasync`` and ``fd_sync``)."""
+    return Rights.FD_SYNC if flags & (FdFlags.RSYNC | FdFlags.SYNC) else Rights.FD_SYNC | Rights.FD_DATASYNC
+
+
 def _open(place: Place, oflags: int, rights: int, flags: int) -> int:
     """A host descriptor. A link at the end is refused by the host: the walk has followed what was to be followed."""
     mode = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not make us wait
@@ -219,9 +225,9 @@ def _open(place: Place, oflags: int, rights: int, flags: int) -> int:
     try:
         return os.open(place.name, mode | access, 0o666, dir_fd=place.directory)
     except IsADirectoryError:
-        if oflags & (OFlags.CREAT | OFlags.TRUNC):
+        if oflags & (OFlags.CREAT | OFlags.TRUNC) or rights & Rights.FD_WRITE:
             raise
-        # Libraries ask for all rights they may come to need; a directory is opened with those that it can have.
+        # Libraries ask for rights that they may come to need; a directory is opened with those that it can have.
         return os.open(place.name, mode, dir_fd=place.directory)
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import stat
+import sys
+import termios
 import time
 from contextlib import ExitStack
 from typing import NamedTuple
 
 from refwasm.host.wasi import types as w
-from refwasm.host.wasi.descriptors import Descriptor
+from refwasm.host.wasi.descriptors import MAX_DESCRIPTORS, Descriptor
 from refwasm.host.wasi.system import System
-from refwasm.host.wasi.types import Clock, Errno, EventType, Rights, WasiError
+from refwasm.host.wasi.types import Clock, Errno, EventType, Rights, SubClockFlags, WasiError
 
 SIGNATURES = {"poll_oneoff": "i32 i32 i32 i32 -> i32"}
 
 #: Longest sleep, in seconds: more than the system's clocks can hold is asked for by mistake.
 MAX_SLEEP = 1e6
+#: Subscriptions of one call: one to read and one to write for each descriptor that a guest can have.
+MAX_SUBSCRIPTIONS = 2 * MAX_DESCRIPTORS
 _HOST_EVENT = {EventType.FD_READ: select.POLLIN, EventType.FD_WRITE: select.POLLOUT}
 
 
@@ -68,9 +73,10 @@ class Poll:
         A subscription has 48 bytes: user data (u64), type (u8 at 8), then for clocks the id (u32 at 16), time-out
         (u64 at 24), flags (u16 at 40), for descriptors the descriptor (u32 at 16). An event has 32: user data (u64),
         error (u16 at 8), type (u8 at 10), for descriptors the bytes to be had (u64 at 16) and flags (u16 at 24: the
-        other side hung up). A subscription that is wrong is an event with its error. INVAL: no subscriptions.
+        other side hung up). A subscription that is wrong is an event with its error. INVAL: no subscriptions, more than
+        MAX_SUBSCRIPTIONS, or one of an unknown type or with unknown flags.
         """
-        if count == 0:
+        if not 0 < count <= MAX_SUBSCRIPTIONS:
             raise WasiError(Errno.INVAL)
         size = self.layout.size
         self.guest.check(subscriptions, size * count)
@@ -92,6 +98,8 @@ class Poll:
         now = time.monotonic()
         if self.system.yields:
             self.began = now = now if self.began is None else self.began
+        for raw in subscriptions:
+            self._check(raw)
         for raw in subscriptions:
             user_data, kind = raw[:8], raw[8]
             try:
@@ -125,14 +133,23 @@ class Poll:
         if clock not in (Clock.REALTIME, Clock.MONOTONIC):
             raise WasiError(Errno.NOTSUP)
         nanoseconds = int.from_bytes(raw[at.timeout : at.timeout + 8], "little")
-        if int.from_bytes(raw[at.flags : at.flags + 2], "little") & w.CLOCK_ABSTIME:
+        if self._flags(raw) & SubClockFlags.ABSTIME:
             nanoseconds -= look()
             began = time.monotonic()
         return began + min(max(nanoseconds, 0) / 1e9, MAX_SLEEP)
 
-    def _descriptor(self, used: ExitStack, raw: bytes, kind: int) -> Descriptor:
-        if kind not in _HOST_EVENT:
+    def _flags(self, raw: bytes) -> int:
+        at = self.layout.flags
+        return int.from_bytes(raw[at : at + 2], "little")
+
+    def _check(self, raw: bytes) -> None:
+        """INVAL: the event of a subscription could not say what it is about."""
+        if not w.is_member(EventType, raw[8]):
             raise WasiError(Errno.INVAL)
+        if raw[8] == EventType.CLOCK and not w.is_member(SubClockFlags, self._flags(raw)):
+            raise WasiError(Errno.INVAL)
+
+    def _descriptor(self, used: ExitStack, raw: bytes, kind: int) -> Descriptor:
         number = int.from_bytes(raw[16:20], "little")
         right = Rights.FD_READ if kind == EventType.FD_READ else Rights.FD_WRITE
         found = used.enter_context(self.system.descriptors.using(number, Rights.POLL_FD_READWRITE))
@@ -167,10 +184,13 @@ class Poll:
 
 
 def _available(item: _Watched) -> int:
-    """Bytes that can be read at once, where the host tells (of a regular file: what is left of it)."""
+    """Bytes that can be read at once: what is left of a regular file, what is there in a pipe or socket."""
     if item.type != EventType.FD_READ:
         return 0
     found = os.fstat(item.descriptor.fd)
     if stat.S_ISREG(found.st_mode):
         return max(found.st_size - os.lseek(item.descriptor.fd, 0, os.SEEK_CUR), 0)
-    return 1
+    try:
+        return int.from_bytes(fcntl.ioctl(item.descriptor.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:  # a listening socket: a connection can be had
+        return 1

@@ -15,7 +15,7 @@ from refwasm import embedding as e
 from refwasm.host.guest import host_functions
 from refwasm.host.wasi import environment, fd, path, poll, proc, sock
 from refwasm.host.wasi.system import System
-from refwasm.host.wasi.types import Errno, WasiError, from_os_error
+from refwasm.host.wasi.types import PARAMETER_TYPES, Errno, WasiError, from_os_error, is_member
 from refwasm.host.wasi.unstable import unstable_functions
 
 MODULE, UNSTABLE = "wasi_snapshot_preview1", "wasi_unstable"
@@ -39,12 +39,30 @@ def functions(system: System, module: str = MODULE) -> dict[str, Callable[..., i
         found |= {name: getattr(made, name) for name in signatures}
     if module == UNSTABLE:
         found |= unstable_functions(system)
-    return {name: _numbered(function) for name, function in found.items()}
+    return {name: _numbered(_checked(name, function)) for name, function in found.items()}
 
 
 def exports(system: System, module: str = MODULE) -> dict[str, e.Extern]:
     """The functions for linking."""
     return host_functions(functions(system, module), SIGNATURES)
+
+
+def _checked(name: str, function: Callable[..., None]) -> Callable[..., None]:
+    """A function whose flags and enumerations are looked at first: INVAL if there is anything unknown in them."""
+    types = PARAMETER_TYPES.get(name)
+    if types is None:
+        return function
+    code = function.__code__
+    named = [parameter for parameter in code.co_varnames[: code.co_argcount] if parameter != "self"]
+    places = [(named.index(parameter), kind) for parameter, kind in types.items()]
+
+    def call(*args: int) -> None:
+        for place, kind in places:
+            if not is_member(kind, args[place]):
+                raise WasiError(Errno.INVAL)
+        function(*args)
+
+    return call
 
 
 def _numbered(function: Callable[..., None]) -> Callable[..., int]:

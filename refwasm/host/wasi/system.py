@@ -45,6 +45,10 @@ class WasiOptions:
     deterministic: bool = False
 
 
+#: Buffers that one call takes, as on the host.
+IOV_MAX = 1024
+
+
 class System:
     """The state behind the functions, for one guest.
 
@@ -94,13 +98,16 @@ class System:
             raise ResourceLimit("time limit exceeded")
 
     def vectors(self, pointer: int, count: int) -> list[memoryview]:
-        """The guest's buffers (pairs of u32: address, size); all are checked before any is used."""
+        """The guest's buffers (pairs of u32: address, size) that are not empty; all are checked before any is used.
+        INVAL: more than IOV_MAX."""
+        if count > IOV_MAX:
+            raise WasiError(Errno.INVAL)
         flat = self.guest.read_u32s(pointer, 2 * count)
         pairs = list(zip(flat[::2], flat[1::2]))
         for address, size in pairs:
             self.guest.check(address, size)
         memory = self.guest.memory.u8
-        return [memory[address : address + size] for address, size in pairs]
+        return [memory[address : address + size] for address, size in pairs if size]
 
     def string(self, pointer: int, size: int) -> bytes:
         """Bytes of the guest's."""

@@ -134,8 +134,17 @@ class SdFlags(IntFlag):
     ) = (1 << bit for bit in range(2))  # fmt: skip
 
 
-#: Bits of a subscription and of an event of poll_oneoff.
-CLOCK_ABSTIME = 1
+class SubClockFlags(IntFlag):
+    """How a clock subscription of poll_oneoff gives its time-out."""
+
+    (ABSTIME,) = (1 << bit for bit in range(1))
+
+
+class SiFlags(IntFlag):
+    """How sock_send sends: there are none."""
+
+
+#: A bit of an event of poll_oneoff.
 READWRITE_HANGUP = 1
 
 R = Rights
@@ -153,6 +162,47 @@ FILE_RIGHTS = (
 SOCKET_RIGHTS = (
     R.FD_READ | R.FD_WRITE | R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE | R.SOCK_SHUTDOWN
 )
+
+
+def with_implied(rights: int) -> int:
+    """Rights with those that they imply: who may seek may tell."""
+    return int(rights | R.FD_TELL if rights & R.FD_SEEK else rights)
+
+
+def adds(rights: int, to: int) -> bool:
+    """Whether there are rights that are not among others, known ones or not. (``~`` of an IntFlag has known bits
+    only.)"""
+    return bool(rights & ~int(with_implied(to)))
+
+
+#: The types of parameters that are flags or enumerations, by function and name of the parameter. What such a type does
+#: not have is INVAL, before anything else is looked at. (fd_fdstat_set_rights has its own error: NOTCAPABLE.)
+PARAMETER_TYPES: dict[str, dict[str, type[IntEnum] | type[IntFlag]]] = {
+    "clock_res_get": {"clock": Clock},
+    "clock_time_get": {"clock": Clock},
+    "fd_advise": {"advice": Advice},
+    "fd_fdstat_set_flags": {"flags": FdFlags},
+    "fd_filestat_set_times": {"flags": FstFlags},
+    "fd_seek": {"whence": Whence},
+    "path_filestat_get": {"lookup": LookupFlags},
+    "path_filestat_set_times": {"lookup": LookupFlags, "flags": FstFlags},
+    "path_link": {"lookup": LookupFlags},
+    "path_open": {
+        "lookup": LookupFlags, "oflags": OFlags, "rights": Rights, "inheriting": Rights, "flags": FdFlags,
+    },
+    "proc_raise": {"signal": Signal},
+    "sock_accept": {"flags": FdFlags},
+    "sock_recv": {"flags": RiFlags},
+    "sock_send": {"flags": SiFlags},
+    "sock_shutdown": {"how": SdFlags},
+}  # fmt: skip
+
+
+def is_member(kind: type[IntEnum] | type[IntFlag], value: int) -> bool:
+    """Whether a flag word or number has only what its type knows."""
+    if issubclass(kind, IntFlag):
+        return value >> len(kind) == 0  # members are the bits from 0 on
+    return value < len(kind)
 
 
 class WasiError(Exception):
