@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from conformance.reports import read_json
 from conformance.running import EXPECTED_FAILURE, FAIL, PASS, SKIP, UNEXPECTED_PASS, run_all
 from conformance.suite import CASES, build, load
 from conformance.write_cases import FOLDER, files
+from refwasm import __version__ as refwasm_version
 
 CHAPTERS = sorted({case.chapter for case in load()})
 #: Engines that do one thing whatever the case is: a line of Python, and how a case that should print ok ends then.
@@ -208,3 +210,26 @@ def test_faults_are_caught() -> None:
         try_faults(["ids start at 1", "outputs before inputs", "a new buffer is not zeroed", "a trap is passed over"])
         == 0
     )
+
+
+def test_our_adapter_takes_what_each_generation_of_the_wasi_runner_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFWASM", f"{sys.executable} -m refwasm")
+    path = Path(__file__).parent.parent / "conformance" / "adapters" / "refwasm.py"
+    spec = importlib.util.spec_from_file_location("refwasm_adapter", path)
+    assert spec is not None and spec.loader is not None
+    adapter = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(adapter)
+    calls = [
+        ("t.wasm", ["a"], {"K": "V"}, [("/host", "/")]),
+        ("t.wasm", (["a"], {"K": "V"}, "/host"), [], "wasi:cli/command", "wasm32-wasip1"),
+        ("t.wasm", (["a"], {"K": "V"}, Path("/host")), [], "wasi:cli/command", "wasm32-wasip1"),
+        ("t.wasm", (["a"], {"K": "V"}, [("/host", "/")]), [], "wasi:cli/command", "wasm32-wasip1"),
+    ]
+    for call in calls:
+        expected = ["run", "--env", "K=V", "--dir", "/host::/", "t.wasm", "a"]
+        assert adapter.compute_argv(*call)[-7:] == expected
+    for nothing in (None, "", []):
+        assert "--dir" not in adapter.compute_argv("t.wasm", ([], {}, nothing), [], "", "")
+    two = adapter.compute_argv("t.wasm", ([], {}, [("/x", "/"), ("/y", "/tmp")]), [], "", "")
+    assert two[-5:] == ["--dir", "/x::/", "--dir", "/y::/tmp", "t.wasm"]
+    assert adapter.get_version() == refwasm_version

@@ -1,11 +1,11 @@
-"""refwasm, for both generations of wasi-testsuite's runner and for ``python -m conformance``.
+"""refwasm, for all three generations of wasi-testsuite's runner and for ``python -m conformance``.
 
 The environment variable REFWASM replaces the command.
 """
 
-import importlib.metadata
 import os
 import shlex
+import subprocess
 import sys
 
 REFWASM = shlex.split(os.environ.get("REFWASM", "")) or [sys.executable, "-m", "refwasm"]
@@ -16,7 +16,9 @@ def get_name() -> str:
 
 
 def get_version() -> str:
-    return importlib.metadata.version("refwasm")
+    """The command's own answer: it may live in another environment than this file."""
+    done = subprocess.run([*REFWASM, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[-1]
 
 
 def get_wasi_versions() -> list[str]:
@@ -28,10 +30,12 @@ def get_wasi_worlds() -> list[str]:
 
 
 def compute_argv(test_path, args, env, dirs=(), wasi_version=""):  # type: ignore[no-untyped-def]
-    """The command for a test. The newer generation passes ``(args, env, root), proposals, world`` in these places."""
+    """The command for a test. The newer generations pass ``(args, env, root), proposals, world`` or ``(args, env,
+    [(host, guest), …]), proposals, world`` in these places."""
     if not isinstance(env, dict):
-        args, env, root = args
-        dirs = [(root, "/")] if root else []
+        args, env, dirs = args
+        if dirs is None or isinstance(dirs, (str, os.PathLike)):
+            dirs = [(dirs, "/")] if dirs else []
     options = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
     options += [word for host, guest in dirs for word in ("--dir", f"{host}::{guest}")]
     return [*REFWASM, "run", *options, str(test_path), *args]
