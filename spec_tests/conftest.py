@@ -1,4 +1,5 @@
-"""Where the official suite is: ``REFWASM_TESTSUITE`` names the folder."""
+"""Where the official suite is: ``REFWASM_TESTSUITE`` names the folder; ``REFWASM_PROPOSALS`` that of the tests of
+newer proposals, a folder each."""
 
 from __future__ import annotations
 
@@ -9,16 +10,30 @@ import pytest
 
 from refwasm.script.suite import find_scripts
 
+#: Newer proposals that are implemented: each has a folder of official tests.
+PROPOSALS = ("compact-import-section", "wide-arithmetic")
 
-def suite_folder() -> Path | None:
+
+def suite_folder(variable: str = "REFWASM_TESTSUITE", pattern: str = "*.wast") -> Path | None:
     """The official suite; an environment variable that names no folder is an error, not a reason to skip."""
-    name = os.environ.get("REFWASM_TESTSUITE")
+    name = os.environ.get(variable)
     if not name:
         return None
     folder = Path(name).resolve()
-    if not folder.is_dir() or not any(folder.glob("*.wast")):
-        raise pytest.UsageError(f"REFWASM_TESTSUITE={name}: no .wast files there")
+    if not folder.is_dir() or not any(folder.glob(pattern)):
+        raise pytest.UsageError(f"{variable}={name}: no .wast files there")
     return folder
+
+
+def proposal_scripts() -> list[Path]:
+    """The official tests of newer proposals; UsageError if there are none of one of them."""
+    folder = suite_folder("REFWASM_PROPOSALS", "*/*.wast")
+    if folder is None:
+        return []
+    found = {name: sorted((folder / name).glob("*.wast")) for name in PROPOSALS}
+    if not all(found.values()):
+        raise pytest.UsageError(f"REFWASM_PROPOSALS={folder}: no scripts for one of {', '.join(PROPOSALS)}")
+    return [file for files in found.values() for file in files]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -27,6 +42,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         files = find_scripts([folder])[0] if folder else []
         names = [file.relative_to(folder).as_posix() for file in files] if folder else []
         metafunc.parametrize("official_script", files, ids=names)
+    if "proposal_script" in metafunc.fixturenames:
+        files = proposal_scripts()
+        metafunc.parametrize("proposal_script", files, ids=[f"{file.parent.name}/{file.name}" for file in files])
     if "threaded_script" in metafunc.fixturenames:
         files = sorted((folder / "threads").glob("*.wast")) if folder else []
         metafunc.parametrize("threaded_script", files, ids=[file.name for file in files])

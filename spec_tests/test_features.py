@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from refwasm import Module, UnsupportedFeature
@@ -43,6 +46,8 @@ NEEDS: dict[str, list[str]] = {
     "multi-memory": ["(memory 1) (memory 1)"],
     "memory64": ["(memory i64 1)", "(table i64 1 funcref)"],
     "extended-const": ["(global i32 (i32.add (i32.const 1) (i32.const 2)))"],
+    "compact-import-section": ['(import "m" (item "a" (func)) (item "b" (func)))', '(import "m" (item "a") (func))'],
+    "wide-arithmetic": ["(func (param i64) (result i64 i64) (i64.mul_wide_u (local.get 0) (local.get 0)))"],
     "threads": ["(memory 1 1 shared)", "(func (atomic.fence))"],
 }  # fmt: skip
 
@@ -76,3 +81,12 @@ def test_an_mvp_module_passes_everywhere() -> None:
       (func $g (param i32) (call_indirect (param i32) (local.get 0) (i32.const 0))))"""
     for edition in features.EDITIONS:
         Module(text, features=edition)
+
+
+def test_the_page_about_the_standard_names_every_feature_that_a_proposal_brought_since() -> None:
+    """`docs/standard.md`: what is on by default beyond 3.0 has its row, and a row names features that there are."""
+    text = (Path(__file__).parent.parent / "docs" / "standard.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")][1:]
+    named = {word for row in rows for word in re.findall(r"`([^`]+)`", row[1])}
+    assert named - set(features.EDITIONS) == features.ALL - features.VERSION_3
+    assert all((row[1] == "none") == (row[4] == "not here") for row in rows if not row[0].startswith("---"))

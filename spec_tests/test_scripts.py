@@ -36,6 +36,10 @@ def test_official(official_script: Path, tier: str) -> None:
     check(official_script, Options(tier=tier, round_trip=tier == "interpret"))
 
 
+def test_newer_proposals(proposal_script: Path, tier: str) -> None:
+    check(proposal_script, Options(tier=tier, round_trip=tier == "interpret"))
+
+
 def test_own(own_script: Path, tier: str) -> None:
     check(own_script, Options(tier=tier, round_trip=tier == "interpret"))
 

@@ -118,9 +118,11 @@ class _Decoder:
             section = r.byte()
             if section > TAG:
                 r.fail("malformed section id", start)
-            size = r.length()
-            end = r.pos + size
+            size_at = r.pos
+            end = r.u32() + r.pos
             if section == CUSTOM:
+                r.pos = size_at
+                end = r.length() + r.pos
                 self.custom(end, 0 if last < 0 else last)
             else:
                 if _RANK[section] <= rank:
@@ -129,8 +131,12 @@ class _Decoder:
                 try:
                     _SECTIONS[section](self)
                 except Malformed as error:
+                    if end > r.end and error.message.startswith("unexpected end"):
+                        r.fail("length out of bounds", size_at)
                     error.context = error.context or f"in the {SECTION_NAMES[section]} section"
                     raise
+                if end > r.end:  # an error inside, where there is one, is the first that a reader meets
+                    r.fail("length out of bounds", size_at)
                 if r.pos != end:
                     r.fail("section size mismatch", start)
         return self.finish()
@@ -179,7 +185,7 @@ class _Decoder:
 
     def imports(self) -> None:
         r = self.r
-        self.fields["imports"] = r.vector(lambda: Import(r.name(), r.name(), t.extern_type(r)))
+        self.fields["imports"] = tuple(item for group in r.vector(partial(_imports, r)) for item in group)
 
     def functions(self) -> None:
         self.type_indices = self.r.vector(self.r.u32)
@@ -413,6 +419,20 @@ def _encode_data(data: Data) -> bytes:
 
 def _encode_locals(func: Func) -> bytes:
     return encode_vector([encode_unsigned(n) + t.encode_val_type(valtype) for n, valtype in func.locals])
+
+
+def _imports(r: Reader) -> Sequence[Import]:
+    """One import (5.5.5), or a group of one module's (compact-import-section proposal): behind an empty name, 0x7F
+    begins names with a type each, 0x7E one type and the names."""
+    module, name = r.name(), r.name()
+    kind = r.data[r.pos] if r.pos < r.end and not name else 0
+    if kind not in (0x7F, 0x7E):
+        return (Import(module, name, t.extern_type(r)),)
+    r.byte()
+    if kind == 0x7F:
+        return r.vector(lambda: Import(module, r.name(), t.extern_type(r), True))
+    shared = t.extern_type(r)
+    return r.vector(lambda: Import(module, r.name(), shared, True))
 
 
 def _encode_import(item: Import) -> bytes:

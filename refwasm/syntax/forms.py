@@ -6,7 +6,8 @@ words of the last two columns mean stands in :mod:`refwasm.syntax.instructions`,
 Three mnemonics have two encodings, and so two rows; the second one's name carries what the text format writes after
 the mnemonic: ``select t``, ``ref.test null`` and ``ref.cast null``.
 
-Sources: specification 3.0, appendix "Index of Instructions"; threads proposal, section "Atomic memory instructions".
+Sources: specification 3.0, appendix "Index of Instructions"; threads proposal, section "Atomic memory instructions";
+wide-arithmetic proposal, "Binary format".
 """
 
 # fmt: off
@@ -534,6 +535,12 @@ FORMS_BY_FEATURE: dict[str, tuple[Row, ...]] = {
         ("ref.i31",                             0xFB, 0x1C, "",               "rule"),
         ("i31.get_s",                           0xFB, 0x1D, "",               "rule"),
         ("i31.get_u",                           0xFB, 0x1E, "",               "rule"),
+    ),
+    "wide-arithmetic": (
+        ("i64.add128",                          0xFC, 0x13, "",               "i64 i64 i64 i64 -> i64 i64"),
+        ("i64.sub128",                          0xFC, 0x14, "",               "i64 i64 i64 i64 -> i64 i64"),
+        ("i64.mul_wide_s",                      0xFC, 0x15, "",               "i64 i64 -> i64 i64"),
+        ("i64.mul_wide_u",                      0xFC, 0x16, "",               "i64 i64 -> i64 i64"),
     ),
     "threads": (
         ("memory.atomic.notify",                0xFE, 0x00, "memarg32",       "at i32 -> i32"),

@@ -30,13 +30,15 @@ MAX_LOCALS = 50_000
 Expr = tuple[Instr, ...]
 
 
-@distinct
+@partial(distinct, compared=3)
 class Import(NamedTuple):
-    """An import: two names and the external type required."""
+    """An import: two names and the external type required. ``grouped``: it was written in a group of one module's,
+    which needs the feature compact-import-section, and means the same."""
 
     module: str
     name: str
     type: ExternType
+    grouped: bool = False
 
 
 @distinct

@@ -38,6 +38,7 @@ from refwasm.syntax.types import (
 )
 from refwasm.text.annotations import Annotations, branch_hints
 from refwasm.text.cursor import Cursor, Space, unexpected
+from refwasm.text.imports import declare_import, parse_import
 from refwasm.text.instructions import parse_expr, parse_folded, positions_of
 from refwasm.text.lexer import END_OF_INPUT, Source
 from refwasm.text.operands import Body, Spaces
@@ -134,14 +135,21 @@ class ModuleParser:
         return fields
 
     def _declare_import(self) -> None:
+        declare_import(self.c, self._declare_imported)
+
+    def _declare_imported(self, untyped: int = 0) -> None:
+        """What is imported: one thing, or so many that share a type, which then has no identifier."""
         c = self.c
-        c.name(), c.name()
         c.expect("(")
         keyword = c.next()
         if keyword not in _DEFINITIONS:
             c.fail(unexpected(keyword), c.i - 1)
         self._check_import_order()
-        self.spaces[keyword].add(c, c.identifier())
+        at, identifier = c.i, c.identifier()
+        if untyped and identifier is not None:
+            c.fail("identifier not allowed", at)
+        for _ in range(untyped or 1):
+            self.spaces[keyword].add(c, identifier)
 
     def _declare(self, keyword: str) -> None:
         c = self.c
@@ -216,14 +224,18 @@ class ModuleParser:
     # -- second pass: fields -----------------------------------------------------------------------------------------
 
     def import_(self) -> None:
+        self.imports += parse_import(self.c, self._imported)
+
+    def _imported(self, count: int) -> ExternType:
+        """The type of so many imports."""
         c = self.c
-        names = c.name(), c.name()
         c.expect("(")
         kind = c.next()
-        self.next[kind] += 1
+        self.next[kind] += count
         c.identifier()
-        self._import(names, self._extern_type(kind))
+        found = self._extern_type(kind)
         c.close()
+        return found
 
     def _extern_type(self, kind: str) -> ExternType:
         c, types = self.c, self.spaces.types

@@ -8,7 +8,7 @@ from __future__ import annotations
 from refwasm.syntax.forms import FORMS_BY_FEATURE
 
 #: Features that show in something other than an instruction.
-STRUCTURAL = ("mutable-globals", "multi-value", "multi-memory", "memory64", "extended-const")
+STRUCTURAL = ("mutable-globals", "multi-value", "multi-memory", "memory64", "extended-const", "compact-import-section")
 
 VERSION_1 = frozenset({"mvp", "mutable-globals"})
 VERSION_2 = VERSION_1 | {
@@ -19,7 +19,7 @@ VERSION_3 = VERSION_2 | {
     "extended-const",
 }  # fmt: skip
 #: Everything: what is validated against by default.
-ALL = VERSION_3 | {"threads"}
+ALL = VERSION_3 | {"threads", "wide-arithmetic", "compact-import-section"}
 
 EDITIONS = {"1.0": VERSION_1, "2.0": VERSION_2, "3.0": VERSION_3, "all": ALL}
 NAMES = frozenset(FORMS_BY_FEATURE) | frozenset(STRUCTURAL)

@@ -110,6 +110,8 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
                 context.need("gc")
     for item in module.imports:
         with _about(f"import {item.module!r} {item.name!r}"):
+            if item.grouped:
+                context.need("compact-import-section")
             _add_import(context, item.type)
     imported_funcs, imported_globals = len(context.funcs), len(context.globals)
     try:

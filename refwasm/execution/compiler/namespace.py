@@ -19,7 +19,7 @@ from typing import Any
 
 from refwasm.execution.compiler.runtime import HELPERS, Function, table_lookup
 from refwasm.execution.compiler.views import Views, parsed
-from refwasm.execution.numerics import OPERATIONS
+from refwasm.execution.numerics import OPERATIONS, WIDE_OPERATIONS
 from refwasm.execution.store import AnyFunc, FuncInst, ModuleInst
 from refwasm.syntax.instructions import FORMS
 
@@ -72,7 +72,8 @@ class Namespace:
                 self.names["views"].append(self.views[memory])
             self.views[memory].add(name, kind, offset)
         elif name in _MNEMONICS:
-            self.names[name] = OPERATIONS[_MNEMONICS[name]]
+            mnemonic = _MNEMONICS[name]
+            self.names[name] = WIDE_OPERATIONS.get(mnemonic) or OPERATIONS[mnemonic]
         elif name[1:].isdigit() and name[0] in self.spaces:
             self.names[name] = self.spaces[name[0]][int(name[1:])]
         elif name[0] == "e" and "_" in name:

@@ -19,7 +19,7 @@ from refwasm.execution.compiler.exits import types_of_locals
 from refwasm.execution.compiler.loops import MAX_LENGTH
 from refwasm.execution.compiler.source import Source
 from refwasm.execution.compiler.values import BITS, SCRATCH, Value, combined, integer, marked, plain
-from refwasm.execution.numerics.table import is_numeric
+from refwasm.execution.numerics.table import is_numeric, is_wide
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
 from refwasm.syntax.instructions import FORMS, OPENERS, Instr
@@ -207,6 +207,13 @@ class Translation(Calls):
             found.text = marked(pc, found.text)
         self.push(found)
 
+    def _wide(self, pc: int, instr: Instr) -> None:
+        """Two results: the numeric function itself."""
+        form = instr.form
+        assert form.params is not None and form.results is not None
+        args = ", ".join(v.text for v in self._arguments(len(form.params)))
+        self._effect(f"o_{form.mnemonic.replace('.', '_')}({args})", list(map(type_name, form.results)))
+
     def _calculated(self, mnemonic: str, operands: list[Value], type: str) -> Value:
         """The numeric function itself."""
         args = self._as_bits(self.settled(operands))
@@ -376,6 +383,7 @@ T = Translation
 METHODS: dict[str, Method] = {
     **{name: T._interpreted for name in FORMS},
     **{name: T._numeric for name in FORMS if is_numeric(name)},
+    **{name: T._wide for name in FORMS if is_wide(name)},
     **{name: T._access for name, form in FORMS.items() if form.width and form.prefix == 0},
     **dict.fromkeys(("i32.const", "i64.const", "f32.const", "f64.const", "v128.const"), T._const),
     "local.get": T._local_get, "local.set": T._local_set, "local.tee": T._local_tee,
@@ -424,5 +432,6 @@ UNOBSERVABLE = frozenset(
     or name.endswith(".const")
     or name in ("drop", "select", "select t", "nop", "global.get")
     or (is_numeric(name) and name not in TRAPPING)
+    or is_wide(name)
 )
 __all__ = ["METHODS", "Translation"]

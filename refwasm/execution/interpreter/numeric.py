@@ -11,7 +11,7 @@ from typing import Any
 
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import MEANINGS, Op
-from refwasm.execution.numerics import OPERATIONS, TEMPLATES
+from refwasm.execution.numerics import OPERATIONS, TEMPLATES, WIDE_OPERATIONS
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.syntax.instructions import FORMS, Instr
 
@@ -75,4 +75,18 @@ def _numeric(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return ternary
 
 
+def _wide(code: Code, instr: Instr, pc: int, following: Op) -> Op:
+    """Two results, the lower half first."""
+    function, params = WIDE_OPERATIONS[instr.form.mnemonic], instr.form.params
+    assert params is not None
+    count = len(params)
+
+    def op(t: Any, s: list[Any]) -> Any:
+        s[-count:] = function(*s[-count:])
+        return following
+
+    return op
+
+
+MEANINGS.update({FORMS[mnemonic]: _wide for mnemonic in WIDE_OPERATIONS})
 MEANINGS.update({form: _numeric for mnemonic, form in FORMS.items() if is_numeric(mnemonic)})

@@ -235,3 +235,31 @@ def iq15mulr_sat_s(n: int, a: int, b: int) -> int:
 def ibitselect(n: int, a: int, b: int, c: int) -> int:
     """Bits of a where c has ones, of b where it has zeros."""
     return a & c | b & ~c
+
+
+# ---- wide arithmetic: numbers of 2n bits as two of n bits, the low one first (wide-arithmetic proposal) --------------
+
+
+def iadd128(n: int, low: int, high: int, other_low: int, other_high: int) -> tuple[int, int]:
+    """Sum of two numbers of 2n bits."""
+    return _halves(n, (low | high << n) + (other_low | other_high << n))
+
+
+def isub128(n: int, low: int, high: int, other_low: int, other_high: int) -> tuple[int, int]:
+    """Difference of two numbers of 2n bits."""
+    return _halves(n, (low | high << n) - (other_low | other_high << n))
+
+
+def imul_wide_u(n: int, a: int, b: int) -> tuple[int, int]:
+    """The whole product of unsigned numbers."""
+    return _halves(n, a * b)
+
+
+def imul_wide_s(n: int, a: int, b: int) -> tuple[int, int]:
+    """The whole product of signed numbers."""
+    return _halves(n, signed(n, a) * signed(n, b))
+
+
+def _halves(n: int, value: int) -> tuple[int, int]:
+    mask = (1 << n) - 1
+    return value & mask, value >> n & mask

@@ -1,6 +1,7 @@
 """The numeric function of every numeric and vector instruction without immediates, by mnemonic.
 
 ``OPERATIONS["i32.add"](a, b)`` is what all tiers agree on. Entries are made when first asked for.
+``WIDE_OPERATIONS`` has those with two results, which give a tuple.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from refwasm.execution.numerics import vectors as v
 from refwasm.syntax.instructions import FORMS
 
 Operation = Callable[..., int]
+WideOperation = Callable[..., tuple[int, int]]
 
 _SCALAR = re.compile(r"([if])(32|64)\.(\w+)")
 _CONVERSION = re.compile(
@@ -142,9 +144,15 @@ def _lifted(mnemonic: str, function: Callable[..., int], n: int) -> Operation:
 
 
 def is_numeric(mnemonic: str) -> bool:
-    """Whether an instruction is numeric: fixed type, no immediates, at least one operand."""
+    """Whether an instruction is numeric: fixed type, no immediates, at least one operand, one result."""
     form = FORMS[mnemonic]
-    return bool(form.params) and not form.immediates
+    return bool(form.params) and not form.immediates and len(form.results or ()) == 1
+
+
+def is_wide(mnemonic: str) -> bool:
+    """Whether an instruction is numeric with two results."""
+    form = FORMS[mnemonic]
+    return bool(form.params) and not form.immediates and len(form.results or ()) == 2
 
 
 class _Operations(dict[str, Operation]):
@@ -157,3 +165,6 @@ class _Operations(dict[str, Operation]):
 
 
 OPERATIONS = _Operations()
+WIDE_OPERATIONS: dict[str, WideOperation] = {
+    name: partial(getattr(integers, name.replace("i64.", "i")), 64) for name in FORMS if is_wide(name)
+}
