@@ -14,6 +14,7 @@ import os
 import stat
 import sys
 import time
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -65,7 +66,8 @@ class CacheFile:
 
     def __init__(self, directory: str, source: Any) -> None:
         name = digest(repr((source, _fingerprint())).encode()).hex()[:40]
-        self.directory, self.path = directory, os.path.join(directory, name + SUFFIX)
+        self.directory = os.path.abspath(directory)  # without a slash at the end, which would follow a link
+        self.path = os.path.join(self.directory, name + SUFFIX)
 
     def read(self) -> bytes | None:
         """The content, if it is there and as it was written."""
@@ -75,15 +77,17 @@ class CacheFile:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
         except OSError:
             return None
-        with os.fdopen(fd, "rb") as file:
+        try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or not _is_ours(status) or status.st_size > MAX_FILE:
                 return None
-            try:
+            with open(fd, "rb", closefd=False) as file:
                 data = file.read()
-                os.utime(fd)
-            except OSError:
-                return None
+            os.utime(fd)
+        except (OSError, MemoryError):
+            return None
+        finally:
+            os.close(fd)
         content = data[32:]
         return content if self._seal(content) == data[:32] else None
 
@@ -125,17 +129,25 @@ def _shrink(directory: str) -> None:
     files = []
     with os.scandir(directory) as entries:
         for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                continue
             status = entry.stat(follow_symlinks=False)
             if entry.name.endswith(SUFFIX):
                 files.append((status.st_mtime, status.st_size, entry.path))
             elif entry.name.startswith(".new-") and status.st_mtime < time.time() - 3600:
-                os.unlink(entry.path)
+                _remove(entry.path)
     total = sum(size for _, size, _ in files)
     for _, size, path in sorted(files):
         if total <= MAX_BYTES:
             return
-        os.unlink(path)
+        _remove(path)
         total -= size
+
+
+def _remove(path: str) -> None:
+    """Another process may have done it, and one file that stays must not keep the others."""
+    with suppress(OSError):
+        os.unlink(path)
 
 
 __all__ = ["CacheFile", "default_directory", "digest"]

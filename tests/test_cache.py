@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import subprocess
 import sys
@@ -126,6 +127,50 @@ def test_links_are_not_followed(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not path.is_symlink()
 
 
+def test_a_link_to_a_directory_is_not_followed_however_it_is_spelt(folder: Path, tmp_path: Path) -> None:
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    for spelling in ("link", "link/", "link//", "link/.", "./link/"):
+        instance = Instance(Module(TEXT), tier="compile", cache=os.path.join(str(tmp_path), spelling))
+        assert instance.exports.f(14) == 42
+        instance._store.tier.save()
+        assert not list(folder.iterdir()), spelling
+
+
+def test_a_directory_under_the_name_of_a_file_is_an_empty_cache(folder: Path) -> None:
+    run(folder)
+    (path,) = files(folder)
+    path.unlink()
+    path.mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        run(folder)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert [entry.name for entry in folder.iterdir()] == [path.name], "nothing is left beside it"
+
+
+#: What a file may hold though its seal is right: written by another version, or by a mistake of ours.
+SEALED = [
+    b"", b"garbage", b"\x00", marshal.dumps(None), marshal.dumps(1), marshal.dumps(()), marshal.dumps(({},)),
+    marshal.dumps(({}, {}, {})), marshal.dumps(([], {})), marshal.dumps(({0: 1}, {0: b""})),
+    marshal.dumps(({"0": b""}, {})), marshal.dumps(({0: b""}, {0: b""})), marshal.dumps(({0: b"x"}, {0: b""})),
+    marshal.dumps(({0: marshal.dumps(1)}, {0: b""})), marshal.dumps(({0: marshal.dumps((1, {}, b""))}, {0: b""})),
+    marshal.dumps(({0: marshal.dumps((compile("1", "", "eval"), 7, b""))}, {0: b""})),
+    marshal.dumps(({1 << 70: b"x"}, {-1: b"x"})), marshal.dumps(({}, {0: b"\1" * 99})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", SEALED, ids=range(len(SEALED)))
+def test_sealed_content_of_another_shape_is_ignored(folder: Path, content: bytes) -> None:
+    run(folder)
+    (path,) = files(folder)
+    file = CacheFile(str(folder), "x")
+    file.path = str(path)
+    file.write(content)
+    assert file.read() == content
+    run(folder)
+
+
 def test_a_named_pipe_does_not_hang(folder: Path) -> None:
     run(folder)
     (path,) = files(folder)
@@ -155,6 +200,15 @@ def test_the_oldest_files_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch
         for path in files(folder):
             os.utime(path, (path.stat().st_atime - 10, path.stat().st_mtime - 10))
     assert 0 < sum(path.stat().st_size for path in files(folder)) <= 2500
+
+
+def test_what_can_not_be_removed_does_not_keep_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(folder)
+    (folder / "aaa.cache").mkdir()
+    os.utime(folder / "aaa.cache", (0, 0))
+    monkeypatch.setattr(cache_module, "MAX_BYTES", 0)
+    CacheFile(str(folder), "new").write(b"content")
+    assert [path.name for path in files(folder)] == ["aaa.cache"]
 
 
 def test_processes_that_write_together(folder: Path) -> None:

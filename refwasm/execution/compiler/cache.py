@@ -48,7 +48,7 @@ class CodeCache:
     def get(self, index: int) -> Kept | None:
         """The code of a function; None if it leaves out too much."""
         data = self.entries.get(index)
-        found = Kept(*marshal.loads(data)) if data else None
+        found = _kept(_loaded(data)) if data else None
         return found if found is not None and found.absent == self.absent.get(index) else None
 
     def note(self, index: int, absent: Callable[[], bytes]) -> None:
@@ -83,7 +83,30 @@ class CodeCache:
 
     def _read(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
         content = self.file.read()
-        return ({}, {}) if content is None else marshal.loads(content)
+        found = None if content is None else _loaded(content)
+        if type(found) is not tuple or len(found) != 2 or not all(map(_by_index, found)):
+            return {}, {}
+        return found
+
+
+def _loaded(data: bytes) -> Any:
+    """What was marshalled; None if it is anything else, as where another version of Python wrote it."""
+    try:
+        return marshal.loads(data)
+    except (EOFError, ValueError, TypeError, MemoryError):
+        return None
+
+
+def _by_index(found: Any) -> bool:
+    """Whether it has bytes by the indices of functions."""
+    return type(found) is dict and all(type(k) is int and type(v) is bytes for k, v in found.items())
+
+
+def _kept(found: Any) -> Kept | None:
+    """A compiled function, if it is one."""
+    if type(found) is not tuple or list(map(type, found)) != [CodeType, dict, bytes]:
+        return None
+    return Kept(*found)
 
 
 def still_absent(before: bytes | None, now: bytes | None) -> bytes:
