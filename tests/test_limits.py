@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -135,3 +137,42 @@ def test_a_host_function_that_comes_back_late_ends_the_call(tier: str) -> None:
     instance = Instance(module, {"host": {"sleep": lambda: time.sleep(0.3)}}, tier=tier, timeout=0.2)
     with pytest.raises(ResourceLimit, match="time limit exceeded"):
         instance.exports.f()
+
+
+@pytest.mark.parametrize(("which", "code"), [("what serves thread 0", 124), ("what serves thread 1", 7)])
+def test_a_thread_that_can_not_be_started_is_a_limit(tmp_path: Path, which: str, code: int) -> None:
+    """Of the first thread, the program can't run; of another one, the guest is told so."""
+    path = tmp_path / "spawn.wat"
+    path.write_text("""(module (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (import "env" "memory" (memory 1 8 shared)) (export "memory" (memory 0))
+      (func (export "wasi_thread_start") (param i32 i32) (loop (br 0)))
+      (func (export "_start") (if (i32.lt_s (call $spawn (i32.const 0)) (i32.const 0)) (then
+        (call $exit (i32.const 7))))))""")
+    script = f"""
+import sys, threading
+start = threading.Thread.start
+def refuse(thread):
+    if {which!r} in thread.name:
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = refuse
+from refwasm.cli import main
+sys.exit(main(["run", {str(path)!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, check=False)
+    assert done.returncode == code and b"Traceback" not in done.stderr
+    assert (b"can't be started: can't start new thread" in done.stderr) == (code == 124)
+
+
+def test_ctrl_c_while_a_command_is_imported(tmp_path: Path) -> None:
+    script = """
+import importlib, sys
+def interrupted(name):
+    raise KeyboardInterrupt
+from refwasm.cli import main
+importlib.import_module = interrupted
+sys.exit(main(["run", "x.wasm"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, check=False)
+    assert done.returncode == 130 and done.stderr == b"refwasm: interrupted\n"

@@ -71,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(command: str, args: list[str]) -> int:
     atexit.register(gc.freeze)  # a process that ends need not look for garbage: a tenth of what a program takes
-    module = importlib.import_module(f"refwasm.cli.{command}")
-    parser = argparse.ArgumentParser(prog=f"refwasm {command}", description=module.__doc__)
-    module.add_arguments(parser)
     try:
+        module = importlib.import_module(f"refwasm.cli.{command}")
+        parser = argparse.ArgumentParser(prog=f"refwasm {command}", description=module.__doc__)
+        module.add_arguments(parser)
         code: int = module.run(parser.parse_args(args))
         sys.stdout.flush()
         return code

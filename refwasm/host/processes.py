@@ -6,10 +6,14 @@ import gc
 import os
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing import connection, parent_process
 from typing import Any
 
 from refwasm.errors import ResourceLimit, Trap, UncaughtException, WasmError
+
+#: The exit code of a process that could not begin.
+NO_THREAD_LEFT = 71
 
 
 def pipe_of(context: Any) -> tuple[connection.Connection, connection.Connection]:
@@ -51,13 +55,26 @@ def begin(inherited: list[Any]) -> None:
         connection.wait([parent.sentinel])
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    try:
+        start_thread(watch, (), "the watch of its parent")
+    except ResourceLimit:
+        os._exit(NO_THREAD_LEFT)
+
+
+def start_thread(target: Callable[..., object], args: tuple[Any, ...], what: str) -> None:
+    """Start a thread of this process that ends with it; ResourceLimit if the system has none left."""
+    try:
+        threading.Thread(target=target, args=args, name=f"refwasm: {what}", daemon=True).start()
+    except RuntimeError as error:
+        raise ResourceLimit(f"{what} can't be started: {error}") from None
 
 
 def cause_of_death(exitcode: int | None) -> str:
     """Why a process ended, to follow its name; "" if that is not known."""
     if exitcode is None:
         return ""
+    if exitcode == NO_THREAD_LEFT:
+        return ": it could not start a thread of its own"
     if exitcode >= 0:
         return f" with exit code {exitcode}"
     try:

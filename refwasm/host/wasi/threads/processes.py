@@ -21,7 +21,7 @@ from refwasm import embedding as e
 from refwasm.errors import Crash, Exit, ResourceLimit, WasmError
 from refwasm.execution.domain import Domain, adopt_domain
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.processes import begin, cause_of_death, pipe_of, portable, start
+from refwasm.host.processes import begin, cause_of_death, pipe_of, portable, start, start_thread
 from refwasm.host.wasi.threads.linking import MAX_THREAD_ID, MAX_THREADS, MODULE, NO_THREAD, SPAWN, START
 from refwasm.syntax.types import FuncUse
 
@@ -123,8 +123,14 @@ class Supervisor:
             theirs.close()
             raise
         theirs.close()
+        try:
+            start_thread(self._serve, (thread, ours), f"what serves thread {thread}")
+        except ResourceLimit:
+            process.kill()
+            process.join()
+            ours.close()
+            raise
         self.processes[thread], self.pipes[thread] = process, ours
-        threading.Thread(target=self._serve, args=(thread, ours), daemon=True).start()
 
     def _serve(self, thread: int, pipe: connection.Connection) -> None:
         """Make the host calls of a thread until it ends."""
