@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from refwasm import Instance, Module, ResourceLimit
+from refwasm import Instance, Module, ResourceLimit, WasmError
 from refwasm.binary import encode
 from refwasm.text import parse_module
 from refwasm.text.printer import quote
@@ -176,3 +177,47 @@ sys.exit(main(["run", "x.wasm"]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, check=False)
     assert done.returncode == 130 and done.stderr == b"refwasm: interrupted\n"
+
+
+#: A function for each instruction that works on many bytes or elements; its parameter says on how many.
+BULK = """(module (type $a (array (mut i64))) (memory 10) (table $t 2000 funcref) (data $d "%s") (elem $e func $f $f $f)
+  (func $f) (func $array (result (ref $a)) (array.new_default $a (i32.const 700)))
+  (func (export "memory.fill") (param i32) (memory.fill (i32.const 0) (i32.const 1) (local.get 0)))
+  (func (export "memory.copy") (param i32) (memory.copy (i32.const 0) (i32.const 1) (local.get 0)))
+  (func (export "memory.init") (param i32) (memory.init $d (i32.const 0) (i32.const 1) (local.get 0)))
+  (func (export "table.fill") (param i32) (table.fill $t (i32.const 0) (ref.null func) (local.get 0)))
+  (func (export "table.copy") (param i32) (table.copy $t $t (i32.const 1) (i32.const 0) (local.get 0)))
+  (func (export "table.grow") (param i32) (drop (table.grow $t (ref.null func) (local.get 0))))
+  (func (export "table.init") (param i32) (table.init $t $e (i32.const 0) (i32.const 0) (local.get 0)))
+  (func (export "array.new") (param i32) (drop (array.new $a (i64.const 1) (local.get 0))))
+  (func (export "array.new_default") (param i32) (drop (array.new_default $a (local.get 0))))
+  (func (export "array.new_data") (param i32) (drop (array.new_data $a $d (i32.const 0) (local.get 0))))
+  (func (export "array.fill") (param i32)
+    (array.fill $a (call $array) (i32.const 0) (i64.const 1) (local.get 0)))
+  (func (export "array.copy") (param i32)
+    (array.copy $a $a (call $array) (i32.const 0) (call $array) (i32.const 0) (local.get 0)))
+  (func (export "array.init_data") (param i32)
+    (array.init_data $a $d (call $array) (i32.const 0) (i32.const 0) (local.get 0))))""" % ("x" * 6000)
+
+
+def outcome(module: Module, tier: str, name: str, count: int, fuel: int) -> tuple[str, int | None]:
+    """What a call gives, and the fuel that is left."""
+    instance = Instance(module, tier=tier, fuel=fuel)
+    try:
+        instance.exports[name](count)
+        return "returned", instance._store.settings.fuel
+    except WasmError as error:
+        return f"{type(error).__name__}: {error.message}", instance._store.settings.fuel
+
+
+@pytest.mark.parametrize("name", re.findall(r'export "(.*?)"', BULK))
+def test_fuel_is_charged_by_size_and_alike_on_each_tier(name: str) -> None:
+    module = Module(BULK)
+    for count in (0, 63, 64, 500, 640, 600_000, 700_000, (1 << 32) - 1):
+        for fuel in (5, 6, 7, 13, 15, 16, 20, 40, 1000, 11_000, 50_000):
+            found = {outcome(module, tier, name, count, fuel) for tier in TIERS}
+            assert len(found) == 1, (count, fuel, found)
+    costs = [1_000_000 - (outcome(module, "compile", name, count, 1_000_000)[1] or 0) for count in (0, 3, 640)]
+    assert costs[0] == costs[1]
+    if name != "table.init":  # its segment has three elements
+        assert costs[2] == costs[0] + 10

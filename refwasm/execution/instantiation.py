@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from refwasm.errors import Unlinkable
-from refwasm.execution.bulk import memory_init, table_init
+from refwasm.execution.bulk import look_at, memory_init, table_init
 from refwasm.execution.memory import Memory, SharedMemory
 from refwasm.execution.store import (
     DataInst,
@@ -69,17 +70,19 @@ def instantiate(
         instance.exports[export.name] = space[export.index]
     if prepare is not None:
         prepare(instance)
-    # 10.-13. Active segments in order, elements before data; then they are dropped, as declarative ones are.
+    # 10.-13. Active segments in order, elements before data; then they are dropped, as declarative ones are. They take
+    # no fuel: the guest has executed nothing yet.
+    work = partial(look_at, store.settings)
     for elem, elem_inst in zip(module.elems, instance.elems):
         if elem.offset is not None:
             offset = evaluate(instance, elem.offset)
-            table_init(instance.tables[elem.table], elem_inst, offset, 0, len(elem_inst.elements))
+            table_init(work, instance.tables[elem.table], elem_inst, offset, 0, len(elem_inst.elements))
         if elem.mode != "passive":
             elem_inst.elements = []
     for data, data_inst in zip(module.datas, instance.datas):
         if data.offset is not None:
             offset = evaluate(instance, data.offset)
-            memory_init(instance.memories[data.memory], data_inst, offset, 0, len(data_inst.content))
+            memory_init(work, instance.memories[data.memory], data_inst, offset, 0, len(data_inst.content))
             data_inst.content = b""
     # 14. The start function.
     if module.start is not None:

@@ -198,11 +198,15 @@ class TableInst:
         """The type with the present size as its minimum, for import matching."""
         return TableType(self.type.address, Limits(len(self.elements), self.type.limits.maximum), self.type.element)
 
+    def has_room(self, count: int) -> bool:
+        """Whether so many elements can be appended."""
+        maximum = self.type.limits.maximum
+        return len(self.elements) + count <= min(MAX_TABLE_ELEMENTS, MAX_TABLE_ELEMENTS if maximum is None else maximum)
+
     def grow(self, count: int, init: Any) -> int:
         """Append elements; the old size, or -1 if that is not possible (4.6.9 "Growing tables")."""
         old = len(self.elements)
-        maximum = self.type.limits.maximum
-        if old + count > min(MAX_TABLE_ELEMENTS, MAX_TABLE_ELEMENTS if maximum is None else maximum):
+        if not self.has_room(count):
             return -1
         self.elements += [init] * count
         return old

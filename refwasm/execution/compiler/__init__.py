@@ -340,10 +340,11 @@ class Compiler:
         namespace: Namespace | None = instance.compiled
         if namespace is None or namespace.era is not self.era:
             settings = self.store.settings
+            work = bulk.working(settings)
             own = {
                 "referred": reference(self.callable_of),
-                "poll": self.poll, "memory_copy": partial(bulk.memory_copy, settings.check),
-                "memory_fill": partial(bulk.memory_fill, settings.check),
+                "poll": self.poll, "memory_copy": partial(bulk.memory_copy, work),
+                "memory_fill": partial(bulk.memory_fill, work),
                 "heavy": self.heavy, "light": self.light, "S": settings,
             }  # fmt: skip
             namespace = instance.compiled = Namespace(

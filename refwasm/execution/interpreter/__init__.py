@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from refwasm.execution.bulk import working
 from refwasm.execution.interpreter import (  # noqa: F401  (each registers its meanings)
     aggregates,
     atomic,
@@ -25,6 +26,20 @@ from refwasm.execution.store import FuncInst, ModuleInst, Store
 from refwasm.syntax.modules import Expr
 
 R = TypeVar("R")
+
+
+class _Operating(Agent):
+    """Executes single instructions for compiled code, which counts fuel in the settings."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._work = working(store.settings)
+
+    def work(self, n: int) -> None:
+        """Take fuel from the settings."""
+        self._work(n)
 
 
 class Interpreter:
@@ -72,7 +87,7 @@ class Interpreter:
         code = code_of(func)
         instr = func.func.body[pc]
         op: Any = MEANINGS[instr.form](code, instr, pc, code.entry)
-        agent = Agent(self.store)
+        agent = _Operating(self.store)
 
         def call(*operands: Any) -> Any:
             stack = list(operands)

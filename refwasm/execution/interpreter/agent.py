@@ -6,11 +6,13 @@ time, and an agent can stop before any instruction and go on later.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from refwasm.errors import BACKTRACE, ResourceLimit, StackEntry, Trap
+from refwasm.execution.bulk import PER_FUEL, look_at
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.store import Store
@@ -64,6 +66,8 @@ class Agent:
         "wake_at",
         "woken",
         "calling",
+        "countdown",
+        "steps",
     )
 
     def __init__(self, store: Store) -> None:
@@ -79,6 +83,8 @@ class Agent:
         self.wake_at: float | None = None
         self.woken = False
         self.calling: int | None = None
+        self.countdown: Any = None  # of the steps in hand: an iterator with so many items left
+        self.steps = 0
 
     def enter(self, code: Code, args: Sequence[Any]) -> None:
         """Prepare the outermost call."""
@@ -141,7 +147,7 @@ class Agent:
     def _step(self, steps: int) -> None:
         """The same, counting: exactly so many steps, and fuel for each."""
         stack, op = self.stack, self.pc
-        countdown = repeat(None, steps)
+        self.steps, self.countdown = steps, (countdown := repeat(None, steps))
         try:
             for _ in countdown:
                 op = op(self, stack)
@@ -157,6 +163,20 @@ class Agent:
         finally:
             if self.fuel is not None:
                 self.fuel -= steps - countdown.__length_hint__()
+
+    def work(self, n: int) -> None:
+        """An instruction is about to write so many bytes or elements (:data:`refwasm.execution.bulk.Work`). It takes
+        fuel for them by letting the steps in hand pass, then from what is left behind them."""
+        look_at(self.store.settings, n)
+        if n < PER_FUEL or self.fuel is None:
+            return
+        cost = n // PER_FUEL
+        passing = min(cost, self.countdown.__length_hint__())
+        deque(islice(self.countdown, passing), maxlen=0)
+        left = self.fuel - self.steps
+        self.fuel -= min(cost - passing, left)
+        if cost - passing > left:
+            raise ResourceLimit("all fuel consumed")
 
     def check_limits(self) -> None:
         """Raise ResourceLimit if fuel or time are used up, or somebody asks to stop."""

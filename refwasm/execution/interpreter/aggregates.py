@@ -7,7 +7,7 @@ from typing import Any
 
 from refwasm.errors import ResourceLimit, Trap
 from refwasm.execution.interpreter.code import Code
-from refwasm.execution.interpreter.meaning import Op, bulk_meaning, meaning
+from refwasm.execution.interpreter.meaning import Op, meaning
 from refwasm.execution.values import ArrayInst, StructInst, default
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import ArrayType, FieldType, PackedType, RefType, StorageType, StructType
@@ -109,13 +109,14 @@ def _struct_set(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@bulk_meaning("array.new")
+@meaning("array.new")
 def _array_new(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     deftype, mask = code.instance.types[instr.args[0]], _mask(_element(code, instr.args[0]).storage)
 
     def op(t: Any, s: list[Any]) -> Any:
         count = s.pop()
         _check_length(count)
+        t.work(count)
         value = s[-1]
         s[-1] = ArrayInst(deftype, [value if mask is None else value & mask] * count)
         return following
@@ -123,12 +124,13 @@ def _array_new(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@bulk_meaning("array.new_default")
+@meaning("array.new_default")
 def _array_new_default(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     deftype, value = code.instance.types[instr.args[0]], default(_element(code, instr.args[0]).storage)
 
     def op(t: Any, s: list[Any]) -> Any:
         _check_length(s[-1])
+        t.work(s[-1])
         s[-1] = ArrayInst(deftype, [value] * s[-1])
         return following
 
@@ -164,7 +166,7 @@ def _data_reader(t: StorageType) -> Callable[[bytes, int, int], list[int]]:
     return read
 
 
-@bulk_meaning("array.new_data")
+@meaning("array.new_data")
 def _array_new_data(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     index, data_index = instr.args
     deftype, data = code.instance.types[index], code.instance.datas[data_index]
@@ -172,7 +174,9 @@ def _array_new_data(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
     def op(t: Any, s: list[Any]) -> Any:
         count = s.pop()
-        s[-1] = ArrayInst(deftype, read(data.content, s[-1], count))
+        elements = read(data.content, s[-1], count)
+        t.work(count)
+        s[-1] = ArrayInst(deftype, elements)
         return following
 
     return op
@@ -184,13 +188,15 @@ def _elements_of(elements: list[Any], offset: int, count: int) -> list[Any]:
     return elements[offset : offset + count]
 
 
-@bulk_meaning("array.new_elem")
+@meaning("array.new_elem")
 def _array_new_elem(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     deftype, elem = code.instance.types[instr.args[0]], code.instance.elems[instr.args[1]]
 
     def op(t: Any, s: list[Any]) -> Any:
         count = s.pop()
-        s[-1] = ArrayInst(deftype, _elements_of(elem.elements, s[-1], count))
+        elements = _elements_of(elem.elements, s[-1], count)
+        t.work(count)
+        s[-1] = ArrayInst(deftype, elements)
         return following
 
     return op
@@ -245,7 +251,7 @@ def _array_len(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@bulk_meaning("array.fill")
+@meaning("array.fill")
 def _array_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     mask = _mask(_element(code, instr.args[0]).storage)
 
@@ -253,26 +259,28 @@ def _array_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
         count, value, index, array = s.pop(), s.pop(), s.pop(), s.pop()
         elements = _elements(array)
         _bounds(elements, index, count)
+        t.work(count)
         elements[index : index + count] = [value if mask is None else value & mask] * count
         return following
 
     return op
 
 
-@bulk_meaning("array.copy")
+@meaning("array.copy")
 def _array_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     def op(t: Any, s: list[Any]) -> Any:
         count, source_index, source, index, target = s.pop(), s.pop(), s.pop(), s.pop(), s.pop()
         into, origin = _elements(target), _elements(source)
         _bounds(into, index, count)
         _bounds(origin, source_index, count)
+        t.work(count)
         into[index : index + count] = origin[source_index : source_index + count]
         return following
 
     return op
 
 
-@bulk_meaning("array.init_data")
+@meaning("array.init_data")
 def _array_init_data(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     data, read = code.instance.datas[instr.args[1]], _data_reader(_element(code, instr.args[0]).storage)
 
@@ -280,13 +288,15 @@ def _array_init_data(code: Code, instr: Instr, pc: int, following: Op) -> Op:
         count, offset, index, array = s.pop(), s.pop(), s.pop(), s.pop()
         elements = _elements(array)
         _bounds(elements, index, count)
-        elements[index : index + count] = read(data.content, offset, count)
+        new = read(data.content, offset, count)
+        t.work(count)
+        elements[index : index + count] = new
         return following
 
     return op
 
 
-@bulk_meaning("array.init_elem")
+@meaning("array.init_elem")
 def _array_init_elem(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     elem = code.instance.elems[instr.args[1]]
 
@@ -294,7 +304,9 @@ def _array_init_elem(code: Code, instr: Instr, pc: int, following: Op) -> Op:
         count, offset, index, array = s.pop(), s.pop(), s.pop(), s.pop()
         elements = _elements(array)
         _bounds(elements, index, count)
-        elements[index : index + count] = _elements_of(elem.elements, offset, count)
+        new = _elements_of(elem.elements, offset, count)
+        t.work(count)
+        elements[index : index + count] = new
         return following
 
     return op

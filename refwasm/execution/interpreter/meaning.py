@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from refwasm.execution.bulk import LARGE
 from refwasm.syntax.instructions import FORMS, Form, Instr
 
 Op = Callable[[Any, list[Any]], Any]
@@ -26,27 +25,6 @@ def meaning(*mnemonics: str) -> Callable[[Meaning], Meaning]:
     def register(function: Meaning) -> Meaning:
         for mnemonic in mnemonics:
             MEANINGS[FORMS[mnemonic]] = function
-        return function
-
-    return register
-
-
-def bulk_meaning(mnemonic: str) -> Callable[[Meaning], Meaning]:
-    """Register the meaning of an instruction whose last operand says how much there is to do: it looks at the limits
-    first if that is much, since many such instructions take longer than anybody would wait."""
-
-    def register(function: Meaning) -> Meaning:
-        def limited(code: Any, instr: Any, pc: int, following: Op) -> Op:
-            op, settings = function(code, instr, pc, following), code.store.settings
-
-            def look(t: Any, s: list[Any]) -> Any:
-                if s[-1] > LARGE:
-                    settings.check()
-                return op(t, s)
-
-            return look
-
-        MEANINGS[FORMS[mnemonic]] = limited
         return function
 
     return register

@@ -12,7 +12,7 @@ from typing import Any
 
 from refwasm.execution import bulk
 from refwasm.execution.interpreter.code import Code
-from refwasm.execution.interpreter.meaning import MEANINGS, Op, bulk_meaning, meaning
+from refwasm.execution.interpreter.meaning import MEANINGS, Op, meaning
 from refwasm.execution.interpreter.pausing import before_access
 from refwasm.execution.memory import Memory
 from refwasm.syntax.instructions import FORMS, Instr, MemArg
@@ -206,11 +206,9 @@ def _memory_grow(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 def _memory_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     memory = code.instance.memories[instr.args[0]]
 
-    look = code.store.settings.check
-
     def op(t: Any, s: list[Any]) -> Any:
         count, value, address = s.pop(), s.pop(), s.pop()
-        bulk.memory_fill(look, memory, address, value, count)
+        bulk.memory_fill(t.work, memory, address, value, count)
         return following
 
     return before_access(code.store, memory, instr, 2, op)
@@ -220,23 +218,21 @@ def _memory_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 def _memory_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     target, source = (code.instance.memories[index] for index in instr.args)
 
-    look = code.store.settings.check
-
     def op(t: Any, s: list[Any]) -> Any:
         count, source_address, address = s.pop(), s.pop(), s.pop()
-        bulk.memory_copy(look, target, source, address, source_address, count)
+        bulk.memory_copy(t.work, target, source, address, source_address, count)
         return following
 
     return before_access(code.store, target if target.shared else source, instr, 2, op)
 
 
-@bulk_meaning("memory.init")
+@meaning("memory.init")
 def _memory_init(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     data, memory = code.instance.datas[instr.args[0]], code.instance.memories[instr.args[1]]
 
     def op(t: Any, s: list[Any]) -> Any:
         count, source, address = s.pop(), s.pop(), s.pop()
-        bulk.memory_init(memory, data, address, source, count)
+        bulk.memory_init(t.work, memory, data, address, source, count)
         return following
 
     return before_access(code.store, memory, instr, 2, op)

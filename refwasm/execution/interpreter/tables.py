@@ -7,7 +7,7 @@ from typing import Any
 from refwasm.errors import Trap
 from refwasm.execution import bulk
 from refwasm.execution.interpreter.code import Code
-from refwasm.execution.interpreter.meaning import Op, bulk_meaning, meaning
+from refwasm.execution.interpreter.meaning import Op, meaning
 from refwasm.syntax.instructions import Instr
 
 
@@ -50,50 +50,52 @@ def _table_size(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@bulk_meaning("table.grow")
+@meaning("table.grow")
 def _table_grow(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     table = code.instance.tables[instr.args[0]]
     mask = (1 << table.type.address.bits) - 1
 
     def op(t: Any, s: list[Any]) -> Any:
         count = s.pop()
+        if table.has_room(count):
+            t.work(count)
         s[-1] = table.grow(count, s[-1]) & mask
         return following
 
     return op
 
 
-@bulk_meaning("table.fill")
+@meaning("table.fill")
 def _table_fill(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     table = code.instance.tables[instr.args[0]]
 
     def op(t: Any, s: list[Any]) -> Any:
         count, value, index = s.pop(), s.pop(), s.pop()
-        bulk.table_fill(table, index, value, count)
+        bulk.table_fill(t.work, table, index, value, count)
         return following
 
     return op
 
 
-@bulk_meaning("table.copy")
+@meaning("table.copy")
 def _table_copy(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     target, source = (code.instance.tables[index] for index in instr.args)
 
     def op(t: Any, s: list[Any]) -> Any:
         count, source_index, index = s.pop(), s.pop(), s.pop()
-        bulk.table_copy(target, source, index, source_index, count)
+        bulk.table_copy(t.work, target, source, index, source_index, count)
         return following
 
     return op
 
 
-@bulk_meaning("table.init")
+@meaning("table.init")
 def _table_init(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     elem, table = code.instance.elems[instr.args[0]], code.instance.tables[instr.args[1]]
 
     def op(t: Any, s: list[Any]) -> Any:
         count, source, index = s.pop(), s.pop(), s.pop()
-        bulk.table_init(table, elem, index, source, count)
+        bulk.table_init(t.work, table, elem, index, source, count)
         return following
 
     return op
