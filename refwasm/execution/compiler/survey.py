@@ -192,16 +192,35 @@ def _branches(side: SideTable) -> dict[int, list[int]]:
     return found
 
 
+def deepest(body: Expr) -> tuple[int, int]:
+    """How deep blocks nest in a body, and loops among them."""
+    blocks = loops = depth = loop_depth = 0
+    opened: list[bool] = []
+    for instr in body:
+        mnemonic = instr[0].mnemonic
+        if mnemonic in OPENERS:
+            opened.append(mnemonic == "loop")
+            depth, loop_depth = depth + 1, loop_depth + opened[-1]
+            blocks, loops = max(blocks, depth), max(loops, loop_depth)
+        elif mnemonic == "end" and opened:
+            depth, loop_depth = depth - 1, loop_depth - opened.pop()
+    return blocks, loops
+
+
 def _leaves(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) -> dict[int, int]:
     openers = {end: start for start, end in ends.items()}
     found: dict[int, int] = {}
+    innermost: dict[int, int] = {}  # of blocks that end together, the end of what stands inside of all of them
+    for label in sorted(openers):
+        opener = openers.get(label - 1)
+        ends_together = opener is not None and body[opener].form.mnemonic in ("block", "if")
+        innermost[label] = innermost[label - 1] if ends_together else label - 1
     for label, sources in branches.items():
         start = openers.get(label)
         if start is None or body[start].form.mnemonic not in ("block", "if") or _has_type(body[start].args[0]):
             continue
-        inner = label - 1
-        while (opener := openers.get(inner)) is not None and body[opener].form.mnemonic in ("block", "if"):
-            inner -= 1
+        inner = innermost[label]
+        opener = openers.get(inner)
         if opener is not None and body[opener].form.mnemonic == "loop" and all(opener < pc < inner for pc in sources):
             found[label] = opener
     return found
