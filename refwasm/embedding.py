@@ -33,6 +33,7 @@ from refwasm.execution.store import (
     TagInst,
 )
 from refwasm.execution.values import I31, ArrayInst, ExnInst, HostRef, StructInst, default, is_of_heap
+from refwasm.execution.watchdog import within
 from refwasm.syntax.modules import Module
 from refwasm.syntax.types import (
     DefType,
@@ -292,4 +293,5 @@ __all__ = [
     "func_type", "global_alloc", "instance_export", "match_extern_type", "mem_alloc", "module_decode", "module_encode",
     "module_exports", "module_imports", "module_instantiate", "module_load", "module_open", "module_parse",
     "module_validate", "resolve_imports", "store_init", "table_alloc", "tag_alloc", "val_default", "value_has_type",
+    "within",
 ]  # fmt: skip

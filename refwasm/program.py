@@ -72,7 +72,7 @@ class Program:
         self.settings = settings or e.Settings()
         self.report = report
         self.imports = imports or {}
-        self.validated = e.module_open(source, self.settings.cache, features, deferred)
+        self.validated = e.within(self.settings, lambda: e.module_open(source, self.settings.cache, features, deferred))
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
         form = form_of(self.validated, PARALLEL)

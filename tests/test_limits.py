@@ -12,6 +12,7 @@ import pytest
 
 from refwasm import Instance, Module, ResourceLimit, WasmError
 from refwasm.binary import encode
+from refwasm.binary.values import encode_unsigned
 from refwasm.text import parse_module
 from refwasm.text.printer import quote
 from tests.support import refwasm
@@ -221,3 +222,58 @@ def test_fuel_is_charged_by_size_and_alike_on_each_tier(name: str) -> None:
     assert costs[0] == costs[1]
     if name != "table.init":  # its segment has three elements
         assert costs[2] == costs[0] + 10
+
+
+def of_one_function(body: bytes) -> bytes:
+    """A program whose _start has one i32 local and this body."""
+    code = b"\x01\x01\x7f" + body + b"\x0b"
+    entry = encode_unsigned(len(code)) + code
+    sections = {
+        1: b"\x01\x60\x00\x00", 3: b"\x01\x00", 5: b"\x01\x00\x01",
+        7: b"\x02\x06_start\x00\x00\x06memory\x02\x00", 10: b"\x01" + entry,
+    }  # fmt: skip
+    return b"\0asm\1\0\0\0" + b"".join(
+        bytes([number]) + encode_unsigned(len(content)) + content for number, content in sections.items()
+    )
+
+
+#: local.get 0, i32.const 1, i32.add, local.set 0; a loop that ends at once; all of them as often as it is said.
+STEP, LOOP = b"\x20\x00\x41\x01\x6a\x21\x00", b"\x03\x40\x20\x00\x41\x01\x6a\x22\x00\x41\x05\x49\x0d\x00\x0b"
+LARGE = {
+    "a sequence of additions": STEP * 3_000_000,
+    "a sequence of loops": LOOP * 200_000,
+    "blocks in a sequence": (b"\x02\x40\x20\x00\x0d\x00" + STEP + b"\x0b") * 400_000,
+}
+NESTED = {
+    "ifs": b"\x20\x00\x04\x40" * 99_000 + b"\x0b" * 99_000,
+    "loops": b"\x03\x40" * 99_000 + b"\x0b" * 99_000,
+    "loops that count": b"\x03\x40\x20\x00\x41\x01\x6a\x22\x00\x41\x03\x49\x0d\x00" * 20_000 + b"\x0b" * 20_000,
+    "blocks with a br_table": b"\x02\x40" * 20_000 + b"\x20\x00\x0e" + encode_unsigned(20_000)
+    + b"".join(map(encode_unsigned, range(20_000))) + b"\x00" + b"\x0b" * 20_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("name", LARGE)
+def test_time_is_up_while_a_module_is_loaded_or_translated(tmp_path: Path, name: str, tier: str) -> None:
+    path = tmp_path / "large.wasm"
+    path.write_bytes(of_one_function(LARGE[name]))
+    begin = time.monotonic()
+    done = refwasm("run", "--no-cache", "--tier", tier, "--timeout", "0.5", str(path))
+    assert time.monotonic() - begin < SLACK
+    assert done.returncode == 124 and b"time limit exceeded" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--fuel", "10000000"], ["--tier", "compile"]], ids=["auto", "fuel", "compile"]
+)
+@pytest.mark.parametrize("name", NESTED)
+def test_what_nests_deeply_takes_neither_time_nor_memory(tmp_path: Path, name: str, options: list[str]) -> None:
+    """In 1.5 GB of address space; translated, 99,000 ifs took 8.8 GB."""
+    path = tmp_path / "nested.wasm"
+    path.write_bytes(of_one_function(NESTED[name]))
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (3 << 29, 3 << 29)); "
+    script = limited + "from refwasm.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "run", "--no-cache", *options, str(path)]
+    done = subprocess.run(command, capture_output=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

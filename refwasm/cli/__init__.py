@@ -13,6 +13,7 @@ import gc
 import importlib
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -70,11 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(command: str, args: list[str]) -> int:
+    started = time.monotonic()  # time limits count from here
     atexit.register(gc.freeze)  # a process that ends need not look for garbage: a tenth of what a program takes
     try:
         module = importlib.import_module(f"refwasm.cli.{command}")
         parser = argparse.ArgumentParser(prog=f"refwasm {command}", description=module.__doc__)
         module.add_arguments(parser)
+        parser.set_defaults(started=started)
         code: int = module.run(parser.parse_args(args))
         sys.stdout.flush()
         return code

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Load, link, run."""
-    deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    deadline = None if options.timeout is None else options.started + options.timeout
     cache = None if options.no_cache else e.cache_directory()
     settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline, cache)
     with naming(options.file):

@@ -204,10 +204,10 @@ class Auto:
         if self.store.settings.fuel is not None:
             return code.at(pc + 1)  # which only whole functions count
         function = self.compiler.loop_of(func, pc, self.absent(func) if tries else b"")
+        func.heat.left = _allowance(func)  # what is tried next must be worth as much again
         if function is None:
             code.ops[pc] = code.at(pc + 1)
             return code.ops[pc]  # type: ignore[no-any-return]
-        func.heat.left = _allowance(func)  # all of it is compiled when that is worth as much again
         types = types_of_locals(func)
         enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
         left = self._left(func, code, pc, tries)

@@ -1,4 +1,4 @@
-"""Stops compiled code whose time is up, wherever it is.
+"""Stops what does not look at the clock itself when its time is up: compiled code, loading and translating modules.
 
 Loops of compiled code look at the limits themselves. Calls do not, since that would cost each of them something: a tree
 of calls, or tail calls without end, would go on for ever. So one thread of the process watches every thread that
@@ -7,6 +7,9 @@ executes compiled code under limits, and raises an exception in it when its sett
 The exception is raised only while the innermost Python frame is one of compiled code. There, nothing is half done but
 the WebAssembly function itself: no lock is held, no table of ours is being changed. What a function had written before
 it was stopped stays written, as after a trap; the instance can be called again.
+
+Loading a module and translating a function can be stopped in the middle, too (:func:`within`): what they had made by
+then is dropped as a whole.
 
 Without threads (or without ``ctypes``) there is no watchdog, and only loops notice that time is up.
 """
@@ -17,8 +20,11 @@ import os
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar
 
+from refwasm import garbage
 from refwasm.errors import ResourceLimit
 from refwasm.execution.store import Settings
 
@@ -28,6 +34,10 @@ COMPILED = "<function "
 PERIOD, RETRY = 0.02, 0.001
 #: Seconds without anything to watch after which the thread ends.
 IDLE = 1.0
+
+#: The file of what switches the collector of garbage off and on.
+_GARBAGE = garbage.__file__
+R = TypeVar("R")
 
 _watched: dict[int, Settings] = {}  # by the identity of the thread
 _thread: threading.Thread | None = None  # guarded by _lock, but for a look whether there is one
@@ -67,6 +77,24 @@ def unwatch(before: Settings | None) -> None:
         _watched.pop(threading.get_ident(), None)
     else:
         _watched[threading.get_ident()] = before
+
+
+def within(settings: Settings, call: Callable[[], R]) -> R:
+    """A call that ends when its time is up. Nothing that it made is kept then, so it may be stopped wherever it is."""
+    if settings.deadline is None and settings.interrupted is None:
+        return call()
+    before = watch(settings)
+    try:
+        return _dropped_as_a_whole(call)
+    except Stopped as stopped:
+        raise reason(settings) from stopped
+    finally:
+        unwatch(before)
+
+
+def _dropped_as_a_whole(call: Callable[[], R]) -> R:
+    """Its frame marks those above it."""
+    return call()
 
 
 def _start() -> None:
@@ -117,8 +145,21 @@ def _stop(idents: list[int], interrupt: Any, ctypes: Any) -> None:
     frames = sys._current_frames()
     for ident in idents:
         frame = frames.get(ident)
-        if frame is not None and ident in _watched and frame.f_code.co_filename.startswith(COMPILED):
+        if frame is not None and ident in _watched and _can_be_stopped(frame):
             interrupt(ctypes.c_ulong(ident), ctypes.py_object(Stopped))
+
+
+def _can_be_stopped(frame: FrameType) -> bool:
+    """Whether nothing but what is dropped, or the function itself, is half done."""
+    if frame.f_code.co_filename.startswith(COMPILED):
+        return True
+    above: FrameType | None = frame
+    while above is not None and above.f_code is not _dropped_as_a_whole.__code__:
+        name = above.f_code.co_filename
+        if name.startswith("<frozen importlib") or (above is frame and name == _GARBAGE):
+            return False  # locks of modules; and the collector must be switched on again
+        above = above.f_back
+    return above is not None
 
 
 def _after_fork() -> None:

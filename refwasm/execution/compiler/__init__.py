@@ -28,6 +28,7 @@ from refwasm.execution.compiler.runtime import (
 )
 from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
+from refwasm.execution.watchdog import within
 from refwasm.syntax.modules import Expr
 
 R = TypeVar("R")
@@ -263,7 +264,7 @@ class Compiler:
         from refwasm.execution.compiler.python import loop_from
 
         try:
-            translation, code = loop_from(func, pc, self.polls, absent)
+            translation, code = within(self.store.settings, partial(loop_from, func, pc, self.polls, absent))
         except Untranslatable:
             return None
         self._known(func.module).setdefault(func.index, None)  # the next instance will call it
@@ -308,7 +309,8 @@ class Compiler:
     def _python(self, func: FuncInst, absent: bytes) -> Kept:
         from refwasm.execution.compiler.python import python_of  # a third of the start-up time
 
-        translation, code = python_of(func, self.polls, self.fuel, absent)
+        translate = partial(python_of, func, self.polls, self.fuel, absent)
+        translation, code = within(self.store.settings, translate)
         return Kept(code, translation.source.spans(), translation.absent)
 
     def is_known(self, func: FuncInst) -> bool:

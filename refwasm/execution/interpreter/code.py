@@ -24,6 +24,8 @@ _JUMPS = frozenset(
     for name in ("if", "br", "br_table", "return", "unreachable", "throw", "throw_ref", "return_call",
                  "return_call_indirect", "return_call_ref")
 )  # fmt: skip
+#: So many closures are made between two looks at the limits.
+PIECE = 20_000
 
 
 class Code:
@@ -91,9 +93,14 @@ class Code:
                 break
             pc = self.side[pc].pc if form is _ELSE else pc + 1
         following: Any = ops[pc]
-        for pc in reversed(way):
-            instr = body[pc]
-            following = ops[pc] = meanings[instr.form](self, instr, pc, following)
+        while way:
+            piece = way[-PIECE:]
+            del way[-PIECE:]
+            for pc in reversed(piece):
+                instr = body[pc]
+                following = ops[pc] = meanings[instr.form](self, instr, pc, following)
+            if way:  # what is there already can stay if this raises
+                self.store.settings.check()
         return ops[first]  # type: ignore[no-any-return]
 
 
