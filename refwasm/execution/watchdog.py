@@ -44,11 +44,9 @@ _thread: threading.Thread | None = None  # guarded by _lock, but for a look whet
 _lock = threading.Lock()
 
 
-class Stopped(ResourceLimit):
-    """What is raised in compiled code. :func:`reason` replaces it."""
-
-    def __init__(self) -> None:
-        super().__init__("stopped")
+class Stopped(BaseException):
+    """What is raised in a thread. :func:`reason` replaces it where the thread began to be watched; until there, nothing
+    that handles errors may take it for one."""
 
 
 def reason(settings: Settings) -> ResourceLimit:

@@ -208,7 +208,8 @@ class Context:
         """The kernel in a binary module, checked; remembered by content."""
         kernel = self.kernels.get((data, function))
         if kernel is None:
-            kernel = self.kernels[data, function] = Kernel(data, function)
+            kernel = e.within(self.settings, lambda: Kernel(data, function))
+            self.kernels[data, function] = kernel
         if kernel.buffers != buffers:
             raise ParallelError(
                 Errno.INVALID_KERNEL, "PAR-KERN-02",
