@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from refwasm import embedding as e
-from refwasm.errors import Unlinkable
+from refwasm.errors import Unlinkable, did_you_mean
 from refwasm.execution.instantiation import describe
 from refwasm.execution.memory import PAGE
 from refwasm.execution.numerics.floats import to_bits, to_float
@@ -410,7 +410,8 @@ class Exports:
         try:
             return self.__dict__["_items"][name]
         except KeyError:
-            raise AttributeError(f"nothing is exported as {name!r}") from None
+            guess = did_you_mean(name, self.__dict__["_items"])
+            raise AttributeError(f"nothing is exported as {name!r}{guess}") from None
 
     def __getitem__(self, name: str) -> Any:
         return self._items[name]

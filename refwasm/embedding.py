@@ -13,7 +13,7 @@ from typing import Any
 
 from refwasm import binary
 from refwasm.cache import CacheFile, default_directory, digest
-from refwasm.errors import Malformed, Trap, Unlinkable
+from refwasm.errors import Malformed, Trap, Unlinkable, did_you_mean
 from refwasm.execution import instantiation, store
 from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
@@ -153,7 +153,9 @@ def resolve_imports(validated: Validated, provided: Mapping[str, Mapping[str, Ex
         try:
             externs.append(provided[module][name])
         except KeyError:
-            raise Unlinkable(f"unknown import {module!r} {name!r}") from None
+            known = provided.get(module)
+            guess = did_you_mean(module, provided) if known is None else did_you_mean(name, known)
+            raise Unlinkable(f"unknown import {module!r} {name!r}{guess}") from None
     return externs
 
 

@@ -6,7 +6,23 @@ details. ``location`` says where: a byte offset (``"0x1f"``), ``"3:14"`` (line:c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+#: Nobody misspells longer words, and comparing takes time.
+MAX_WORD = 50
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What to add to the message about an unknown word: the known one that is most like it, if one is. What goes on
+    where the word ends comes first."""
+    from difflib import get_close_matches  # not at start-up: most runs have no errors
+
+    found = get_close_matches(word, sorted(known), 5, 0.65) if len(word) <= MAX_WORD else []
+    if not found:
+        return ""
+    best = next((candidate for candidate in found if candidate.startswith(word)), found[0])
+    return f"; did you mean {best}?"
 
 
 class WasmError(Exception):

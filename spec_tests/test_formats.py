@@ -111,7 +111,7 @@ HEADER = b"\0asm\1\0\0\0"
             HEADER + b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x05\x01\x03\0\xff\x0b",
             "0x17: illegal opcode ff (in the code section)",
         ),
-        ("(module\n  (func\n    i32.cnst 1))", "3:5: unknown operator i32.cnst"),
+        ("(module\n  (func\n    i32.cnst 1))", "3:5: unknown operator i32.cnst; did you mean i32.const?"),
         ("(module (func (local.get $x)))", "1:26: unknown local $x"),
         *[(f"(module) {a} {b} {a}", f"1:10: illegal character '{a}'") for a, b in ("\u00a7\u00b6", "\u00b6\u00a7")],
         ('(module\r\n\t(export "a" (func 0)', "2:22: unexpected end of input"),

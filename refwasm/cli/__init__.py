@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from refwasm.errors import Crash, Exit, ResourceLimit, Trap, UncaughtException, WasmError
+from refwasm.errors import Crash, Exit, ResourceLimit, Trap, UncaughtException, WasmError, did_you_mean
 
 EXIT_BAD, EXIT_USAGE, EXIT_CRASH, EXIT_LIMIT, EXIT_INTERRUPTED, EXIT_TRAP = 1, 2, 70, 124, 130, 134
 
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"refwasm {__version__}")
         return 0
     if args[0] not in COMMANDS:
-        return _complain(f"unknown command {args[0]!r}; commands are {', '.join(COMMANDS)}", EXIT_USAGE)
+        guess = did_you_mean(args[0], COMMANDS) or f"; commands are {', '.join(COMMANDS)}"
+        return _complain(f"unknown command {args[0]!r}{guess}", EXIT_USAGE)
     return _guarded(args[0], args[1:])
 
 

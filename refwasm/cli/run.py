@@ -10,18 +10,24 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError, positive
 from refwasm.cli.files import naming, parse_features, read_file
+from refwasm.cli.values import arguments, show
+from refwasm.errors import did_you_mean
 from refwasm.execution.memory import PAGE
 from refwasm.host.parallel import Context, ParallelLimits, Policies
 from refwasm.host.parallel.types import DeviceKind, Failure
 from refwasm.host.wasi.threads import seed_of
 from refwasm.program import Program
-from refwasm.syntax.types import NumType, ValType
 
+#: Kinds of devices by what people call them.
+_DEVICES = {kind.name.lower().replace("_", "-"): kind for kind in DeviceKind}
+_ALIASES = {
+    "gpu": DeviceKind.DISCRETE_GPU, "dgpu": DeviceKind.DISCRETE_GPU, "igpu": DeviceKind.INTEGRATED_GPU,
+    "seq": DeviceKind.SEQUENTIAL,
+}  # fmt: skip
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -43,8 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help="of wasi-threads: processes, interleaved, interleaved:SEED",
     )
-    devices = [kind.name.lower().replace("_", "-") for kind in DeviceKind]
-    parser.add_argument("--device", choices=devices, help="what programs get that ask for a CPU or GPU")
+    parser.add_argument(
+        "--device", type=_device, metavar="KIND",
+        help=f"what programs get that ask for a CPU or GPU: {', '.join(_DEVICES)}"
+    )  # fmt: skip
     parser.add_argument(
         "--workers", type=positive(int), default=os.cpu_count() or 1, metavar="N", help="of the CPU device"
     )
@@ -64,6 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--observe", metavar="FILE", help="write there, as JSON, what is left: memory, errors, buffers")
     parser.add_argument("--timeline", metavar="FILE", help="write there what ran where and when, for Perfetto")
     parser.add_argument("--stats", action="store_true", help="report on parallel_exec afterwards, on stderr")
+
+
+def _device(text: str) -> DeviceKind:
+    """The value of ``--device``."""
+    known = _DEVICES | _ALIASES
+    name = text.lower().replace("_", "-")
+    if name not in known:
+        guess = did_you_mean(name, known) or f"; choose from {', '.join(_DEVICES)}"
+        raise argparse.ArgumentTypeError(f"there is no device {text!r}{guess}")
+    return known[name]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -101,7 +119,7 @@ def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
         sockets=[_listening(text) for text in options.listen],
         policies=policies,
         limits=ParallelLimits(workers=options.workers),
-        device=DeviceKind[options.device.upper().replace("-", "_")] if options.device else None,
+        device=options.device,
         strict=options.strict,
         deterministic=options.deterministic,
         settings=settings,
@@ -163,42 +181,14 @@ def _start(program: Program, options: argparse.Namespace) -> int:
     function = instance.exports.get(name)
     if not isinstance(function, (e.FuncInst, e.HostFunc)):
         functions = [n for n, item in instance.exports.items() if isinstance(item, (e.FuncInst, e.HostFunc))]
-        raise UsageError(
-            f"{options.file} exports no function {name!r}; "
-            f"--invoke one of: {', '.join(functions) or '(it exports no functions)'}"
-        )
+        names = ", ".join(functions) or "(it exports no functions)"
+        guess = did_you_mean(name, functions) or f"; --invoke one of: {names}"
+        raise UsageError(f"{options.file} exports no function {name!r}{guess}")
     t = e.func_type(function)
-    args = [] if options.invoke is None else _arguments(options.args, t.params)
+    args = [] if options.invoke is None else arguments(options.args, t.params)
     for value, result in zip(e.func_invoke(program.store, function, args), t.results):
-        print(_show(value, result))
+        print(show(value, result))
     return 0
-
-
-def _arguments(texts: list[str], types: tuple[ValType, ...]) -> list[Any]:
-    if len(texts) != len(types):
-        raise UsageError(f"the function takes {len(types)} arguments ({' '.join(map(repr, types))}), got {len(texts)}")
-    return [_argument(text, t) for text, t in zip(texts, types)]
-
-
-def _argument(text: str, t: ValType) -> int:
-    if not isinstance(t, NumType) or t.bits > 64:
-        raise UsageError(f"an argument of type {t!r} can't be written on the command line")
-    from refwasm.text.numbers import parse_float, parse_int  # not at start-up: programs don't need the text format
-
-    try:
-        return parse_int(text, t.bits) if t.name[0] == "i" else parse_float(text, t.bits)
-    except ValueError:
-        raise UsageError(f"{text!r} is no {t!r}") from None
-
-
-def _show(value: Any, t: ValType) -> str:
-    from refwasm.text.numbers import print_float, print_int
-
-    if isinstance(t, NumType):
-        if t.name[0] == "f":
-            return print_float(value, t.bits)
-        return print_int(value, t.bits) if t.name[0] == "i" else f"0x{value:032x}"
-    return "null" if value is None else repr(value)
 
 
 def _report(failure: Failure) -> None:

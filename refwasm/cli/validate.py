@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from refwasm.cli import EXIT_BAD
+from refwasm.cli import EXIT_BAD, exit_code
 from refwasm.cli.files import load_valid, parse_features
 from refwasm.errors import ResourceLimit, WasmError
 from refwasm.text.lexer import Source
@@ -20,16 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Validate every file; the exit code is 1 if any is bad."""
+    """Validate every file; the exit code is 1 if any is bad, 124 if the worst is that a limit of ours was reached."""
     features = parse_features(options.features)
-    bad = 0
+    codes = {0}
     for path in options.files:
         try:
             load_valid(path, features)
         except (WasmError, OSError) as error:
-            bad += 1
+            codes.add(exit_code(error) if isinstance(error, WasmError) else EXIT_BAD)
             print(f"refwasm: {_describe(path, error)}", file=sys.stderr)
-    return EXIT_BAD if bad else 0
+    return EXIT_BAD if EXIT_BAD in codes else max(codes)
 
 
 def _describe(path: str, error: WasmError | OSError) -> str:

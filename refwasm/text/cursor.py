@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from refwasm.errors import Malformed
-from refwasm.text.keywords import is_known, is_string
+from refwasm.errors import Malformed, did_you_mean
+from refwasm.text.keywords import KEYWORDS, is_known, is_string
 from refwasm.text.lexer import END_OF_INPUT, Source, string_bytes
 from refwasm.text.numbers import is_nat, parse_nat
 
@@ -17,7 +17,9 @@ def unexpected(token: str) -> str:
     """The message for a token that can't stand where it does."""
     if token == END_OF_INPUT:
         return "unexpected end of input"
-    return f"unexpected token {token}" if is_known(token) else f"unknown operator {token}"
+    if is_known(token):
+        return f"unexpected token {token}"
+    return f"unknown operator {token}{did_you_mean(token, KEYWORDS)}"
 
 
 class Cursor:

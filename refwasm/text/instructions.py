@@ -99,7 +99,7 @@ def parse_instrs(c: Cursor, b: Body, single: bool = False) -> None:
                 i = _part_of_if(c, b, i, keyword, opened)
                 continue
             if opened and opened[-1][0] == _AFTER_THEN:
-                c.fail(unexpected(token), i)
+                c.fail(f"{unexpected(token)}: behind (then …), only (else …) can follow", i)
             simple = _SIMPLE.get(keyword)
             if simple is not None:
                 opened.append((_FOLDED, simple, i + 1))
@@ -132,6 +132,8 @@ def parse_instrs(c: Cursor, b: Body, single: bool = False) -> None:
                 i += 1
                 if tokens[i] != ")":
                     c.fail(unexpected(tokens[i]), i)
+            elif state == _CONDITION:  # its condition may be several instructions: only now it is sure what is missing
+                c.fail(f"{unexpected(token)}: (then …) is expected behind the condition of this if", place)
             else:
                 c.fail(unexpected(token), i)
             i += 1
@@ -140,6 +142,8 @@ def parse_instrs(c: Cursor, b: Body, single: bool = False) -> None:
                 return
         else:
             if opened and opened[-1][0] not in _TAKES_INSTRUCTIONS:
+                if opened[-1][0] == _CONDITION:
+                    c.fail(f"{unexpected(token)}: (then …) is expected behind the condition of an if", i)
                 c.i = i
                 c.unexpected()
             simple = _SIMPLE.get(token)

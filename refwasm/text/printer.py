@@ -125,7 +125,8 @@ def _catches(clauses: tuple[Catch, ...]) -> str:
     return " ".join(f"({c.kind} {'' if c.tag is None else f'{c.tag} '}{c.label})" for c in clauses)
 
 
-def _v128(value: int) -> str:
+def print_vector(value: int) -> str:
+    """Shape and lanes of a vector."""
     return "i32x4 " + " ".join(f"0x{value >> shift & 0xFFFFFFFF:08x}" for shift in (0, 32, 64, 96))
 
 
@@ -143,7 +144,7 @@ _OPERANDS: dict[str, tuple[int, Show]] = {
     "i64": (1, lambda value: print_int(value, 64)),
     "f32": (1, lambda value: print_float(value, 32)),
     "f64": (1, lambda value: print_float(value, 64)),
-    "v128": (1, _v128),
+    "v128": (1, print_vector),
     "zero": (0, lambda: ""),
 }
 

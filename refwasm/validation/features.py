@@ -5,6 +5,7 @@ A feature is named as in the list of finished proposals; editions are sets of th
 
 from __future__ import annotations
 
+from refwasm.errors import did_you_mean
 from refwasm.syntax.forms import FORMS_BY_FEATURE
 
 #: Features that show in something other than an instruction.
@@ -36,8 +37,9 @@ def parse(text: str) -> frozenset[str]:
         remove = word.startswith("-")
         name = word.removeprefix("-").removeprefix("+")
         if name not in EDITIONS and name not in NAMES:
+            guess = did_you_mean(name, [*EDITIONS, *NAMES])
             known = ", ".join([*EDITIONS, *sorted(NAMES)])
-            raise ValueError(f"unknown feature {name!r}; known are {known}")
+            raise ValueError(f"unknown feature {name!r}{guess or f'; known are {known}'}")
         members = EDITIONS.get(name, frozenset({name}))
         chosen = chosen - members if remove else chosen | members
     return chosen

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 
+from refwasm.errors import did_you_mean
+
 MEMORY = ("auto", "alias", "copy", "copy-back")
 INSTANCE = ("fresh", "per-worker", "single")
 ORDER = ("ascending", "descending", "shuffle")
@@ -44,7 +46,9 @@ class Policies:
         choices = {"memory": MEMORY, "instance": INSTANCE, "grouping": GROUPING, "order": ORDER}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"policy {name}={getattr(self, name)}: choose from {', '.join(allowed)}")
+                chosen = getattr(self, name)
+                guess = did_you_mean(chosen, allowed) or f"; choose from {', '.join(allowed)}"
+                raise ValueError(f"there is no policy {name}={chosen}{guess}")
 
     @classmethod
     def parse(cls, text: str) -> Policies:
@@ -58,7 +62,8 @@ class Policies:
         for word in filter(None, text.split(",")):
             name, equals, value = word.partition("=")
             if name not in known or not equals:
-                raise ValueError(f"policy {word!r}: write {', '.join(f'{n}=…' for n in sorted(known))}")
+                ways = ", ".join(f"{n}=…" for n in sorted(known))
+                raise ValueError(f"policy {word!r}{(equals and did_you_mean(name, known)) or f': write {ways}'}")
             value, colon, seed = value.partition(":")
             if colon:
                 if (name, value) != ("order", "shuffle") or not (seed.isascii() and seed.isdecimal()):
