@@ -175,3 +175,14 @@ def test_values_of_different_kinds_are_different() -> None:
     assert Custom("a", b"b", 1) == Custom("a", b"b", 2)
     assert Module(names=Names("a")) == Module()
     assert Module(start=1) != Module()
+
+
+def test_equal_names_are_kept() -> None:
+    """Only one function can have the identifier; the others have the name as an annotation."""
+    names = Names(maps={"func": {0: "f", 1: "f", 2: "g", 3: "f"}, "global": {0: "f", 1: "f"}})
+    text = "(module (func) (func) (func) (func) (global i32 (i32.const 0)) (global i32 (i32.const 0)))"
+    module = parse_module(text)._replace(names=names)
+    printed = print_module(module)
+    assert printed.count("$f ") == 2 and printed.count('(@name "f")') == 3
+    assert parse_module(printed).names.maps == names.maps
+    assert decode(encode(parse_module(printed))).names.maps == names.maps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from refwasm.binary import encode
+from refwasm.cli.check import difference
 from refwasm.text import parse_module
 from refwasm.text.printer import quote
 from tests.support import EXAMPLES, IMPORTS, KERNEL_AT, kernel_wat, refwasm
@@ -82,3 +83,25 @@ def test_usage() -> None:
     assert refwasm("check", "--only", "weather", str(EXAMPLES / "squares.wat")).returncode == 2
     assert refwasm("check", "--ignore", "(", str(EXAMPLES / "squares.wat")).returncode == 2
     assert refwasm("check", "nothing.wasm").returncode == 1
+
+
+def test_what_differs_is_shown_however_long_the_rest_is() -> None:
+    same = "\n".join(f"line {i}" for i in range(1000))
+    assert difference("1", "2") == ["-1", "+2"]
+    assert difference(f"{same}\nx\nend", f"{same}\ny\nend") == [
+        "line 1001, column 1:", " line 999", "-x", "+y", " end",
+    ]  # fmt: skip
+    shown = difference("a" * 5000 + "x", "a" * 5000 + "y")
+    assert shown[0] == "line 1, column 5001:" and shown[1].endswith("x") and shown[2].endswith("y")
+    assert max(map(len, shown)) < 110
+    assert difference(same, same + "\nmore")[-1] == "+more"
+    assert "line feed" in difference("same\n", "same")[1]
+    many = difference("a\n" * 500, "b\n" * 500)
+    assert len(many) < 25 and many[-1] == "…"
+
+
+def test_a_program_whose_long_output_differs_at_its_end(tmp_path: Path) -> None:
+    """Both outcomes used to be cut at the same prefix."""
+    name = str(EXAMPLES / "histogram.wasm")
+    done = refwasm("check", "--only", "device", name, "300")
+    assert b"\n  -" in done.stdout and b"CPU" in done.stdout and b"SEQUENTIAL" in done.stdout

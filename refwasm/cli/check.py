@@ -7,6 +7,7 @@ does, 2 wrong usage."""
 from __future__ import annotations
 
 import argparse
+import difflib
 import itertools
 import json
 import os
@@ -38,6 +39,9 @@ ASPECTS = ("exit code", "output", "errors", "buffers", "memory")
 _HOST_LINES = re.compile(rb"^(refwasm: |    at ).*\n?", re.MULTILINE)
 
 Setting = tuple[str, ...]  # one value for each choice
+
+#: How much of a difference is shown: lines, and columns of each.
+MAX_LINES, WIDTH = 20, 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -174,7 +178,28 @@ def _report(observed: dict[Setting, Observation]) -> int:
             print(f"  with {name}={x} or {name}={y} (left open by {rule})")
     shared = ", ".join(f"{name}={x}" for name, x, y in zip(CHOICES, a, b) if x == y)
     print(f"  and {shared}")
-    for setting in (a, b):
-        value = observed[setting].values[rank]
-        print(f"  {ASPECTS[rank]}: {value[:200]!r}{'…' if len(value) > 200 else ''}")
+    for line in difference(observed[a].values[rank], observed[b].values[rank]):
+        print(f"  {line}")
     return EXIT_BAD
+
+
+def difference(first: str, second: str) -> list[str]:
+    """What differs between two texts: a line before, then those of the first with ``-`` and of the second with ``+``,
+    each from a little before the first column that differs."""
+    a, b = first.splitlines() or [""], second.splitlines() or [""]
+    if len(a) == len(b) == 1 and a != b and max(len(a[0]), len(b[0])) <= WIDTH:
+        return ["-" + a[0], "+" + b[0]]
+    same = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    window = slice(max(same - 1, 0), same + MAX_LINES)
+    lines = list(difflib.unified_diff(a[window], b[window], n=1, lineterm=""))[3:]
+    if not lines:  # only the end of the last line
+        return [f"-{a[-1][-WIDTH:]!r}", f"+{b[-1][-WIDTH:]!r} (one ends in a line feed)"]
+    column = _column(a[same] if same < len(a) else "", b[same] if same < len(b) else "")
+    start = max(column - WIDTH // 3, 0)
+    shown = [line[0] + ("…" if start else "") + line[1 + start : 1 + start + WIDTH] for line in lines]
+    return [f"line {same + 1}, column {column + 1}:", *shown[:MAX_LINES], *(["…"] if len(shown) > MAX_LINES else [])]
+
+
+def _column(a: str, b: str) -> int:
+    """How many characters two lines begin with in common."""
+    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))

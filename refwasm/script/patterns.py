@@ -45,7 +45,7 @@ class Number:
     def __str__(self) -> str:
         if isinstance(self.expected, str):
             return f"{self.type} {self.expected}"
-        return show(self.expected, self.type)
+        return _number(self.expected, self.type)
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,28 @@ Pattern = Number | Vector | Reference | Either
 KINDS = frozenset(_REFERENCES)
 
 
-def show(value: Any, type_name: str = "") -> str:
-    """A value for messages; numbers as ``i32 5`` or ``f32 0x3f800000 (1)``."""
+def show(value: Any, pattern: Pattern | None = None) -> str:
+    """A value for messages, in the shape of the pattern that it was compared with: ``i32 5``, ``f32 1 (0x3f800000)``,
+    ``v128 i32x4 1 2 3 4``."""
+    while isinstance(pattern, Either):
+        pattern = pattern.patterns[0]
     if isinstance(value, I31):
         return f"(ref.i31 {int(value)})"
-    if isinstance(value, int):
-        if type_name.startswith("f"):
-            width = int(type_name[1:])
-            return f"{type_name} {print_float(value, width)} (0x{value:0{width // 4}x})"
-        return f"{type_name or 'bits'} {value}" if not type_name or type_name[0] == "i" else f"{type_name} 0x{value:x}"
-    return "(ref.null)" if value is None else repr(value)
+    if not isinstance(value, int):
+        return "(ref.null)" if value is None else repr(value)
+    if isinstance(pattern, Vector):
+        width = int(pattern.lanes[0].type[1:])
+        lanes = (value >> width * i & (1 << width) - 1 for i in range(len(pattern.lanes)))
+        return f"v128 {pattern.shape} " + " ".join(_lane(bits, pattern.shape[0], width) for bits in lanes)
+    return _number(value, pattern.type) if isinstance(pattern, Number) else f"bits {value}"
+
+
+def _number(bits: int, type: str) -> str:
+    if type[0] == "i":
+        return f"{type} {bits}"
+    width = int(type[1:])
+    return f"{type} {print_float(bits, width)} (0x{bits:0{width // 4}x})"
+
+
+def _lane(bits: int, kind: str, width: int) -> str:
+    return str(bits) if kind == "i" else f"{print_float(bits, width)} (0x{bits:0{width // 4}x})"

@@ -238,8 +238,8 @@ class Runner:
         expected = command.expected
         matches = len(results) == len(expected) and all(p.matches(v) for p, v in zip(expected, results))
         if not matches:
-            types = [getattr(p, "type", "") for p in expected] + [""] * len(results)
-            found = " ".join(show(v, t) for v, t in zip(results, types)) or "nothing"
+            patterns = [*expected, *[None] * len(results)]
+            found = " ".join(show(v, p) for v, p in zip(results, patterns)) or "nothing"
             raise ScriptError(f"expected {' '.join(map(str, expected)) or 'nothing'}, got {found}")
 
     def assert_failure(self, scope: Scope, command: s.AssertFailure) -> Steps:

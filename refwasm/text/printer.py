@@ -212,10 +212,13 @@ class _Printer:
             self.hints.setdefault(hint.function, {})[hint.instruction] = hint.likely
 
     def name(self, kind: str, index: int) -> str:
-        """`` $name`` where the index has one that is unique, and the index as a comment."""
+        """`` $name`` where the index has one, and the index as a comment. A name that another index has already can't
+        be an identifier, and becomes an annotation."""
         name = self.module.names.of(kind, index)
         used = self.used.setdefault(kind, set())
-        if name and name not in used:
+        if name and name in used:
+            return f" (;{index};) (@name {quote(name.encode())})"
+        if name:
             used.add(name)
             return f" {identifier(name)} (;{index};)"
         return f" (;{index};)"

@@ -111,7 +111,8 @@ def _atomic_rmw(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
 
 def _atomic_cmpxchg(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    """The expected value is wrapped to the width of the access, as the proposal's tests have it."""
+    """The expected value is wrapped to the width of the access first (threads proposal, Overview.md, table of
+    compare-exchange). The proposal's tests don't settle this: see docs/standard.md, "Contested points"."""
     memory, offset, width = _operands(code, instr)
     acquire, release = _lock(memory)
     mask = (1 << 8 * width) - 1
