@@ -9,7 +9,7 @@ from types import TracebackType
 from refwasm import embedding as e
 from refwasm.errors import Exit, Unlinkable
 from refwasm.execution.memory import SharedMemory
-from refwasm.host import wasi
+from refwasm.host import unknown, wasi
 from refwasm.host.guest import Guest, host_functions
 from refwasm.host.parallel import MODULE as PARALLEL
 from refwasm.host.parallel import Context, Parallel, ParallelLimits, Policies
@@ -27,7 +27,8 @@ class Program:
     ``source`` is bytes of either format, or text. What the program gets: ``args`` (its name first), ``env``, ``dirs``
     (the host's path and the guest's name of each directory that it may use), standard streams and listening ``sockets``
     (the host's descriptors), clocks and random numbers that are the same in every run if ``deterministic``, and
-    ``imports`` of the embedder's own by module and name.
+    ``imports`` of the embedder's own by module and name. Functions that nobody provides are refused, or with
+    ``unknown_imports`` "trap" when they are called, or with "zero" return zeros and nulls.
 
     How kernels run: ``policies`` and ``limits``; ``device`` is what every hint but SEQUENTIAL gets; with ``strict``
     accesses that speak against the kind of a buffer are noted. ``report`` is called with each failure that a kernel or
@@ -68,10 +69,11 @@ class Program:
         settings: e.Settings | None = None,
         features: frozenset[str] = e.ALL,
         deferred: bool = False,
+        unknown_imports: str = unknown.REFUSE,
     ) -> None:
         self.settings = settings or e.Settings()
         self.report = report
-        self.imports = imports or {}
+        self.imports, self.unknown_imports = imports or {}, unknown_imports
         self.validated = e.within(self.settings, lambda: e.module_open(source, self.settings.cache, features, deferred))
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
@@ -121,14 +123,14 @@ class Program:
             wasi.UNSTABLE: wasi.exports(self.system, wasi.UNSTABLE),
             PARALLEL: Parallel(self.guest, self.context, self.report).exports(),
         }
-        for module, items in self.imports.items():
-            provided[module] = {**provided.get(module, {}), **items}
+        _add(provided, self.imports)
         if self.threads:
             spawn = _elsewhere if self.interleaving is None else self.interleaving.spawn
             provided[threads.MODULE] = host_functions({threads.SPAWN: spawn}, {threads.SPAWN: threads.SIGNATURE})
         if self.memory is not None:
             module, name, memory = self.memory
-            provided[module] = {**provided.get(module, {}), name: memory}
+            _add(provided, {module: {name: memory}})
+        _add(provided, unknown.stand_ins(self.validated, provided, self.unknown_imports))
         return provided
 
     # ---- running -----------------------------------------------------------------------------------------------------
@@ -222,3 +224,9 @@ class Program:
 def _elsewhere(argument: int) -> int:
     """``thread-spawn`` of threads in processes, which the supervisor makes itself."""
     raise Unlinkable("threads in processes start with Program.run")
+
+
+def _add(provided: dict[str, dict[str, e.Extern]], more: Provided) -> None:
+    """More of what is provided, by module and name."""
+    for module, items in more.items():
+        provided[module] = {**provided.get(module, {}), **items}

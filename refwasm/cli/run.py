@@ -17,6 +17,7 @@ from refwasm.cli.files import naming, parse_features, read_file
 from refwasm.cli.values import arguments, show
 from refwasm.errors import did_you_mean
 from refwasm.execution.memory import PAGE
+from refwasm.host import unknown
 from refwasm.host.parallel import Context, ParallelLimits, Policies
 from refwasm.host.parallel.types import DeviceKind, Failure
 from refwasm.host.wasi.threads import seed_of
@@ -62,6 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tier", choices=list(e.TIERS), default=e.DEFAULT_TIER, help="what executes functions")
     parser.add_argument("--defer-validation", action="store_true", help="check functions when they are first called")
+    parser.add_argument(
+        "--unknown-imports", choices=unknown.CHOICES, default=unknown.REFUSE, metavar="HOW",
+        help="functions that nobody provides trap when called (trap), return zeros (zero), or stop the start (refuse)",
+    )  # fmt: skip
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep compiled code")
     parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
     parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")
@@ -128,6 +133,7 @@ def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
         report=_report,
         tier=options.tier,
         threads=options.threads,
+        unknown_imports=options.unknown_imports,
     )
 
 
