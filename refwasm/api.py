@@ -17,7 +17,6 @@ from weakref import WeakValueDictionary
 from refwasm import embedding as e
 from refwasm.errors import Unlinkable, did_you_mean
 from refwasm.execution.instantiation import describe
-from refwasm.execution.memory import PAGE
 from refwasm.execution.numerics.floats import to_bits, to_float
 from refwasm.syntax.types import (
     EXTERN_KINDS,
@@ -218,7 +217,7 @@ class Memory:
         return self._item.size()
 
     def __len__(self) -> int:
-        return self.pages * PAGE
+        return self.pages * self._item.page
 
     def grow(self, delta: int) -> int:
         """Grow by ``delta`` pages; returns the old size. ValueError if that is not possible."""

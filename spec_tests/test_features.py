@@ -47,6 +47,7 @@ NEEDS: dict[str, list[str]] = {
     "memory64": ["(memory i64 1)", "(table i64 1 funcref)"],
     "extended-const": ["(global i32 (i32.add (i32.const 1) (i32.const 2)))"],
     "compact-import-section": ['(import "m" (item "a" (func)) (item "b" (func)))', '(import "m" (item "a") (func))'],
+    "custom-page-sizes": ["(memory 1 (pagesize 1))", '(import "m" "m" (memory 0 2 (pagesize 1)))'],
     "wide-arithmetic": ["(func (param i64) (result i64 i64) (i64.mul_wide_u (local.get 0) (local.get 0)))"],
     "threads": ["(memory 1 1 shared)", "(func (atomic.fence))"],
 }  # fmt: skip
@@ -58,9 +59,16 @@ def test_every_feature_has_examples() -> None:
 
 @pytest.mark.parametrize(("feature", "text"), [(name, text) for name, texts in NEEDS.items() for text in texts])
 def test_a_module_is_refused_without_its_feature(feature: str, text: str) -> None:
-    Module(f"(module {text})")
+    Module(f"(module {text})", features=f"all,{feature}")
     with pytest.raises(UnsupportedFeature, match=f"needs the feature {feature}"):
         Module(f"(module {text})", features=f"all,-{feature}")
+
+
+def test_unfinished_proposals_are_off_unless_they_are_asked_for() -> None:
+    assert not features.UNFINISHED & features.ALL
+    for feature in features.UNFINISHED:
+        with pytest.raises(UnsupportedFeature, match=f"needs the feature {feature}"):
+            Module(f"(module {NEEDS[feature][0]})")
 
 
 @pytest.mark.parametrize("edition", ["1.0", "2.0", "3.0", "all"])
@@ -88,5 +96,9 @@ def test_the_page_about_the_standard_names_every_feature_that_a_proposal_brought
     text = (Path(__file__).parent.parent / "docs" / "standard.md").read_text().partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")][1:]
     named = {word for row in rows for word in re.findall(r"`([^`]+)`", row[1])}
-    assert named - set(features.EDITIONS) == features.ALL - features.VERSION_3
-    assert all((row[1] == "none") == (row[4] == "not here") for row in rows if not row[0].startswith("---"))
+    assert named - set(features.EDITIONS) == features.ALL - features.VERSION_3 | features.UNFINISHED
+    for row in rows:
+        if not row[0].startswith("---"):
+            feature = row[1].strip("`")
+            here = "not here" if feature == "none" else "no" if feature in features.UNFINISHED else "yes"
+            assert row[4] == here, row

@@ -10,6 +10,7 @@ from refwasm.syntax.types import (
     I64,
     NUM_TYPES,
     PACKED_TYPES,
+    PAGE_BITS,
     ArrayType,
     BlockType,
     CompositeType,
@@ -132,28 +133,33 @@ def rec_type(r: Reader) -> RecType:
     return RecType((sub_type(r),))
 
 
-def limits(r: Reader, allow_shared: bool) -> tuple[NumType, Limits, bool]:
-    """Address type, limits, shared (5.3.10): flag bits 0 maximum, 1 shared, 2 64-bit addresses."""
+def limits(r: Reader, flags_allowed: int) -> tuple[NumType, Limits, int]:
+    """Address type, limits, flags (5.3.10): bits 0 maximum, 1 shared, 2 64-bit addresses, 3 page size."""
     start = r.pos
     flags = r.byte()
-    if flags > 7 or (flags & 2 and not allow_shared):
+    if flags & ~flags_allowed or (flags & 8 and r.pos == r.end):  # 3.0 knows no bit 3, and its tests end there
         r.fail("malformed limits flags", start)
     address = I64 if flags & 4 else I32
     minimum = r.unsigned(64)
     maximum = r.unsigned(64) if flags & 1 else None
-    return address, Limits(minimum, maximum), bool(flags & 2)
+    return address, Limits(minimum, maximum), flags
 
 
 def mem_type(r: Reader) -> MemType:
     """A memory type (5.3.11)."""
-    address, size, shared = limits(r, allow_shared=True)
-    return MemType(address, size, shared)
+    address, size, flags = limits(r, 0b1111)
+    page_bits = PAGE_BITS
+    if flags & 8:
+        start, page_bits = r.pos, r.u32()
+        if page_bits >= 64:
+            r.fail("invalid custom page size", start)
+    return MemType(address, size, bool(flags & 2), page_bits)
 
 
 def table_type(r: Reader) -> TableType:
     """A table type (5.3.12)."""
     element = ref_type(r)
-    address, size, _ = limits(r, allow_shared=False)
+    address, size, _ = limits(r, 0b101)
     return TableType(address, size, element)
 
 
@@ -254,9 +260,9 @@ def encode_rec_type(t: RecType) -> bytes:
     return bytes([REC]) + encode_vector([encode_sub_type(s) for s in t.subtypes])
 
 
-def encode_limits(address: NumType, size: Limits, shared: bool = False) -> bytes:
-    """Limits with their flags."""
-    flags = (size.maximum is not None) | shared << 1 | (address is I64) << 2
+def encode_limits(address: NumType, size: Limits, more: int = 0) -> bytes:
+    """Limits with their flags, and more of these."""
+    flags = (size.maximum is not None) | (address is I64) << 2 | more
     out = bytes([flags]) + encode_unsigned(size.minimum)
     return out if size.maximum is None else out + encode_unsigned(size.maximum)
 
@@ -268,7 +274,9 @@ def encode_extern_type(t: ExternType) -> bytes:
     if isinstance(t, TableType):
         return encode_val_type(t.element) + encode_limits(t.address, t.limits)
     if isinstance(t, MemType):
-        return encode_limits(t.address, t.limits, t.shared)
+        if t.page_bits == PAGE_BITS:
+            return encode_limits(t.address, t.limits, t.shared << 1)
+        return encode_limits(t.address, t.limits, t.shared << 1 | 8) + encode_unsigned(t.page_bits)
     if isinstance(t, GlobalType):
         return encode_val_type(t.value) + bytes([t.mutable])
     return b"\0" + encode_heap_type_index(t.type)

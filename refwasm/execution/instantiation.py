@@ -24,7 +24,7 @@ from refwasm.execution.store import (
 )
 from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Expr
-from refwasm.syntax.types import EXTERN_KINDS, DefType, ExternType, GlobalType, MemType, TableType
+from refwasm.syntax.types import EXTERN_KINDS, PAGE_BITS, DefType, ExternType, GlobalType, MemType, TableType
 from refwasm.validation import Validated
 from refwasm.validation.matching import match_extern_type
 
@@ -154,7 +154,8 @@ def describe(t: ExternType) -> str:
     if isinstance(t, MemType):
         bound = "" if t.limits.maximum is None else f" {t.limits.maximum}"
         address = "" if t.address.bits == 32 else " i64"
-        return f"memory{address} {t.limits.minimum}{bound}{' shared' if t.shared else ''}"
+        pages = "" if t.page_bits == PAGE_BITS else f" with pages of {1 << t.page_bits}"
+        return f"memory{address} {t.limits.minimum}{bound}{' shared' if t.shared else ''}{pages}"
     if isinstance(t, TableType):
         bound = "" if t.limits.maximum is None else f" {t.limits.maximum}"
         return f"table {t.limits.minimum}{bound} {t.element!r}"

@@ -15,11 +15,11 @@ from typing import Any, Literal
 from weakref import WeakSet
 
 from refwasm.errors import ResourceLimit, Trap
-from refwasm.syntax.types import Limits, MemType
+from refwasm.syntax.types import PAGE_BITS, Limits, MemType
 
-PAGE = 65536
-#: Larger memories are not reserved. Growing stops one page earlier, so that the address behind an access is an i32.
-MAX_PAGES = 65536
+PAGE = 1 << PAGE_BITS
+#: Bytes that a memory may have, by the width of its addresses. So much address space is reserved at most.
+MAX_BYTES = {32: 1 << 32, 64: 1 << 36}
 
 #: Only touched pages count: otherwise a process with several memories could not be forked. Python 3.13 knows the name.
 _MACHINES = ("x86_64", "aarch64", "i686", "armv7l", "riscv64")
@@ -37,21 +37,23 @@ def _views(data: memoryview, width: int, code: Literal["H", "I", "Q"]) -> Views:
 
 
 class Memory:
-    """A private memory of ``pages`` pages.
+    """A private memory of ``pages`` pages, of ``page`` bytes each.
 
-    ``limit`` is the largest size that growing may reach: the declared maximum, or what the settings allow.
+    ``limit`` is the largest size that growing may reach, in pages: the declared maximum, or what the settings allow
+    (``max_pages``, of 64 KiB).
     """
 
     shared = False
 
-    __slots__ = ("type", "pages", "limit", "mapping", "u8", "u16", "u32", "u64", "listeners", "__weakref__")
+    __slots__ = ("type", "page", "pages", "limit", "mapping", "u8", "u16", "u32", "u64", "listeners", "__weakref__")
 
     def __init__(self, t: MemType, max_pages: int | None = None) -> None:
         self.type = t
         self.listeners: WeakSet[Any] = WeakSet()  # who keeps views of their own, and renews them
-        growable = max(MAX_PAGES - 1, min(t.limits.minimum, MAX_PAGES))
-        maximum = growable if t.limits.maximum is None else min(t.limits.maximum, growable)
-        self.limit = maximum if max_pages is None else min(maximum, max_pages)
+        self.page = 1 << t.page_bits
+        most = min(MAX_BYTES[t.address.bits] >> t.page_bits, (1 << t.address.bits) - 1)
+        maximum = most if t.limits.maximum is None else min(t.limits.maximum, most)
+        self.limit = maximum if max_pages is None else min(maximum, max_pages * PAGE >> t.page_bits)
         if t.limits.minimum > self.limit:
             raise ResourceLimit(f"memory of {t.limits.minimum} pages: at most {self.limit} are allowed")
         self.mapping = self._reserve()
@@ -63,7 +65,7 @@ class Memory:
         while self.limit:
             flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE
             try:
-                return memoryview(mmap.mmap(-1, self.limit * PAGE, flags=flags))
+                return memoryview(mmap.mmap(-1, self.limit * self.page, flags=flags))
             except (OSError, OverflowError) as error:
                 if self.limit == self.type.limits.minimum:
                     raise ResourceLimit(f"memory of {self.limit} pages can't be had: {error}") from None
@@ -71,7 +73,7 @@ class Memory:
         return memoryview(bytearray())
 
     def _make_views(self) -> None:
-        data = self.mapping[: self.pages * PAGE]
+        data = self.mapping[: self.pages * self.page]
         self.u8 = data
         self.u16 = _views(data, 2, "H")
         self.u32 = _views(data, 4, "I")
@@ -81,7 +83,8 @@ class Memory:
 
     def current_type(self) -> MemType:
         """The type with the present size as its minimum, for import matching."""
-        return MemType(self.type.address, Limits(self.size(), self.type.limits.maximum), self.type.shared)
+        return MemType(self.type.address, Limits(self.size(), self.type.limits.maximum), self.type.shared,
+                       self.type.page_bits)  # fmt: skip
 
     def size(self) -> int:
         """Present size in pages."""
@@ -104,7 +107,7 @@ class Memory:
     def restore(self, content: bytes) -> None:
         """Go back to earlier contents and their size; what was beyond is zero when the memory grows again."""
         self.clear()
-        self.pages = len(content) // PAGE
+        self.pages = len(content) // self.page
         self._make_views()
         self.u8[:] = content
 
@@ -166,12 +169,12 @@ class SharedMemory(Memory):
         return _mapped, (self.type, self.domain, DupFd(self.fd))
 
     def _reserve(self) -> memoryview:
-        size = self.HEADER + self.limit * PAGE
+        size = self.HEADER + self.limit * self.page
         if self.fd < 0:
             self.fd = shared_file(size)
         else:  # made elsewhere: its size decides how much may be used
             size = os.fstat(self.fd).st_size
-            self.limit = (size - self.HEADER) // PAGE
+            self.limit = (size - self.HEADER) // self.page
         try:
             mapping = memoryview(mmap.mmap(self.fd, size))
         except (OSError, OverflowError, ValueError) as error:
@@ -204,7 +207,7 @@ class SharedMemory(Memory):
 
     def restore(self, content: bytes) -> None:
         """As for private memories; nobody else may be using it."""
-        self.header[0] = len(content) // PAGE
+        self.header[0] = len(content) // self.page
         super().restore(content)
 
     def refresh(self) -> bool:

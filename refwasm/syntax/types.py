@@ -195,13 +195,19 @@ class Limits(NamedTuple):
     maximum: int | None
 
 
+#: Pages of 64 KiB, unless a memory says otherwise.
+PAGE_BITS = 16
+
+
 @distinct
 class MemType(NamedTuple):
-    """A memory type; ``address`` is I32 or I64, ``shared`` comes from the threads proposal."""
+    """A memory type; ``address`` is I32 or I64, ``shared`` comes from the threads proposal. ``page_bits`` is the
+    logarithm of the page size in bytes (custom-page-sizes proposal)."""
 
     address: NumType
     limits: Limits
     shared: bool = False
+    page_bits: int = PAGE_BITS
 
 
 @distinct

@@ -44,8 +44,6 @@ from refwasm.text.lexer import END_OF_INPUT, Source
 from refwasm.text.operands import Body, Spaces
 from refwasm.text.types import Named
 
-PAGE = 65536
-
 _DEFINITIONS = ("func", "table", "memory", "global", "tag")
 
 
@@ -171,6 +169,8 @@ class ModuleParser:
                     self.spaces["elem"].add(c, None)
         elif keyword == "memory":
             self.spaces.types.address(c)
+            if c.at_open("pagesize"):
+                c.skip_expression()
             if c.at_open("data"):
                 self.spaces["data"].add(c, None)
 
@@ -312,12 +312,12 @@ class ModuleParser:
             self._import(imported, types.memory(c))
             return
         start = c.i
-        address = types.address(c)
+        address, page_bits = types.address(c), types.page_bits(c)
         if c.take_open("data"):
             content = c.strings()
             c.close()
-            pages = (len(content) + PAGE - 1) // PAGE
-            self.memories.append(MemType(address, Limits(pages, pages)))
+            pages = -(-len(content) >> page_bits)
+            self.memories.append(MemType(address, Limits(pages, pages), False, page_bits))
             self.next["data"] += 1
             self.datas.append(Data(content, "active", index, (instr(f"{address.name}.const", 0), END)))
             return

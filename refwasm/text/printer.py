@@ -10,6 +10,7 @@ from refwasm.syntax.modules import Data, Elem, Expr, Func, Module
 from refwasm.syntax.types import (
     EXTERN_KINDS,
     I32,
+    PAGE_BITS,
     ArrayType,
     BlockType,
     CompositeType,
@@ -92,7 +93,8 @@ def _limits(t: Limits) -> str:
 def extern_type(t: ExternType) -> str:
     """An external type without its keyword."""
     if isinstance(t, MemType):
-        return f"{'' if t.address is I32 else 'i64 '}{_limits(t.limits)}{' shared' if t.shared else ''}"
+        pages = "" if t.page_bits == PAGE_BITS else f" (pagesize {1 << t.page_bits})"
+        return f"{'' if t.address is I32 else 'i64 '}{_limits(t.limits)}{' shared' if t.shared else ''}{pages}"
     if isinstance(t, TableType):
         return f"{'' if t.address is I32 else 'i64 '}{_limits(t.limits)} {val_type(t.element)}"
     if isinstance(t, GlobalType):

@@ -9,6 +9,7 @@ from refwasm.syntax.types import (
     I64,
     NUM_TYPES,
     PACKED_TYPES,
+    PAGE_BITS,
     REF_ABBREVIATIONS,
     ArrayType,
     BlockType,
@@ -273,7 +274,17 @@ class TypeSection:
         """A memory type (6.4.10)."""
         address = self.address(c)
         size = self.limits(c)
-        return MemType(address, size, c.take("shared"))
+        return MemType(address, size, c.take("shared"), self.page_bits(c))
+
+    def page_bits(self, c: Cursor) -> int:
+        """An optional page size, a power of two, as its logarithm (custom-page-sizes proposal)."""
+        if not c.take_open("pagesize"):
+            return PAGE_BITS
+        start, size = c.i, c.nat(64)
+        if size.bit_count() != 1:
+            c.fail("invalid custom page size", start)
+        c.close()
+        return size.bit_length() - 1
 
     def table(self, c: Cursor) -> TableType:
         """A table type (6.4.11)."""

@@ -9,7 +9,8 @@ from refwasm.errors import did_you_mean
 from refwasm.syntax.forms import FORMS_BY_FEATURE
 
 #: Features that show in something other than an instruction.
-STRUCTURAL = ("mutable-globals", "multi-value", "multi-memory", "memory64", "extended-const", "compact-import-section")
+STRUCTURAL = ("mutable-globals", "multi-value", "multi-memory", "memory64", "extended-const", "compact-import-section",
+              "custom-page-sizes")  # fmt: skip
 
 VERSION_1 = frozenset({"mvp", "mutable-globals"})
 VERSION_2 = VERSION_1 | {
@@ -21,6 +22,9 @@ VERSION_3 = VERSION_2 | {
 }  # fmt: skip
 #: Everything: what is validated against by default.
 ALL = VERSION_3 | {"threads", "wide-arithmetic", "compact-import-section"}
+
+#: Proposals that are not finished: on request only.
+UNFINISHED = frozenset({"custom-page-sizes"})
 
 EDITIONS = {"1.0": VERSION_1, "2.0": VERSION_2, "3.0": VERSION_3, "all": ALL}
 NAMES = frozenset(FORMS_BY_FEATURE) | frozenset(STRUCTURAL)

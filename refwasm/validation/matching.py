@@ -124,7 +124,8 @@ def match_extern_type(a: ExternType, b: ExternType) -> bool:
             return False
         return not a.mutable or match_val_type(b.value, a.value)
     if isinstance(a, MemType) and isinstance(b, MemType):
-        return a.address is b.address and a.shared == b.shared and match_limits(a.limits, b.limits)
+        same = a.address is b.address and a.shared == b.shared and a.page_bits == b.page_bits
+        return same and match_limits(a.limits, b.limits)
     if isinstance(a, TableType) and isinstance(b, TableType):
         same_element = match_ref_type(a.element, b.element) and match_ref_type(b.element, a.element)
         return same_element and a.address is b.address and match_limits(a.limits, b.limits)

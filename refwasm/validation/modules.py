@@ -12,6 +12,7 @@ from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Data, Elem, Export, Expr, Func, Global, Module, Table
 from refwasm.syntax.types import (
     I32,
+    PAGE_BITS,
     V128,
     ArrayType,
     CompositeType,
@@ -239,6 +240,11 @@ def _check_limits(size: Limits, bound: int, message: str) -> None:
 
 def _add_memory(context: Context, t: MemType) -> None:
     bound, text = PAGE_LIMITS[t.address.bits]
+    if t.page_bits != PAGE_BITS:
+        context.need("custom-page-sizes", "malformed limits flags")
+        if t.page_bits:
+            raise Invalid("invalid custom page size: it must be 1 or 65536")
+        bound, text = (1 << t.address.bits) - 1, f"2^{t.address.bits} - 1 bytes"
     _check_limits(t.limits, bound, f"memory size must be at most {text}")
     if t.shared:
         context.need("threads")

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
-from refwasm.execution.compiler.agreed import POLL, Untranslatable, memory_bound
+from refwasm.execution.compiler.agreed import POLL, Untranslatable
 from refwasm.execution.compiler.cache import CodeCache, Kept
 from refwasm.execution.compiler.entrance import Compiled, Entrance, Entry
 from refwasm.execution.compiler.exits import Locals, can_be_left
@@ -26,7 +26,6 @@ from refwasm.execution.compiler.runtime import (
     reference,
     trampoline,
 )
-from refwasm.execution.memory import MAX_PAGES
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
 from refwasm.execution.watchdog import within
 from refwasm.syntax.modules import Expr
@@ -295,7 +294,7 @@ class Compiler:
 
     def _options(self, instance: ModuleInst) -> tuple[bool, ...]:
         """What code depends on besides the module."""
-        return self.polls, self.fuel, any(memory_bound(m) == MAX_PAGES for m in instance.memories)
+        return self.polls, self.fuel
 
     def _compiled_now(self, func: FuncInst) -> Compiled:
         absent = b"" if self.fuel else self.choice.absent(func)

@@ -4,7 +4,6 @@ imports the translation."""
 from __future__ import annotations
 
 from refwasm.errors import ResourceLimit
-from refwasm.execution.memory import MAX_PAGES, Memory
 
 #: Iterations of loops between two looks at the limits.
 POLL = 20_000
@@ -14,8 +13,3 @@ SMALL = {"i32": 1 << 28, "i64": 1 << 60}
 
 class Untranslatable(ResourceLimit):
     """The function nests too deeply for CPython."""
-
-
-def memory_bound(memory: Memory) -> int:
-    """Pages that a memory never exceeds: one of two numbers, so that code is alike for nearly all memories."""
-    return MAX_PAGES - 1 if memory.limit < MAX_PAGES else MAX_PAGES

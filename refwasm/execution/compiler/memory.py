@@ -10,13 +10,12 @@ What has been an address is below the size of its memory: the facts about locals
 
 from __future__ import annotations
 
-from refwasm.execution.compiler.agreed import SMALL, memory_bound
+from refwasm.execution.compiler.agreed import SMALL
 from refwasm.execution.compiler.integers import canonical
 from refwasm.execution.compiler.loops import Loops
 from refwasm.execution.compiler.values import SCRATCH, Value, combined, integer, marked, plain
-from refwasm.execution.memory import PAGE
+from refwasm.execution.memory import MAX_BYTES
 from refwasm.execution.numerics.vectors import repeat
-from refwasm.execution.store import FuncInst
 from refwasm.syntax.instructions import Instr, MemArg
 
 #: Larger offsets are added to addresses that may be anything: those need a view for each way to be aligned.
@@ -25,11 +24,7 @@ _INTEGER_VIEWS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
 
 class Accesses(Loops):
-    """Loads and stores. ``memory_size`` is what no memory is larger than."""
-
-    def __init__(self, func: FuncInst, polls: bool) -> None:
-        super().__init__(func, polls)
-        self.memory_size = PAGE * max((memory_bound(m) for m in self.instance.memories), default=0)
+    """Loads and stores."""
 
     def _element(self, view: str, width: int, arg: MemArg, address: Value) -> str:
         """The element of a view at an address."""
@@ -89,7 +84,7 @@ class Accesses(Loops):
     def _was_address(self, arg: MemArg, width: int, offset: int, address: Value) -> None:
         if not address.parts:
             return
-        size = SMALL["i32"] if self.assumptions is not None else self.memory_size
+        size = SMALL["i32"] if self.assumptions is not None else MAX_BYTES[self._address_bits(arg)]
         limit = size - offset - width
         for index in address.parts:
             low, high, twos = self.facts.get(index, (0, 1 << 64, 0))

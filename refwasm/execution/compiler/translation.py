@@ -19,6 +19,7 @@ from refwasm.execution.compiler.exits import types_of_locals
 from refwasm.execution.compiler.loops import MAX_LENGTH
 from refwasm.execution.compiler.source import Source
 from refwasm.execution.compiler.values import BITS, SCRATCH, Value, combined, integer, marked, plain
+from refwasm.execution.memory import MAX_BYTES
 from refwasm.execution.numerics.table import is_numeric, is_wide
 from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
@@ -341,8 +342,9 @@ class Translation(Calls):
     # ---- memories and references -------------------------------------------------------------------------------------
 
     def _memory_size(self, pc: int, instr: Instr) -> None:
-        type = type_name(self.instance.memories[instr.args[0]].type.address)
-        self.push(Value(f"m{instr.args[0]}.size()", type, 0, 1 << 17, ordered=True))
+        t = self.instance.memories[instr.args[0]].type
+        most = MAX_BYTES[t.address.bits] >> t.page_bits
+        self.push(Value(f"m{instr.args[0]}.size()", type_name(t.address), 0, most, ordered=True))
 
     def _memory_grow(self, pc: int, instr: Instr) -> None:
         type = self.instance.memories[instr.args[0]].type.address

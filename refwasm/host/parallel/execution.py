@@ -17,7 +17,6 @@ from refwasm.host.parallel.types import Errno, ParallelError, Run
 if TYPE_CHECKING:
     from refwasm.host.parallel.context import Buffer, Context
 
-PAGE = 65536
 #: Buffers in a device's memory start at multiples of this, so that every access type is aligned.
 ALIGNMENT = 64
 
@@ -117,23 +116,23 @@ class Execution:
         """Where each buffer goes, and the pages needed: behind the memory that the kernel asks for itself, where its
         own data and stack may be."""
         places: dict[int, int] = {}
-        end = self.kernel.memory_type.limits.minimum * PAGE
+        end = self.kernel.memory_type.limits.minimum << self.kernel.memory_type.page_bits
         for buffer in self._distinct():
             places[buffer.handle] = end & 0xFFFFFFFF  # an empty one may lie behind all of memory
             end += (buffer.size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-        return places, -(-end // PAGE)
+        return places, -(-end >> self.kernel.memory_type.page_bits)
 
     def _run_on_a_copy(self) -> None:
         """A private memory can't be shared with workers: all of it is copied, and copied back (PAR-FORM-06)."""
         own = self.context.staging.take(self.kernel, self.memory.size())
-        own.write(0, self.memory.read(0, self.memory.size() * PAGE))
-        self.done.bytes_copied += self.memory.size() * PAGE
+        own.write(0, self.memory.read(0, self.memory.size() * self.memory.page))
+        self.done.bytes_copied += self.memory.size() * self.memory.page
         try:
             self._execute(own, {b.handle: b.region or 0 for b in self.buffers})
         finally:
             self.memory.grow(own.size() - self.memory.size())
-            self.memory.write(0, own.read(0, self.memory.size() * PAGE))
-            self.done.bytes_copied += self.memory.size() * PAGE
+            self.memory.write(0, own.read(0, self.memory.size() * self.memory.page))
+            self.done.bytes_copied += self.memory.size() * self.memory.page
         self.context.staging.give_back(self.kernel, own)
 
 
