@@ -21,6 +21,7 @@ NEEDS: dict[str, list[str]] = {
     "multi-value": [
         "(func (result i32 i32) (i32.const 0) (i32.const 0))",
         "(func (i32.const 0) (block (param i32) (drop)))",
+        "(type $t (func (result i32))) (func (drop (block (type $t) (i32.const 0))))",
     ],
     "bulk-memory": [
         '(memory 1) (data "passive")',
@@ -41,7 +42,10 @@ NEEDS: dict[str, list[str]] = {
     "exception-handling": ["(tag)", "(func (try_table))", "(func (local exnref))"],
     "gc": [
         "(type (struct))", "(func (local anyref))", "(func (drop (ref.i31 (i32.const 0))))",
-        "(rec (type (func)) (type (func)))",
+        "(rec (type (func)) (type (func)))", "(type $t (func (param (ref null $t))))",
+        "(global i32 (i32.const 0)) (global i32 (global.get 0))", "(func (drop (ref.null any)))",
+        "(func (block (result anyref) (unreachable)) (drop))", "(func (param (ref null nofunc)))",
+        "(func (drop (select (result anyref) (unreachable))))",
     ],
     "multi-memory": ["(memory 1) (memory 1)"],
     "memory64": ["(memory i64 1)", "(table i64 1 funcref)"],

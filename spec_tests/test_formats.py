@@ -105,7 +105,7 @@ HEADER = b"\0asm\1\0\0\0"
         (HEADER + b"\x0e\0", "0x8: malformed section id"),
         (HEADER + b"\x01\x02\x01\x61", "0xb: malformed definition type (in the type section)"),
         (HEADER + b"\x01\x04\x01\x60\0\0\x01\x01\0", "0xe: unexpected content after last section"),
-        (HEADER + b"\x05\x03\x01\x09\0", "0xb: malformed limits flags (in the memory section)"),
+        (HEADER + b"\x05\x03\x01\x11\0", "0xb: malformed limits flags (in the memory section)"),
         (HEADER + b"\x07\x06\x01\x02\xc3\x28\0\0", "0xc: malformed UTF-8 encoding (in the export section)"),
         (
             HEADER + b"\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x05\x01\x03\0\xff\x0b",
@@ -186,3 +186,19 @@ def test_equal_names_are_kept() -> None:
     assert printed.count("$f ") == 2 and printed.count('(@name "f")') == 3
     assert parse_module(printed).names.maps == names.maps
     assert decode(encode(parse_module(printed))).names.maps == names.maps
+
+
+def test_locals_and_parameters_are_named_by_annotations() -> None:
+    text = """(module (func (param $a (@name "x") i32) (param (@name "x") i64) (local $b i32) (local (@name "") f32)
+      (drop (local.get $a)) (drop (local.get $b))))"""
+    module = parse_module(text)
+    assert module.names.indirect["local"] == {0: {0: "x", 1: "x", 2: "b", 3: ""}}
+    assert decode(encode(module)).names == module.names
+    for wrong, message in (
+        ('(func (param (@name "x") i32 i32))', "unexpected token i32"),
+        ('(func (param i32 (@name "x")))', "misplaced @name annotation"),
+        ('(func (param (@name "x") (@name "y") i32))', "at most one name"),
+        ('(func (result (@name "x") i32) (i32.const 0))', "misplaced @name annotation"),
+    ):
+        with pytest.raises(Malformed, match=message):
+            parse_module(f"(module {wrong})")

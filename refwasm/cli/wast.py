@@ -16,6 +16,7 @@ from typing import Any
 from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import parse_features
+from refwasm.script.dialects import DIALECTS
 from refwasm.script.runner import Options, Report
 from refwasm.script.suite import find_scripts, run_scripts
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tier", choices=list(e.TIERS), default="interpret", help="what executes functions")
     parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")
     parser.add_argument("--round-trip", action="store_true", help="take every module through both formats and back")
+    parser.add_argument("--dialect", choices=list(DIALECTS), help="the suite of another engine, run as it is")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
 
 
@@ -37,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if not files:
         raise UsageError(f"no .wast files in {', '.join(options.paths)}")
     features = parse_features(options.features)
-    run_options = Options(seed=options.seed, tier=options.tier, features=features, round_trip=options.round_trip)
+    run_options = Options(seed=options.seed, tier=options.tier, features=features, round_trip=options.round_trip,
+                          dialect=DIALECTS.get(options.dialect))  # fmt: skip
     started = time.monotonic()
     reports = []
     progress = _Progress(len(files))
@@ -89,6 +92,9 @@ class _Progress:
 
 def _print_report(report: Report) -> None:
     total = sum(report.commands.values())
+    if report.not_applicable:
+        print(f"n/a  {report.file}: {report.not_applicable}")
+        return
     print(f"{'ok  ' if report.ok else 'FAIL'} {report.file}: {report.passed} of {total}")
     for failure in report.failures:
         print(f"     {failure}")
@@ -99,8 +105,10 @@ def _print_summary(reports: list[Report], seconds: float) -> None:
     assertions = sum(n for kind, n in commands.items() if kind.startswith("assert"))
     failures = sum(len(report.failures) for report in reports)
     bad = sum(not report.ok for report in reports)
+    left_out = sum(bool(report.not_applicable) for report in reports)
+    not_run = f" ({left_out} not applicable)" if left_out else ""
     print(
-        f"{len(reports)} files, {sum(commands.values())} commands, {assertions} of them assertions: "
+        f"{len(reports)} files{not_run}, {sum(commands.values())} commands, {assertions} of them assertions: "
         f"{failures} failures in {bad} files ({seconds:.1f} s)"
     )
 
@@ -110,6 +118,8 @@ def _as_json(reports: list[Report]) -> list[dict[str, object]]:
         {
             "file": report.file,
             "ok": report.ok,
+            "status": report.status,
+            "reason": report.not_applicable,
             "commands": dict(report.commands),
             "failures": [{"location": f.location, "message": f.message} for f in report.failures],
         }

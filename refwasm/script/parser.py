@@ -186,6 +186,8 @@ def _pattern(c: Cursor, depth: int = 0) -> Pattern:
                 c.next()
         elif c.peek() != ")":
             number = c.nat()
+            if word == "ref.func" and c.source.lenient:
+                number = None  # engines number functions as they like
         pattern = Reference(word, number)
     else:
         c.fail(f"unknown result {word}", c.i - 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from refwasm.errors import (
 )
 from refwasm.host import spectest
 from refwasm.script import syntax as s
+from refwasm.script.dialects import Dialect, NotApplicable, check_script
 from refwasm.script.parser import parse_script
 from refwasm.script.patterns import show
+from refwasm.syntax.types import FuncType
 from refwasm.text import parse_module, print_module
 from refwasm.text.lexer import Source
 from refwasm.validation.features import ALL
@@ -68,6 +70,12 @@ class Report:
     commands: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     output: list[str] = field(default_factory=list)
+    not_applicable: str = ""  # why the script was not run
+
+    @property
+    def status(self) -> str:
+        """``pass``, ``differs`` or ``not applicable``."""
+        return "not applicable" if self.not_applicable else "pass" if self.ok else "differs"
 
     @property
     def passed(self) -> int:
@@ -76,8 +84,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Something ran, and nothing failed."""
-        return not self.failures and bool(self.commands)
+        """Something ran, and nothing failed; or there is a reason why nothing was run."""
+        return bool(self.not_applicable) or (not self.failures and bool(self.commands))
 
 
 class Scope:
@@ -94,13 +102,15 @@ class Scope:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: seed of the scheduler, tier, features, and whether modules must survive both formats."""
+    """How to run: seed of the scheduler, tier, features, whether modules must survive both formats, and the dialect if
+    it is not the official suite's."""
 
     seed: int = 0
     tier: str = "interpret"
     features: frozenset[str] = ALL
     round_trip: bool = False
     settings: Callable[[], e.Settings] = e.Settings
+    dialect: Dialect | None = None
 
 
 class Runner:
@@ -121,7 +131,7 @@ class Runner:
             self.report.failures.append(Failure(self.report.file, error.location, error.message))
             return self.report
         exports = spectest.make(self.store, self.report.output.append)
-        main = Scope({"spectest": exports})
+        main = Scope({"spectest": exports, **self._engine_functions()})
         steps = self._run_all(main, commands)
         if self.store.interleaved is None:
             for _ in steps:
@@ -129,6 +139,13 @@ class Runner:
         else:
             self.store.interleaved.run_until(self._task(main, steps))
         return self.report
+
+    def _engine_functions(self) -> dict[str, dict[str, e.Extern]]:
+        """What an engine's own tests import: functions that do nothing that could be seen."""
+        found: dict[str, dict[str, e.Extern]] = {}
+        for module, name in self.options.dialect.host if self.options.dialect is not None else ():
+            found.setdefault(module, {})[name] = e.func_alloc(FuncType((), ()), lambda: (), name)
+        return found
 
     def _task(self, scope: Scope, steps: Steps) -> Any:
         scheduler = self.store.interleaved
@@ -145,6 +162,8 @@ class Runner:
 
     def _run_all(self, scope: Scope, commands: Iterable[s.Command]) -> Steps:
         for command in commands:
+            if not self._applies(command):
+                continue
             self.report.commands[_kind(command)] += 1
             try:
                 yield from _COMMANDS[type(command)](self, scope, command)
@@ -152,6 +171,13 @@ class Runner:
                 self._fail(command.position, str(error), error)
             except Exception as error:  # a bug of ours must show as a failure, with its place in the script
                 self._fail(command.position, f"internal error: {type(error).__name__}: {error}", error)
+
+    def _applies(self, command: s.Command) -> bool:
+        """Whether a command is meant for an engine of this dialect."""
+        if self.options.dialect is None or self.options.dialect.executes:
+            return True
+        refused = isinstance(command, s.AssertFailure) and command.kind.partition("_")[0] in ("malformed", "invalid")
+        return refused or isinstance(command, s.ModuleCommand)
 
     def _fail(self, position: int, message: str, error: Exception) -> None:
         prefix = "" if isinstance(error, ScriptError) else f"{type(error).__name__}: "
@@ -177,7 +203,8 @@ class Runner:
         validated = self._validated(command.definition)
         for name in {command.definition.name, None}:
             scope.definitions[name] = validated
-        if not command.only_definition:
+        executes = self.options.dialect is None or self.options.dialect.executes
+        if executes and not command.only_definition:
             self._add_instance(scope, command.definition.name, validated)
         yield
 
@@ -185,6 +212,8 @@ class Runner:
         scope.instances.pop(None, None)
         instance = self._instantiate(scope, validated)
         scope.instances[name] = scope.instances[None] = instance
+        if self.options.dialect is not None and name is not None:
+            scope.registered[name] = instance.exports
 
     def instance(self, scope: Scope, command: s.InstanceCommand) -> Steps:
         if command.definition not in scope.definitions:
@@ -243,15 +272,16 @@ class Runner:
             raise ScriptError(f"expected {' '.join(map(str, expected)) or 'nothing'}, got {found}")
 
     def assert_failure(self, scope: Scope, command: s.AssertFailure) -> Steps:
-        wanted = _OUTCOMES[command.kind]
+        wanted, dialect = _OUTCOMES[command.kind], self.options.dialect
         try:
             found = yield from self._attempt(scope, command)
         except WasmError as error:
-            if not isinstance(error, wanted):
+            if not isinstance(error, dialect.classes(command.kind, wanted, command.message) if dialect else wanted):
                 raise ScriptError(
                     f"expected {command.kind} {command.message!r}, got {type(error).__name__}: {error}"
                 ) from error
-            if not _says(error, command.message):
+            says = dialect.says(error, command.kind, command.message) if dialect else _says(error, command.message)
+            if not says:
                 raise ScriptError(f"expected the message {command.message!r}, got {error.message!r}") from error
             return
         raise ScriptError(f"expected {command.kind} {command.message!r}, got {found}")
@@ -262,10 +292,10 @@ class Runner:
         if not isinstance(subject, s.Definition):
             results = yield from self.action(scope, subject)
             return f"the results {' '.join(map(show, results)) or 'nothing'}"
-        if command.kind.startswith("malformed"):
+        if command.kind.startswith("malformed") and self.options.dialect is None:
             self._load(subject)
             return "a well-formed module"
-        if command.kind.startswith("invalid"):
+        if command.kind.startswith(("malformed", "invalid")):
             e.module_validate(self._load(subject), self.options.features)
             return "a valid module"
         self._instantiate(scope, self._validated(subject))
@@ -343,6 +373,13 @@ def run_script(path: str | Path, options: Options = Options()) -> Report:
         report = Report(name)
         report.failures.append(Failure(name, error.location, error.message))
         return report
+    if options.dialect is not None:
+        try:
+            check_script(name, source.text)
+            options = replace(options, features=options.dialect.features(source.text, options.features))
+        except NotApplicable as reason:
+            return Report(name, not_applicable=str(reason))
+        source.lenient = True
     report = Runner(source, name, options).run()
     if not report.commands and not report.failures:
         report.failures.append(Failure(name, "1:1", "the script has no commands"))

@@ -9,12 +9,12 @@ from typing import NoReturn
 
 from refwasm.errors import Malformed
 from refwasm.syntax.modules import BranchHint, Custom
-from refwasm.text.cursor import Cursor
+from refwasm.text.cursor import NAME_ANNOTATION, Cursor, annotated_name
 from refwasm.text.keywords import is_string
 from refwasm.text.lexer import string_bytes
 from refwasm.text.operands import Body
 
-CUSTOM, NAME = "(@custom", "(@name"
+CUSTOM = "(@custom"
 #: Section ids by the words that placements use.
 SECTION_IDS = {
     "type": 1, "import": 2, "func": 3, "table": 4, "memory": 5, "tag": 13, "global": 6, "export": 7, "start": 8,
@@ -30,15 +30,12 @@ class Annotations:
     def __init__(self, c: Cursor) -> None:
         self.c = c
         self.definition_names: dict[tuple[str, int], str] = {}
-        self._used: set[int] = set()
 
     def definition(self, kind: str, index: int) -> None:
         """Take the ``(@name …)`` that may follow the keyword and identifier of a definition."""
-        place = self.c.i
-        for tokens in self.c.source.annotations.get(place, ()):
-            if tokens[0] == NAME:
-                self.definition_names[kind, index] = self._name(tokens, place)
-                self._used.add(place)
+        name = self.c.name_annotation()
+        if name is not None:
+            self.definition_names[kind, index] = name
 
     def module_annotations(
         self, first: int, starts: list[int], end: int, name: str | None
@@ -58,27 +55,21 @@ class Annotations:
                     if place not in between:
                         self._fail("misplaced @custom annotation", place)
                     customs.append(self._custom(tokens, place))
-                elif tokens[0] == NAME:
-                    if place in self._used:
+                elif tokens[0] == NAME_ANNOTATION:
+                    if place in self.c.source.used_names:
                         continue
                     if place != first:
                         self._fail("misplaced @name annotation", place)
                     names += 1
                     if names > 1:
                         self._fail("@name annotation: multiple module names", place)
-                    name = self._name(tokens, place)
+                    name = annotated_name(self.c, tokens, place)
                 elif tokens[0] == "(@metadata.code.branch_hint" and place in between:
                     self._fail("@metadata.code.branch_hint annotation: not in a function", place)
         return sorted(customs, key=lambda custom: _RANKS[custom.after]), name
 
     def _fail(self, message: str, place: int) -> NoReturn:
         raise Malformed(message, place)
-
-    def _name(self, tokens: list[str], place: int) -> str:
-        """``(@name "…")``."""
-        if len(tokens) != 3 or not is_string(tokens[1]):
-            self._fail("@name annotation: one string expected", place)
-        return self._text(tokens[1], place, "@name")
 
     def _text(self, token: str, place: int, what: str) -> str:
         try:

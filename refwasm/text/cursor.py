@@ -9,6 +9,7 @@ from refwasm.text.keywords import KEYWORDS, is_known, is_string
 from refwasm.text.lexer import END_OF_INPUT, Source, string_bytes
 from refwasm.text.numbers import is_nat, parse_nat
 
+NAME_ANNOTATION = "(@name"
 #: What messages call the index spaces.
 SPACE_NAMES = {"func": "function", "elem": "elem segment", "data": "data segment"}
 
@@ -135,6 +136,16 @@ class Cursor:
         self.i += 1
         return identifier_name(self, token)
 
+    def name_annotation(self) -> str | None:
+        """The ``(@name "…")`` before the next token, if there is one (appendix "Name Annotations")."""
+        found = [tokens for tokens in self.source.annotations.get(self.i, ()) if tokens[0] == NAME_ANNOTATION]
+        if not found:
+            return None
+        if len(found) > 1:
+            self.fail("@name annotation: at most one name can be given")
+        self.source.used_names.add(self.i)
+        return annotated_name(self, found[0], self.i)
+
     def skip_expression(self) -> None:
         """Move past the parenthesized expression that starts here."""
         depth = 0
@@ -148,6 +159,16 @@ class Cursor:
                     self.i = i + 1
                     return
         self.fail("unexpected end of input", len(self.tokens) - 1)
+
+
+def annotated_name(cursor: Cursor, tokens: list[str], place: int) -> str:
+    """The name in ``(@name "…")``."""
+    if len(tokens) != 3 or not is_string(tokens[1]):
+        cursor.fail("@name annotation: one string expected", place)
+    try:
+        return string_bytes(tokens[1]).decode("utf-8")
+    except ValueError:
+        cursor.fail("@name annotation: malformed UTF-8 encoding", place)
 
 
 def identifier_name(cursor: Cursor, token: str) -> str:

@@ -45,7 +45,7 @@ def _instr_parser(form: Form) -> InstrParser:
 def _select(c: Cursor, b: Body) -> Instr:
     if not c.at_open("result"):
         return PLAIN["select"]
-    return Instr(FORMS["select t"], (tuple(t for _, t in b.spaces.types.params(c, "result")),))
+    return Instr(FORMS["select t"], (tuple(p.type for p in b.spaces.types.params(c, "result")),))
 
 
 def _ref_test(mnemonic: str) -> InstrParser:
@@ -141,7 +141,11 @@ def parse_instrs(c: Cursor, b: Body, single: bool = False) -> None:
                 c.i = i
                 return
         else:
-            if opened and opened[-1][0] not in _TAKES_INSTRUCTIONS:
+            if (
+                opened
+                and opened[-1][0] not in _TAKES_INSTRUCTIONS
+                and not (c.source.lenient and opened[-1][0] == _FOLDED)
+            ):
                 if opened[-1][0] == _CONDITION:
                     c.fail(f"{unexpected(token)}: (then …) is expected behind the condition of an if", i)
                 c.i = i

@@ -35,9 +35,11 @@ class Source:
 
     def __init__(self, text: str | bytes) -> None:
         self.text = _decode(text)
+        self.lenient = False  # a dialect of scripts: see refwasm.script.dialects
         self._lexed = self.text
         self._kept: list[int] | None = None  # original indices, where annotations were taken out
         self.annotations: dict[int, list[list[str]]] = {}
+        self.used_names: set[int] = set()  # places of ``(@name …)`` annotations that named something
         self._offsets: list[int] = []  # of the tokens, and of the lines: filled by the first error
         self._lines: list[int] = []
         self.tokens: list[str] = _TOKEN.findall(self._lexed)

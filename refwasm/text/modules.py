@@ -262,11 +262,14 @@ class ModuleParser:
     def _func_body(self, index: int, type_index: int, params: list[Named], start: int) -> None:
         c = self.c
         space = Space("local")
-        for name, _ in params:
-            space.add(c, name)
+        locals = self.spaces.types.params(c, "local")
+        annotated = {}
+        for named in [*params, *locals]:
+            place = space.add(c, named.id)
+            if named.annotation is not None:
+                annotated[place] = named.annotation
         runs: list[tuple[int, ValType]] = []
-        for name, t in self.spaces.types.params(c, "local"):
-            space.add(c, name)
+        for _, t, _ in locals:
             if runs and runs[-1][1] == t:
                 runs[-1] = (runs[-1][0] + 1, t)
             else:
@@ -276,8 +279,8 @@ class ModuleParser:
         body = Body(self.spaces, space)
         expr = parse_expr(c, body)
         self.funcs.append(Func(type_index, tuple(runs), expr, positions_of(body)))
-        if space.ids:
-            self.local_names[index] = space.names()
+        if space.ids or annotated:
+            self.local_names[index] = {**space.names(), **annotated}
         if body.label_names:
             self.label_names[index] = body.label_names
         self.branch_hints += branch_hints(c, index, body)

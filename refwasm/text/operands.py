@@ -125,7 +125,7 @@ def _indirect(c: Cursor, b: Body) -> tuple[Any, ...]:
     start = c.i
     table = b.spaces["table"].index(c) if c.at_index() else 0
     index, params = b.spaces.types.use(c)
-    if any(name is not None for name, _ in params):
+    if any(param.id is not None for param in params):
         c.fail("unexpected token: parameters of call_indirect have no names", start)
     return index, table
 

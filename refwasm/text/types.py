@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from refwasm.syntax.types import (
     EMPTY_BLOCK,
     HEAP_TYPES,
@@ -34,8 +36,14 @@ from refwasm.text.cursor import Cursor, Space
 _ABBREVIATED = {word: RefType(True, heap) for word, heap in REF_ABBREVIATIONS.items()}
 _NUMERIC = {name: t for name, t in NUM_TYPES.items()}
 
+
 #: A parameter or local with its name, if it has one.
-Named = tuple[str | None, ValType]
+class Named(NamedTuple):
+    """A parameter, result or local: its identifier, its type, and the name that an annotation gives it."""
+
+    id: str | None
+    type: ValType
+    annotation: str | None = None
 
 
 class TypeSection:
@@ -112,12 +120,13 @@ class TypeSection:
         out: list[Named] = []
         while c.take_open(keyword):
             name = c.identifier() if keyword != "result" else None
-            if name is not None:
-                out.append((name, self.value(c)))
+            annotation = c.name_annotation() if keyword != "result" and c.source.annotations else None
+            if name is not None or annotation is not None:
+                out.append(Named(name, self.value(c), annotation))
                 c.close()
                 continue
             while not c.take(")"):
-                out.append((None, self.value(c)))
+                out.append(Named(None, self.value(c)))
         return out
 
     def func_type(self, c: Cursor) -> tuple[FuncType, list[Named]]:
@@ -126,7 +135,7 @@ class TypeSection:
         results = self.params(c, "result")
         if c.at_open("param"):
             c.fail("unexpected token param: parameters come before results", c.i + 1)
-        return FuncType(tuple(t for _, t in params), tuple(t for _, t in results)), params
+        return FuncType(tuple(p.type for p in params), tuple(r.type for r in results)), params
 
     def use(self, c: Cursor) -> tuple[int, list[Named]]:
         """A type use (6.4.12): an explicit index, an inline type or both; the parameters with their names."""
@@ -146,7 +155,7 @@ class TypeSection:
             if inline != declared:
                 c.fail("inline function type does not match the type it names", start)
         elif isinstance(declared, FuncType):
-            params = [(None, t) for t in declared.params]
+            params = [Named(None, t) for t in declared.params]
         return index, params
 
     def implicit(self, t: FuncType) -> int:
@@ -168,10 +177,10 @@ class TypeSection:
         if c.tokens[c.i + 1] == "result":
             results = self.params(c, "result")
             if len(results) <= 1:
-                return BlockType(None, results[0][1] if results else None)
+                return BlockType(None, results[0].type if results else None)
             c.i = start
         index, params = self.use(c)
-        if any(name is not None for name, _ in params):
+        if any(param.id is not None for param in params):
             c.fail("unexpected token: block parameters have no names", start)
         if c.tokens[start + 1] != "type":
             t = self.subtypes[index].composite

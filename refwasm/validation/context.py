@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refwasm.errors import Invalid, UnsupportedFeature
 from refwasm.syntax.instructions import Instr
-from refwasm.syntax.types import DefType, FuncType, GlobalType, MemType, RefType, TableType, ValType
+from refwasm.syntax.types import V128, DefType, FuncType, GlobalType, HeapType, MemType, RefType, TableType, ValType
 from refwasm.validation.types import TypeSpace
 
 #: What an instruction takes from the stack and leaves there, the topmost last.
@@ -21,6 +21,7 @@ class Context:
         self.tables: list[TableType] = []
         self.memories: list[MemType] = []
         self.globals: list[GlobalType] = []
+        self.imported_globals = 0
         self.tags: list[DefType] = []
         self.elems: list[RefType] = []
         self.datas = 0
@@ -36,6 +37,24 @@ class Context:
         if feature not in self.features:
             prefix = f"{message}: " if message else ""
             raise UnsupportedFeature(f"{prefix}needs the feature {feature}")
+
+    def need_type(self, t: object) -> None:
+        """The same for a closed value or storage type."""
+        if t is V128:
+            self.need("simd")
+        elif isinstance(t, RefType):
+            self.need_heap(t.heap)
+            if not t.nullable:
+                self.need("function-references")
+
+    def need_heap(self, heap: HeapType) -> None:
+        """The same for a closed heap type."""
+        if isinstance(heap, DefType):
+            self.need("function-references")
+        elif heap in ("exn", "noexn"):
+            self.need("exception-handling")
+        else:
+            self.need("reference-types" if heap in ("func", "extern") else "gc")
 
     def func(self, index: int) -> DefType:
         if index >= len(self.funcs):

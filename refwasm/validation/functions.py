@@ -74,7 +74,11 @@ def validate_constant(context: Context, expr: Expr, wanted: ValType) -> None:
     """Check that an expression is constant (Expr_const) and has the type ``wanted``."""
     for pc, instr in enumerate(expr):
         feature = CONSTANT.get(instr.form)
-        mutable = instr.form.mnemonic == "global.get" and context.global_(instr.args[0]).mutable
+        mutable = False
+        if instr.form.mnemonic == "global.get":
+            mutable = context.global_(instr.args[0]).mutable
+            if instr.args[0] >= context.imported_globals:
+                context.need("gc", "unknown global")  # before, constants could use imported globals only
         if feature is None or mutable:
             error = Invalid(f"constant expression required: {instr.form.mnemonic} is not constant")
             error.instruction = pc

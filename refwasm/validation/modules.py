@@ -13,7 +13,6 @@ from refwasm.syntax.modules import Data, Elem, Export, Expr, Func, Global, Modul
 from refwasm.syntax.types import (
     I32,
     PAGE_BITS,
-    V128,
     ArrayType,
     CompositeType,
     DefType,
@@ -105,8 +104,9 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
     for rec in module.types:
         with _about(f"type {len(context.space.types)}"):
             context.space.define(rec)
-            for deftype in context.space.types[-len(rec.subtypes) :] if rec.subtypes else ():
-                _check_type_features(context, deftype.composite)
+            own = [] if features >= ALL else context.space.types[len(context.space.types) - len(rec.subtypes) :]
+            for deftype in own:
+                _check_type_features(context, deftype.composite, own)
             if len(rec.subtypes) != 1 or rec.subtypes[0].supertypes or not rec.subtypes[0].final:
                 context.need("gc")
     for item in module.imports:
@@ -114,7 +114,8 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
             if item.grouped:
                 context.need("compact-import-section")
             _add_import(context, item.type)
-    imported_funcs, imported_globals = len(context.funcs), len(context.globals)
+    imported_funcs = len(context.funcs)
+    imported_globals = context.imported_globals = len(context.globals)
     try:
         for func in module.funcs:
             context.funcs.append(context.space.func(func.type))
@@ -204,28 +205,14 @@ def _locate(error: Invalid, module: Module) -> None:
 # ---- types ----------------------------------------------------------------------------------------------------------
 
 
-def _check_value_features(context: Context, t: object) -> None:
-    if t is V128:
-        context.need("simd")
-    elif isinstance(t, RefType):
-        if isinstance(t.heap, DefType) or not t.nullable:
-            context.need("function-references")
-        elif t.heap == "exn":
-            context.need("exception-handling")
-        elif t.heap not in ("func", "extern"):
-            context.need("gc")
-        else:
-            context.need("reference-types")
-
-
-def _check_type_features(context: Context, t: CompositeType) -> None:
-    if context.features >= ALL:
-        return
+def _check_type_features(context: Context, t: CompositeType, own: Sequence[DefType]) -> None:
     if isinstance(t, (StructType, ArrayType)):
         context.need("gc")
         return
     for valtype in (*t.params, *t.results):
-        _check_value_features(context, valtype)
+        context.need_type(valtype)
+        if isinstance(valtype, RefType) and valtype.heap in own:
+            context.need("gc")  # which made types recursive
     if len(t.results) > 1:
         context.need("multi-value", "invalid result arity")
 
@@ -267,7 +254,7 @@ def _add_table_type(context: Context, t: TableType) -> TableType:
     if context.tables:
         context.need("reference-types", "multiple tables")
     if t.element != RefType(True, "func"):
-        _check_value_features(context, closed.element)
+        context.need_type(closed.element)
     context.tables.append(closed)
     return closed
 
@@ -291,7 +278,7 @@ def _add_import(context: Context, t: ExternType) -> None:
     elif isinstance(t, GlobalType):
         if t.mutable:
             context.need("mutable-globals")
-        _check_value_features(context, context.space.value(t.value))
+        context.need_type(context.space.value(t.value))
         context.globals.append(GlobalType(context.space.value(t.value), t.mutable))
     else:
         _add_tag(context, t)
@@ -303,7 +290,7 @@ def _add_import(context: Context, t: ExternType) -> None:
 def _add_global(context: Context, glob: Global) -> None:
     """Rule Global_ok: the initial value may use the globals before it."""
     value = context.space.value(glob.type.value)
-    _check_value_features(context, value)
+    context.need_type(value)
     validate_constant(context, glob.init, value)
     context.globals.append(GlobalType(value, glob.type.mutable))
 
@@ -353,7 +340,7 @@ def _check_func(context: Context, func: Func, index: int) -> SideTable:
     all_defaultable = True
     for count, t in func.locals:
         closed = context.space.value(t)
-        _check_value_features(context, closed)
+        context.need_type(closed)
         local_types += [closed] * count
         all_defaultable = all_defaultable and is_defaultable(closed)
     return validate_body(context, composite, local_types, func.body, all_defaultable)

@@ -24,11 +24,14 @@ from refwasm.validation.stacks import END_OF_TRY, Label, Stacks, Types
 
 def _block_type(v: Stacks, t: BlockType) -> tuple[Types, Types]:
     if t.index is None:
-        return (), () if t.result is None else (v.context.space.value(t.result),)
+        if t.result is None:
+            return (), ()
+        result = v.context.space.value(t.result)
+        v.context.need_type(result)
+        return (), (result,)
     composite = v.context.space.func(t.index).composite
     assert isinstance(composite, FuncType)
-    if composite.params or len(composite.results) > 1:
-        v.context.need("multi-value")
+    v.context.need("multi-value")
     return composite.params, composite.results
 
 

@@ -19,7 +19,9 @@ from refwasm.validation.stacks import Stacks
 
 @typed("ref.null")
 def _ref_null(c: Context, i: Instr) -> InstrType:
-    return [], [RefType(True, c.space.heap(i.args[0]))]
+    heap = c.space.heap(i.args[0])
+    c.need_heap(heap)
+    return [], [RefType(True, heap)]
 
 
 @typed("ref.func")

@@ -44,6 +44,7 @@ def _select_typed(c: Context, i: Instr) -> InstrType:
     if len(types) != 1:
         raise Invalid("invalid result arity: select takes one type")
     t = c.space.value(types[0])
+    c.need_type(t)
     return [t, t, I32], [t]
 
 
