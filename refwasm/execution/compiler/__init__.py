@@ -343,7 +343,7 @@ class Compiler:
             settings = self.store.settings
             work = bulk.working(settings)
             own = {
-                "referred": reference(self.callable_of),
+                "referred": reference(self.callable_of, self._is_final),
                 "poll": self.poll, "memory_copy": partial(bulk.memory_copy, work),
                 "memory_fill": partial(bulk.memory_fill, work),
                 "heavy": self.heavy, "light": self.light, "S": settings,

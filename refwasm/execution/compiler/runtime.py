@@ -225,13 +225,23 @@ def table_lookup(
     return found
 
 
-def reference(callable_of: Callable[[AnyFunc], Function]) -> Callable[[AnyFunc | None], Function]:
+def reference(
+    callable_of: Callable[[AnyFunc], Function], is_final: Callable[[AnyFunc], bool]
+) -> Callable[[AnyFunc | None], Function]:
     """``referred``: the function that a reference means."""
+    known: dict[AnyFunc | None, Function] = {}
 
     def referred(func: AnyFunc | None) -> Function:
+        try:
+            return known[func]
+        except KeyError:
+            pass
         if func is None:
             raise Trap("null function reference")
-        return callable_of(func)
+        function = callable_of(func)
+        if is_final(func):
+            known[func] = function
+        return function
 
     return referred
 
