@@ -77,6 +77,10 @@ class Trap(WasmError):
         self.backtrace: list[StackEntry] = []
 
 
+class Suspension(Trap):
+    """A suspension or switch that no handler is there for (stack-switching proposal)."""
+
+
 class Exhaustion(Trap):
     """A resource that the specification lets an implementation run out of: the call stack."""
 

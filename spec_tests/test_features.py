@@ -52,6 +52,10 @@ NEEDS: dict[str, list[str]] = {
     "extended-const": ["(global i32 (i32.add (i32.const 1) (i32.const 2)))"],
     "compact-import-section": ['(import "m" (item "a" (func)) (item "b" (func)))', '(import "m" (item "a") (func))'],
     "custom-page-sizes": ["(memory 1 (pagesize 1))", '(import "m" "m" (memory 0 2 (pagesize 1)))'],
+    "stack-switching": [
+        "(type $f (func)) (type (cont $f))", "(func (param contref))", "(tag $e) (func (suspend $e))",
+        "(func (drop (ref.null nocont)))",
+    ],
     "wide-arithmetic": ["(func (param i64) (result i64 i64) (i64.mul_wide_u (local.get 0) (local.get 0)))"],
     "threads": ["(memory 1 1 shared)", "(func (atomic.fence))"],
 }  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from refwasm import Instance, Module, ResourceLimit, WasmError
+from refwasm import Instance, Module, ResourceLimit, Trap, WasmError
 from refwasm.binary import encode
 from refwasm.binary.values import encode_unsigned
 from refwasm.text import parse_module
@@ -277,3 +277,34 @@ def test_what_nests_deeply_takes_neither_time_nor_memory(tmp_path: Path, name: s
     command = [sys.executable, "-c", script, "run", "--no-cache", *options, str(path)]
     done = subprocess.run(command, capture_output=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+PING = """(module (type $f (func)) (type $k (cont $f)) (tag $t) (elem declare func $pings) (memory (export "memory") 1)
+  (func $pings (loop (suspend $t) (br 0)))
+  (func (export "_start") (local $k (ref null $k)) (local.set $k (cont.new $k (ref.func $pings)))
+    (loop $again
+      (block $on (result (ref $k)) (resume $k (on $t $on) (local.get $k)) (unreachable))
+      (local.set $k) (br $again))))"""
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("limit", [["--timeout", "0.5"], ["--fuel", "100001"]])
+def test_limits_hold_while_stacks_are_switched(tmp_path: Path, tier: str, limit: list[str]) -> None:
+    path = tmp_path / "ping.wat"
+    path.write_text(PING)
+    begin = time.monotonic()
+    done = refwasm("run", "--no-cache", "--features", "all,stack-switching", "--tier", tier, *limit, str(path))
+    assert done.returncode == 124 and time.monotonic() - begin < SLACK, done.stderr
+
+
+def test_a_trap_in_a_continuation_tells_all_calls() -> None:
+    module = Module(
+        """(module (type $f (func)) (type $k (cont $f)) (elem declare func $in)
+          (func $in (call $deeper)) (func $deeper (unreachable))
+          (func $out (resume $k (cont.new $k (ref.func $in)))) (func (export "f") (call $out)))""",
+        features="all,stack-switching",
+    )
+    for tier in TIERS:
+        with pytest.raises(Trap) as caught:
+            Instance(module, tier=tier).exports.f()
+        assert [entry.name for entry in caught.value.backtrace] == ["deeper", "in", "out", ""]

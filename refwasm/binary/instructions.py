@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from refwasm.binary import types as t
 from refwasm.binary.values import Reader, as_signed, encode_signed, encode_unsigned, encode_vector
-from refwasm.syntax.instructions import CATCH_KINDS, FORMS, OPENERS, PLAIN, Catch, Form, Instr, MemArg
+from refwasm.syntax.instructions import CATCH_KINDS, FORMS, OPENERS, PLAIN, Catch, Form, Instr, MemArg, On
 from refwasm.syntax.types import RefType
 
 MEMORY_INDEX_FOLLOWS = 0x40
@@ -83,6 +83,23 @@ def _write_catches(catches: tuple[Catch, ...]) -> bytes:
     )
 
 
+def _on(r: Reader) -> On:
+    start = r.pos
+    code = r.byte()
+    if code > 1:
+        r.fail("malformed on clause", start)
+    return On(r.u32(), None if code else r.u32())
+
+
+def _write_handlers(handlers: tuple[On, ...]) -> bytes:
+    return encode_vector(
+        [
+            bytes([h.label is None]) + encode_unsigned(h.tag) + (b"" if h.label is None else encode_unsigned(h.label))
+            for h in handlers
+        ]
+    )
+
+
 def _fixed(size: int) -> Operand:
     return Operand(lambda r: int.from_bytes(r.bytes(size), "little"), lambda v: v.to_bytes(size, "little"))
 
@@ -111,6 +128,7 @@ OPERANDS: dict[str, Operand] = {
     "heap": Operand(t.heap_type, t.encode_heap_type),
     "cast": Operand(_cast, _write_cast, 3),
     "catches": Operand(lambda r: r.vector(lambda: _catch(r)), _write_catches),
+    "handlers": Operand(lambda r: r.vector(lambda: _on(r)), _write_handlers),
     **dict.fromkeys(("memarg8", "memarg16", "memarg32", "memarg64", "memarg128"), Operand(_memarg, _write_memarg)),
     "lane": _BYTE,
     "lanes": Operand(lambda r: tuple(r.bytes(16)), bytes),

@@ -14,6 +14,7 @@ from refwasm.syntax.types import (
     ArrayType,
     BlockType,
     CompositeType,
+    ContType,
     ExternType,
     FieldType,
     FuncType,
@@ -40,7 +41,7 @@ HEAP_BY_CODE = {code: name for name, code in HEAP_TYPES.items()}
 NULLABLE_BY_CODE = {code: RefType(True, name) for name, code in HEAP_TYPES.items()}
 
 REC, SUB_FINAL, SUB = 0x4E, 0x4F, 0x50
-ARRAY, STRUCT, FUNC = 0x5E, 0x5F, 0x60
+CONT, ARRAY, STRUCT, FUNC = 0x5D, 0x5E, 0x5F, 0x60
 REF_NULL, REF = 0x63, 0x64
 EMPTY = 0x40
 TABLE_WITH_INIT = 0x40
@@ -113,6 +114,8 @@ def composite_type(r: Reader) -> CompositeType:
         return StructType(r.vector(lambda: field_type(r)))
     if code == ARRAY:
         return ArrayType(field_type(r))
+    if code == CONT:
+        return ContType(heap_type(r))
     r.fail("integer representation too long" if code & 0x80 else "malformed definition type", start)
 
 
@@ -242,6 +245,8 @@ def encode_composite_type(t: CompositeType) -> bytes:
         return bytes([FUNC]) + params + encode_vector([encode_val_type(p) for p in t.results])
     if isinstance(t, StructType):
         return bytes([STRUCT]) + encode_vector([encode_field_type(f) for f in t.fields])
+    if isinstance(t, ContType):
+        return bytes([CONT]) + encode_heap_type(t.func)
     return bytes([ARRAY]) + encode_field_type(t.field)
 
 

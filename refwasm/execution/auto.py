@@ -65,7 +65,7 @@ class Auto:
         """Whether calls go to compiled code; with fuel they always do, since only one tier can count it."""
         if func.heat is None:
             func.heat = self._heat(func)
-        return func.heat.is_hot or self.store.settings.fuel is not None
+        return not self.store.switches and (func.heat.is_hot or self.store.settings.fuel is not None)
 
     def _heat(self, func: FuncInst) -> Heat:
         """Its heat at the beginning. A function that is known may never be decoded."""
@@ -136,7 +136,7 @@ class Auto:
         """Make the closures of a function so that calls and loops take from its allowance."""
         func = code.func
         assert func is not None
-        if self.store.watch is not None or self.store.settings.fuel is not None:
+        if self.store.watch is not None or self.store.settings.fuel is not None or self.store.switches:
             code.build()
             return
         if self.is_hot(func):
@@ -165,14 +165,15 @@ class Auto:
 
         def count(t: Any, s: list[Any]) -> Any:
             heat.left -= cost
-            return op if heat.left >= 0 or self.store.watch is not None else promoted()
+            stays = heat.left >= 0 or self.store.watch is not None or self.store.switches
+            return op if stays else promoted()
 
         return count
 
     def _compiled(self, func: FuncInst, code: Code) -> Op:
         """A closure for the entry of a function: its frame is there, with the arguments; compiled code takes over."""
         self.compiler.look_at_settings()
-        if self.store.settings.fuel is not None:  # the agent counts what it calls
+        if self.store.settings.fuel is not None or self.store.switches:  # the agent counts what it calls
             return self._first(code)
         heat, conversion, arity = func.heat, conversion_of(func.type), code.arity
         if not heat.is_hot:
@@ -201,7 +202,7 @@ class Auto:
     def _loop(self, func: FuncInst, code: Code, pc: int, tries: int = TRIES) -> Op:
         """A closure for the head of a loop: compiled code takes over with all locals."""
         self.compiler.look_at_settings()
-        if self.store.settings.fuel is not None:
+        if self.store.settings.fuel is not None or self.store.switches:
             return code.at(pc + 1)  # which only whole functions count
         function = self.compiler.loop_of(func, pc, self.absent(func) if tries else b"")
         func.heat.left = _allowance(func)  # what is tried next must be worth as much again

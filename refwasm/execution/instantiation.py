@@ -60,6 +60,7 @@ def instantiate(
             )
     # 4.-9. Allocate: imports first, so that indices come out right.
     instance = ModuleInst(validated, store)
+    store.switches = store.switches or validated.switches
     _take_imports(instance, externs)
     _allocate(instance)
     for export in module.exports:

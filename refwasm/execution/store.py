@@ -92,10 +92,11 @@ class Store:
     ``interleaved`` is None or a scheduler: then agents stop before every shared-memory access, and it chooses who goes
     on. ``watch`` is None or told of every such access: the agent, the instruction, the memory and the address.
     ``prepare`` is None or called with the interpreter's code of a function before that runs for the first time, to make
-    its closures or put others there.
+    its closures or put others there. With ``switches``, an instance may switch stacks: only the interpreter, whose
+    stacks are explicit, executes functions then.
     """
 
-    __slots__ = ("settings", "tier", "interleaved", "depth", "watch", "prepare")
+    __slots__ = ("settings", "tier", "interleaved", "depth", "watch", "prepare", "switches")
 
     def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
         self.settings = settings or Settings()
@@ -104,6 +105,7 @@ class Store:
         self.depth = 0
         self.watch: Callable[[Any, Instr, Memory, int], object] | None = None
         self.prepare: Callable[[Any], object] | None = None
+        self.switches = False
 
     def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""

@@ -2,7 +2,7 @@
 
 i32, i64, f32, f64 and v128 are unsigned integers (floats as bit patterns). The null reference is None whatever its
 type. Other references are a function instance, an :class:`I31`, a :class:`StructInst`, an :class:`ArrayInst`, an
-:class:`ExnInst` or a :class:`HostRef`. Converting between ``any`` and ``extern`` changes nothing.
+:class:`ExnInst`, a :class:`ContInst` or a :class:`HostRef`. Converting between ``any`` and ``extern`` changes nothing.
 """
 
 from __future__ import annotations
@@ -49,6 +49,18 @@ class ArrayInst:
     def __init__(self, deftype: DefType, elements: list[Any]) -> None:
         self.type = deftype
         self.elements = elements
+
+
+class ContInst:
+    """A continuation: what is left of an execution (``rest``: its innermost and outermost segment, which belong to the
+    interpreter; None once it was resumed or bound), and the first arguments if they are bound already."""
+
+    __slots__ = ("type", "rest", "bound")
+
+    def __init__(self, deftype: DefType, rest: Any, bound: list[Any] | None = None) -> None:
+        self.type = deftype
+        self.rest = rest
+        self.bound = bound or []
 
 
 class ExnInst:

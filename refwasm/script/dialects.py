@@ -154,6 +154,7 @@ _CHOICES = {
     "custom-page-sizes/max-size-invalid.wast": "wasmtime has no memory of 2^32 - 1 pages of one byte",
     "custom-page-sizes/max-size-invalid-shared-memory.wast": "wasmtime has no memory of 2^32 - 1 pages of one byte",
     "memory64/table-too-big.wast": "wasmtime traps where a table can't grow; the specification gives -1",
+    "misc_testsuite/stack-switching-and-gc.wast": "wasmtime does not have stack switching and GC together",
     "cli/empty.wast": "wasm-tools refuses the empty text, which the grammar has: a module without fields",
     "cli/producers.wast": "wasm-tools checks the contents of a custom section",
     "cli/wat-numerics.wast": "numbers as data are a proposal that is not in the text format yet",

@@ -17,8 +17,9 @@ from refwasm.text.numbers import parse_float, parse_int
 from refwasm.text.operands import vector
 
 _FAILURES = {
-    "assert_trap": "trap", "assert_exhaustion": "exhaustion", "assert_exception": "exception",
-    "assert_malformed": "malformed", "assert_invalid": "invalid", "assert_unlinkable": "unlinkable",
+    "assert_trap": "trap", "assert_suspension": "suspension", "assert_exhaustion": "exhaustion",
+    "assert_exception": "exception", "assert_malformed": "malformed", "assert_invalid": "invalid",
+    "assert_unlinkable": "unlinkable",
     "assert_malformed_custom": "malformed_custom", "assert_invalid_custom": "invalid_custom",
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from refwasm.errors import (
     Exhaustion,
     Invalid,
     Malformed,
+    Suspension,
     Trap,
     UncaughtException,
     Unlinkable,
@@ -37,6 +38,7 @@ Steps = Generator[None, None, Any]
 _OUTCOMES: dict[str, type[WasmError]] = {
     "trap": Trap,
     "exhaustion": Exhaustion,
+    "suspension": Suspension,
     "exception": UncaughtException,
     "malformed": Malformed,
     "invalid": Invalid,

@@ -7,7 +7,7 @@ Three mnemonics have two encodings, and so two rows; the second one's name carri
 the mnemonic: ``select t``, ``ref.test null`` and ``ref.cast null``.
 
 Sources: specification 3.0, appendix "Index of Instructions"; threads proposal, section "Atomic memory instructions";
-wide-arithmetic proposal, "Binary format".
+wide-arithmetic proposal, "Binary format"; stack-switching proposal, "Binary format".
 """
 
 # fmt: off
@@ -541,6 +541,15 @@ FORMS_BY_FEATURE: dict[str, tuple[Row, ...]] = {
         ("i64.sub128",                          0xFC, 0x14, "",               "i64 i64 i64 i64 -> i64 i64"),
         ("i64.mul_wide_s",                      0xFC, 0x15, "",               "i64 i64 -> i64 i64"),
         ("i64.mul_wide_u",                      0xFC, 0x16, "",               "i64 i64 -> i64 i64"),
+    ),
+    "stack-switching": (
+        ("cont.new",                            0x00, 0xE0, "type",           "rule"),
+        ("cont.bind",                           0x00, 0xE1, "type type",      "rule"),
+        ("suspend",                             0x00, 0xE2, "tag",            "rule"),
+        ("resume",                              0x00, 0xE3, "type handlers",  "rule"),
+        ("resume_throw",                        0x00, 0xE4, "type tag handlers", "rule"),
+        ("resume_throw_ref",                    0x00, 0xE5, "type handlers",  "rule"),
+        ("switch",                              0x00, 0xE6, "type tag",       "rule"),
     ),
     "threads": (
         ("memory.atomic.notify",                0xFE, 0x00, "memarg32",       "at i32 -> i32"),

@@ -10,6 +10,7 @@
 ``heap``       a heap type
 ``cast``       br_on_cast: label, source RefType, target RefType (three operands)
 ``catches``    a tuple of :class:`Catch`
+``handlers``   a tuple of :class:`On`
 ``memargN``    a :class:`MemArg`; the access is N bits wide
 ``lane``       a lane number (a byte); ``lanes`` a tuple of sixteen
 ``i32 … v128`` a constant: unsigned integer or bit pattern
@@ -88,6 +89,14 @@ class Catch(NamedTuple):
     kind: str
     tag: int | None
     label: int
+
+
+class On(NamedTuple):
+    """A handler of ``resume`` and its like (stack-switching proposal): for suspensions with ``tag`` it is a ``label``,
+    for switches None."""
+
+    tag: int
+    label: int | None
 
 
 #: Binary codes of the handler clauses (5.4.1).

@@ -90,7 +90,7 @@ class DefType:
 
     @property
     def composite(self) -> CompositeType:
-        """The expansion of the type: a function, struct or array type."""
+        """The expansion of the type: a function, struct, array or continuation type."""
         return self.sub.composite
 
     def __repr__(self) -> str:
@@ -102,15 +102,15 @@ HeapType = Union[str, int, DefType]
 
 #: Abstract heap types and their one-byte codes (5.3.4).
 HEAP_TYPES: dict[str, int] = {
-    "noexn": 0x74, "nofunc": 0x73, "noextern": 0x72, "none": 0x71, "func": 0x70, "extern": 0x6F, "any": 0x6E,
-    "eq": 0x6D, "i31": 0x6C, "struct": 0x6B, "array": 0x6A, "exn": 0x69,
+    "nocont": 0x75, "noexn": 0x74, "nofunc": 0x73, "noextern": 0x72, "none": 0x71, "func": 0x70, "extern": 0x6F,
+    "any": 0x6E, "eq": 0x6D, "i31": 0x6C, "struct": 0x6B, "array": 0x6A, "exn": 0x69, "cont": 0x68,
 }  # fmt: skip
 
 #: The text format's abbreviations of nullable references to an abstract heap type (6.4.4).
 REF_ABBREVIATIONS: dict[str, str] = {
     "anyref": "any", "eqref": "eq", "i31ref": "i31", "structref": "struct", "arrayref": "array", "funcref": "func",
     "externref": "extern", "exnref": "exn", "nullref": "none", "nullfuncref": "nofunc",
-    "nullexternref": "noextern", "nullexnref": "noexn",
+    "nullexternref": "noextern", "nullexnref": "noexn", "contref": "cont", "nullcontref": "nocont",
 }  # fmt: skip
 ABBREVIATED = {heap: name for name, heap in REF_ABBREVIATIONS.items()}
 
@@ -168,7 +168,14 @@ class ArrayType(NamedTuple):
     field: FieldType
 
 
-CompositeType = Union[FuncType, StructType, ArrayType]
+@distinct
+class ContType(NamedTuple):
+    """A continuation type (stack-switching proposal): ``func`` is the type of what is left to execute."""
+
+    func: HeapType
+
+
+CompositeType = Union[FuncType, StructType, ArrayType, ContType]
 
 
 @distinct

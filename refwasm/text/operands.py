@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from refwasm.syntax.instructions import Instr, MemArg
+from refwasm.syntax.instructions import Instr, MemArg, On
 from refwasm.text.cursor import Cursor, Space, unexpected
 from refwasm.text.keywords import is_known, looks_numeric
 from refwasm.text.numbers import is_nat, parse_float, parse_int, parse_nat
@@ -272,6 +272,16 @@ def _nothing(c: Cursor, b: Body) -> tuple[Any, ...]:
     return ()
 
 
+def _handlers(c: Cursor, b: Body) -> tuple[Any, ...]:
+    """Any number of ``(on $tag $label)`` and ``(on $tag switch)``."""
+    found = []
+    while c.take_open("on"):
+        tag = b.spaces["tag"].index(c)
+        found.append(On(tag, None if c.take("switch") else b.label(c)))
+        c.close()
+    return (tuple(found),)
+
+
 #: How each immediate word is read.
 OPERANDS: dict[str, Operand] = {
     "label": lambda c, b: (b.label(c),),
@@ -281,6 +291,7 @@ OPERANDS: dict[str, Operand] = {
     "type": _type,
     "heap": lambda c, b: (b.spaces.types.heap(c),),
     "cast": _cast,
+    "handlers": _handlers,
     "count": lambda c, b: (c.nat(),),
     **{f"memarg{width * 8}": _memarg(width) for width in (1, 2, 4, 8, 16)},
     "lane": _lane,

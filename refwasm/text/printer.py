@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from refwasm.syntax.instructions import Catch, Form, Instr, MemArg
+from refwasm.syntax.instructions import Catch, Form, Instr, MemArg, On
 from refwasm.syntax.modules import Data, Elem, Expr, Func, Module
 from refwasm.syntax.types import (
     EXTERN_KINDS,
@@ -14,6 +14,7 @@ from refwasm.syntax.types import (
     ArrayType,
     BlockType,
     CompositeType,
+    ContType,
     DefType,
     ExternType,
     FieldType,
@@ -75,6 +76,8 @@ def _composite(t: CompositeType) -> str:
         return f"(func{_group('param', t.params)}{_group('result', t.results)})"
     if isinstance(t, StructType):
         return "(struct" + "".join(f" (field {_field(f)})" for f in t.fields) + ")"
+    if isinstance(t, ContType):
+        return f"(cont {_heap(t.func)})"
     assert isinstance(t, ArrayType)
     return f"(array {_field(t.field)})"
 
@@ -127,6 +130,10 @@ def _catches(clauses: tuple[Catch, ...]) -> str:
     return " ".join(f"({c.kind} {'' if c.tag is None else f'{c.tag} '}{c.label})" for c in clauses)
 
 
+def _handlers(handlers: tuple[On, ...]) -> str:
+    return " ".join(f"(on {h.tag} {'switch' if h.label is None else h.label})" for h in handlers)
+
+
 def print_vector(value: int) -> str:
     """Shape and lanes of a vector."""
     return "i32x4 " + " ".join(f"0x{value >> shift & 0xFFFFFFFF:08x}" for shift in (0, 32, 64, 96))
@@ -140,6 +147,7 @@ _OPERANDS: dict[str, tuple[int, Show]] = {
     "heap": (1, _heap),
     "cast": (3, lambda label, source, target: f"{label} {val_type(source)} {val_type(target)}"),
     "catches": (1, _catches),
+    "handlers": (1, _handlers),
     **{f"memarg{width * 8}": (1, _memarg(width)) for width in (1, 2, 4, 8, 16)},
     "lanes": (1, lambda lanes: " ".join(map(str, lanes))),
     "i32": (1, lambda value: print_int(value, 32)),

@@ -16,6 +16,7 @@ from refwasm.syntax.types import (
     ArrayType,
     BlockType,
     CompositeType,
+    ContType,
     FieldType,
     FuncType,
     GlobalType,
@@ -244,6 +245,8 @@ class TypeSection:
             t = self._struct(c, index)
         elif c.take_open("array"):
             t = ArrayType(self.field(c))
+        elif c.take_open("cont"):
+            t = ContType(self.space.index(c))
         else:
             c.unexpected()
         c.close()

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from refwasm.errors import Invalid, UnsupportedFeature
 from refwasm.syntax.instructions import Instr
-from refwasm.syntax.types import V128, DefType, FuncType, GlobalType, HeapType, MemType, RefType, TableType, ValType
+from refwasm.syntax.types import (
+    V128,
+    ContType,
+    DefType,
+    FuncType,
+    GlobalType,
+    HeapType,
+    MemType,
+    RefType,
+    TableType,
+    ValType,
+)
+from refwasm.validation.matching import top_of
 from refwasm.validation.types import TypeSpace
 
 #: What an instruction takes from the stack and leaves there, the topmost last.
@@ -53,6 +65,8 @@ class Context:
             self.need("function-references")
         elif heap in ("exn", "noexn"):
             self.need("exception-handling")
+        elif heap in ("cont", "nocont"):
+            self.need("stack-switching")
         else:
             self.need("reference-types" if heap in ("func", "extern") else "gc")
 
@@ -76,12 +90,38 @@ class Context:
             raise Invalid(f"unknown global {index}")
         return self.globals[index]
 
+    def check_castable(self, heap: HeapType) -> None:
+        """Continuations have no types at run time (stack-switching proposal)."""
+        if top_of(heap) == "cont":
+            raise Invalid("invalid cast: continuations can't be tested or cast")
+
+    def continuation(self, index: int) -> tuple[DefType, FuncType]:
+        """A continuation type, and the function type of what it has left to do."""
+        deftype = self.space.use(index)
+        return deftype, self.continued(deftype, index)
+
+    def continued(self, heap: HeapType, index: object = None) -> FuncType:
+        """The function type of what continuations of a closed heap type have left to do."""
+        composite = heap.composite if isinstance(heap, DefType) else None
+        if not isinstance(composite, ContType) or not isinstance(composite.func, DefType):
+            raise Invalid(f"non-continuation type {heap if index is None else index}")
+        found = composite.func.composite
+        assert isinstance(found, FuncType)
+        return found
+
     def tag(self, index: int) -> FuncType:
         if index >= len(self.tags):
             raise Invalid(f"unknown tag {index}")
         composite = self.tags[index].composite
         assert isinstance(composite, FuncType)
         return composite
+
+    def exception_tag(self, index: int) -> FuncType:
+        """The type of a tag that can be thrown: nothing comes back."""
+        found = self.tag(index)
+        if found.results:
+            raise Invalid(f"type mismatch: tag {index} has results, so it can't be thrown")
+        return found
 
     def elem(self, index: int) -> RefType:
         if index >= len(self.elems):

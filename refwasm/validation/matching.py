@@ -6,6 +6,7 @@ from refwasm.syntax.types import (
     BOT,
     ArrayType,
     CompositeType,
+    ContType,
     DefType,
     ExternType,
     FieldType,
@@ -34,9 +35,12 @@ ABSTRACT_SUPERS: dict[str, frozenset[str]] = {
     "nofunc": frozenset({"func"}),
     "noextern": frozenset({"extern"}),
     "noexn": frozenset({"exn"}),
+    "nocont": frozenset({"cont"}),
 }
-_COMPOSITE_HEAP: dict[type, str] = {FuncType: "func", StructType: "struct", ArrayType: "array"}
-_TOPS = {"func": "func", "nofunc": "func", "extern": "extern", "noextern": "extern", "exn": "exn", "noexn": "exn"}
+_COMPOSITE_HEAP: dict[type, str] = {FuncType: "func", StructType: "struct", ArrayType: "array", ContType: "cont"}
+_TOPS = {"func": "func", "nofunc": "func", "extern": "extern", "noextern": "extern", "exn": "exn", "noexn": "exn",
+         "cont": "cont", "nocont": "cont"}  # fmt: skip
+_BOTTOMS = {FuncType: "nofunc", ContType: "nocont"}
 
 
 def abstract_heap(heap: HeapType) -> str:
@@ -48,7 +52,7 @@ def abstract_heap(heap: HeapType) -> str:
 
 
 def top_of(heap: HeapType) -> str:
-    """The top of the hierarchy that a heap type belongs to: "any", "func", "extern" or "exn"."""
+    """The top of the hierarchy that a heap type belongs to: "any", "func", "extern", "exn" or "cont"."""
     return _TOPS.get(abstract_heap(heap), "any")
 
 
@@ -62,7 +66,7 @@ def match_heap_type(a: HeapType, b: HeapType) -> bool:
         abstract = _COMPOSITE_HEAP[type(a.composite)]
         return b == abstract or b in ABSTRACT_SUPERS.get(abstract, ())
     if isinstance(b, DefType):
-        return a == ("nofunc" if isinstance(b.composite, FuncType) else "none")
+        return a == _BOTTOMS.get(type(b.composite), "none")
     return isinstance(a, str) and b in ABSTRACT_SUPERS.get(a, ())
 
 
@@ -103,6 +107,8 @@ def match_composite_type(a: CompositeType, b: CompositeType) -> bool:
         return match_result_type(b.params, a.params) and match_result_type(a.results, b.results)
     if isinstance(a, StructType) and isinstance(b, StructType):
         return len(a.fields) >= len(b.fields) and all(map(match_field_type, a.fields, b.fields))
+    if isinstance(a, ContType) and isinstance(b, ContType):
+        return match_heap_type(a.func, b.func)
     return isinstance(a, ArrayType) and isinstance(b, ArrayType) and match_field_type(a.field, b.field)
 
 

@@ -15,6 +15,7 @@ from refwasm.syntax.types import (
     PAGE_BITS,
     ArrayType,
     CompositeType,
+    ContType,
     DefType,
     ExternType,
     FuncType,
@@ -29,7 +30,7 @@ from refwasm.syntax.types import (
     ValType,
 )
 from refwasm.validation.context import Context
-from refwasm.validation.features import ALL
+from refwasm.validation.features import ALL, UNFINISHED
 from refwasm.validation.functions import SideTable, validate_body, validate_constant
 from refwasm.validation.matching import is_defaultable, match_ref_type
 from refwasm.validation.types import TypeSpace
@@ -44,10 +45,11 @@ class Validated:
     """A valid module and what validation found out: who holds one may trust it.
 
     ``func_types`` are the types of all functions, imported ones first; ``side_tables`` belong to the module's own.
-    ``code`` is for execution: what it made of functions, for all instances.
+    ``switches`` tells that it may use instructions of stack switching; ``code`` is for execution: what it made of
+    functions, for all instances.
     """
 
-    __slots__ = ("module", "space", "func_types", "side_tables", "code", "__weakref__")
+    __slots__ = ("module", "space", "func_types", "side_tables", "switches", "code", "__weakref__")
 
     def __init__(
         self, module: Module, space: TypeSpace, func_types: tuple[DefType, ...], side_tables: Sequence[SideTable]
@@ -56,14 +58,21 @@ class Validated:
         self.space = space
         self.func_types = func_types
         self.side_tables = side_tables
+        self.switches = False
         self.code: dict[Any, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:  # code stays in this process
-        return Validated, (self.module, self.space, self.func_types, self.side_tables)
+        return _again, (self.module, self.space, self.func_types, self.side_tables, self.switches)
 
     def side_table(self, function: int) -> SideTable:
         """The side table of a function that is not imported."""
         return self.side_tables[function - len(self.func_types)]
+
+
+def _again(module: Module, space: TypeSpace, func_types: Any, side_tables: Any, switches: bool) -> Validated:
+    validated = Validated(module, space, func_types, side_tables)
+    validated.switches = switches
+    return validated
 
 
 class _SideTables(Sequence[SideTable]):
@@ -93,10 +102,16 @@ def validate(module: Module, features: frozenset[str] = ALL, deferred: bool = Fa
     it (appendix "Implementation Limitations", section "Validation").
     """
     try:
-        return _validate(module, features, deferred)
+        validated = _validate(module, features, deferred)
+        validated.switches = "stack-switching" in features and (deferred or _switches(module))
+        return validated
     except Invalid as error:
         _locate(error, module)
         raise
+
+
+def _switches(module: Module) -> bool:
+    return any(i.form.feature == "stack-switching" for func in module.funcs for i in func.body)
 
 
 def _validate(module: Module, features: frozenset[str], deferred: bool) -> Validated:
@@ -104,7 +119,8 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
     for rec in module.types:
         with _about(f"type {len(context.space.types)}"):
             context.space.define(rec)
-            own = [] if features >= ALL else context.space.types[len(context.space.types) - len(rec.subtypes) :]
+            first = len(context.space.types) - len(rec.subtypes)
+            own = [] if features >= ALL | UNFINISHED else context.space.types[first:]
             for deftype in own:
                 _check_type_features(context, deftype.composite, own)
             if len(rec.subtypes) != 1 or rec.subtypes[0].supertypes or not rec.subtypes[0].final:
@@ -209,6 +225,9 @@ def _check_type_features(context: Context, t: CompositeType, own: Sequence[DefTy
     if isinstance(t, (StructType, ArrayType)):
         context.need("gc")
         return
+    if isinstance(t, ContType):
+        context.need("stack-switching")
+        return
     for valtype in (*t.params, *t.results):
         context.need_type(valtype)
         if isinstance(valtype, RefType) and valtype.heap in own:
@@ -263,7 +282,7 @@ def _add_tag(context: Context, tag: TagType) -> None:
     context.need("exception-handling")
     deftype = context.space.func(tag.type)
     assert isinstance(deftype.composite, FuncType)
-    if deftype.composite.results:
+    if deftype.composite.results and "stack-switching" not in context.features:
         raise Invalid("non-empty tag result type")
     context.tags.append(deftype)
 

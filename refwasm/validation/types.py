@@ -14,6 +14,7 @@ from refwasm.errors import Invalid, ResourceLimit
 from refwasm.syntax.types import (
     ArrayType,
     CompositeType,
+    ContType,
     DefType,
     ExternType,
     FieldType,
@@ -77,6 +78,8 @@ def _substitute_composite(t: CompositeType, heap: Substitution) -> CompositeType
         return FuncType(params, tuple(substitute_value(r, heap) for r in t.results))
     if isinstance(t, StructType):
         return StructType(tuple(_substitute_field(f, heap) for f in t.fields))
+    if isinstance(t, ContType):
+        return ContType(heap(t.func))
     return ArrayType(_substitute_field(t.field, heap))
 
 
@@ -103,12 +106,26 @@ def roll(rec: RecType, types: list[DefType]) -> tuple[DefType, ...]:
                 raise Invalid(f"unknown type {parent}")
     for sub in rec.subtypes:
         _check_size(sub.composite)
+        if isinstance(sub.composite, ContType):
+            _check_continuation(sub.composite, rec, types)
     rolled = tuple(_substitute_sub(sub, close) for sub in rec.subtypes)
     group = _groups.get(rolled)
     if group is None:
         group = _unroll(rolled)
+        for offset, (deftype, sub) in enumerate(zip(group.types, rec.subtypes)):
+            _check_supertypes(deftype, start + offset, sub.supertypes)
         _groups[rolled] = group
     return group.types
+
+
+def _check_continuation(t: ContType, rec: RecType, types: list[DefType]) -> None:
+    """A continuation is one of a function."""
+    index, start = t.func, len(types)
+    if isinstance(index, int) and index < start + len(rec.subtypes):
+        composite = types[index].composite if index < start else rec.subtypes[index - start].composite
+        if isinstance(composite, FuncType):
+            return
+    raise Invalid(f"non-function type {index}")
 
 
 def _check_size(t: CompositeType) -> None:
@@ -133,22 +150,21 @@ def _unroll(rolled: tuple[SubType, ...]) -> RecGroup:
             if len(parent.supers) >= MAX_SUBTYPING_DEPTH:
                 raise Invalid(f"sub type: more than {MAX_SUBTYPING_DEPTH} levels of supertypes")
             deftype.supers = (parent, *parent.supers)
-    for deftype in group.types:
-        _check_supertypes(deftype)
     return group
 
 
-def _check_supertypes(deftype: DefType) -> None:
-    """Rule Subtype_ok (3.2.13): at most one supertype, not final, that the composite type matches."""
+def _check_supertypes(deftype: DefType, index: int, declared: tuple[HeapType, ...]) -> None:
+    """Rule Subtype_ok (3.2.13): at most one supertype, not final, that the composite type matches. ``index`` and
+    ``declared`` are what the module calls the type and its supertypes."""
     sub = deftype.sub
     if len(sub.supertypes) > 1:
-        raise Invalid("sub type: more than one supertype")
-    for parent in sub.supertypes:
+        raise Invalid(f"sub type {index} has more than one super type")
+    for parent, name in zip(sub.supertypes, declared):
         assert isinstance(parent, DefType)
         if parent.sub.final:
-            raise Invalid("sub type: the supertype is final")
+            raise Invalid(f"sub type {index} does not match super type {name}, which is final")
         if not match_composite_type(sub.composite, parent.composite):
-            raise Invalid("sub type: does not match its supertype")
+            raise Invalid(f"sub type {index} does not match super type {name}")
 
 
 class TypeSpace:

@@ -88,7 +88,7 @@ class Compiler:
         self.store = store
         self.fallback = fallback
         self.choice = choice or Everything()
-        self.polls = self.fuel = False
+        self.polls = self.fuel = self.switches = False
         self.variables = 0  # of the frames of functions with many
         self.nested = 0  # calls of the other tier from here
         self.era = object()  # what was compiled in another one is forgotten
@@ -102,7 +102,7 @@ class Compiler:
         store = self.store
         if func.entry is not None:
             return func.entry(args)
-        if store.interleaved is not None or store.watch is not None:
+        if store.interleaved is not None or store.watch is not None or store.switches:
             return self.fallback.invoke(func, args)
         self.look_at_settings()
         entry = self._while_current(func, self.entrance.to(self.callable_of(func), conversion_of(func.type)))
@@ -117,7 +117,7 @@ class Compiler:
         def entry(args: Sequence[Any]) -> list[Any]:
             if (
                 self.era is not era or (settings.fuel is not None) is not fuel or store.watch is not None
-                or (not polls and (settings.deadline is not None or settings.interrupted is not None))
+                or store.switches or (not polls and (settings.deadline is not None or settings.interrupted is not None))
             ):  # fmt: skip
                 func.entry = None
                 return self.invoke(func, args)
@@ -135,7 +135,9 @@ class Compiler:
         """Forget what was translated if loops must look at the limits from now on, or fuel be counted, or not."""
         settings = self.store.settings
         polls = settings.deadline is not None or settings.interrupted is not None
-        if (polls and not self.polls) or (settings.fuel is not None) is not self.fuel:
+        switched = self.store.switches and not self.switches
+        if (polls and not self.polls) or (settings.fuel is not None) is not self.fuel or switched:
+            self.switches = self.store.switches
             self.polls, self.fuel = polls or self.polls, settings.fuel is not None
             self.era = object()
 
@@ -178,7 +180,8 @@ class Compiler:
             function = namespace.functions.get(func.index)
             if function is not None:
                 return function
-        function = self.translated(func) if self.choice.is_hot(func) or self.nested > DEEPLY_NESTED else None
+        hot = self.choice.is_hot(func) or self.nested > DEEPLY_NESTED
+        function = self.translated(func) if hot and not self.store.switches else None
         if function is None:
             waiting = self._namespace(func.module).waiting
             function = waiting.get(func.index)

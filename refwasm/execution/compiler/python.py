@@ -37,6 +37,8 @@ def loop_from(func: FuncInst, loop: int, polls: bool, absent: bytes) -> tuple[Tr
 
 def _check_nesting(func: FuncInst) -> None:
     """What nests more deeply than any program that people write takes memory and time out of proportion."""
+    if func.module.validated.switches and any(i.form.feature == "stack-switching" for i in func.body):
+        raise Untranslatable("it switches stacks")
     if len(func.body) <= MAX_NESTED_LOOPS:
         return
     blocks, loops = deepest(func.body)

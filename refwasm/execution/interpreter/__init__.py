@@ -9,6 +9,7 @@ from refwasm.execution.bulk import working
 from refwasm.execution.interpreter import (  # noqa: F401  (each registers its meanings)
     aggregates,
     atomic,
+    continuations,
     control,
     exceptions,
     memory,

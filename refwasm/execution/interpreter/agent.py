@@ -34,6 +34,28 @@ class Blocked(Exception):
     """The agent sleeps in ``memory.atomic.wait``; ``agent.pending`` tells where."""
 
 
+class Switched(Exception):
+    """The agent executes another segment now, from ``agent.pc`` on."""
+
+
+class Segment:
+    """A part of an execution that was put aside (:mod:`.continuations`): what an agent has of it, where it goes on, who
+    resumed it (None: nobody, at the bottom or in a continuation), and the handlers that stand between."""
+
+    __slots__ = ("stack", "locals", "frames", "handlers", "pc", "place", "parent", "prompt", "depth")
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.locals: list[Any] = []
+        self.frames: list[tuple[Op, list[Any], Code, int]] = []
+        self.handlers: list[Any] = []
+        self.pc: Op
+        self.place = 0
+        self.parent: Segment | None = None
+        self.prompt: dict[Any, Any] = {}
+        self.depth = 0
+
+
 class Pending(NamedTuple):
     """An operation about to happen: the instruction, the memory it works on (None for host calls), the address."""
 
@@ -68,6 +90,7 @@ class Agent:
         "calling",
         "countdown",
         "steps",
+        "segment",
     )
 
     def __init__(self, store: Store) -> None:
@@ -85,6 +108,7 @@ class Agent:
         self.calling: int | None = None
         self.countdown: Any = None  # of the steps in hand: an iterator with so many items left
         self.steps = 0
+        self.segment: Segment | None = None  # what is executed, once there are several
 
     def enter(self, code: Code, args: Sequence[Any]) -> None:
         """Prepare the outermost call."""
@@ -138,6 +162,8 @@ class Agent:
             self.pc = op
         except Finished:
             self.pc = _finish
+        except Switched:
+            pass
         except (Paused, Blocked):
             raise
         except BaseException:
@@ -155,6 +181,8 @@ class Agent:
         except Finished:
             countdown = repeat(None, countdown.__length_hint__() + 1)  # finishing is no instruction
             raise
+        except Switched:
+            pass
         except (Paused, Blocked):
             raise
         except BaseException:
@@ -188,10 +216,15 @@ class Agent:
         """The active calls, innermost first; the outermost is kept if entries are left out."""
         entries: list[StackEntry] = []
         pc = self.calling
-        for _, _, code, call in reversed(self.frames[-BACKTRACE:]):
-            entries.append(_entry(code, _last_index(code.ops, self.pc) if pc is None else pc))
-            pc = call
-        return entries
+        frames, segment = self.frames, self.segment
+        while True:
+            for _, _, code, call in reversed(frames[-BACKTRACE:]):
+                entries.append(_entry(code, _last_index(code.ops, self.pc) if pc is None else pc))
+                pc = call
+            segment = None if segment is None else segment.parent
+            if segment is None or len(entries) >= BACKTRACE:
+                return entries
+            frames, pc = segment.frames, segment.place
 
 
 def _finish(agent: Agent, stack: list[Any]) -> Any:

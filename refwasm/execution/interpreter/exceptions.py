@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from refwasm.errors import Trap, UncaughtException
+from refwasm.execution.interpreter.agent import Switched
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import Op, meaning
 from refwasm.execution.values import ExnInst
@@ -35,6 +36,11 @@ def throw(t: Any, s: list[Any], exception: Any) -> Op:
             if tries:
                 del t.handlers[-tries:]
             return code.at(pc)  # type: ignore[no-any-return]
+    if t.segment is not None and t.segment.parent is not None:  # it comes out of a continuation
+        parent = t.segment.parent
+        t.segment, t.pc = parent, lambda t, s: throw(t, s, exception)
+        t.stack, t.locals, t.frames, t.handlers = parent.stack, parent.locals, parent.frames, parent.handlers
+        raise Switched
     raise UncaughtException(exception, exception.tag, exception.payload)
 
 

@@ -2,6 +2,7 @@
 
 from refwasm.validation.instructions import (  # noqa: F401  (each registers its rules)
     aggregates,
+    continuations,
     control,
     memory,
     references,

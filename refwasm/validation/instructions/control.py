@@ -223,6 +223,7 @@ def _br_on_non_null(v: Stacks, i: Instr) -> None:
 def _br_on_cast(v: Stacks, i: Instr) -> None:
     depth, source, target_type = i.args
     source, cast = v.context.space.ref(source), v.context.space.ref(target_type)
+    v.context.check_castable(cast.heap)
     if not match_ref_type(cast, source):
         raise Invalid(f"type mismatch: {i.form.mnemonic} casts to {cast!r}, which is no subtype of {source!r}")
     # What is left after a successful cast: null has moved to the target if that admits it.
@@ -241,7 +242,7 @@ def _br_on_cast(v: Stacks, i: Instr) -> None:
 
 @rule("throw")
 def _throw(v: Stacks, i: Instr) -> None:
-    v.pop_all(v.context.tag(i.args[0]).params)
+    v.pop_all(v.context.exception_tag(i.args[0]).params)
     v.unreachable()
 
 
@@ -252,7 +253,7 @@ def _throw_ref(v: Stacks, i: Instr) -> None:
 
 
 def _catch_types(v: Stacks, clause: Catch) -> Types:
-    payload = () if clause.tag is None else v.context.tag(clause.tag).params
+    payload = () if clause.tag is None else v.context.exception_tag(clause.tag).params
     return (*payload, RefType(False, "exn")) if clause.kind.endswith("_ref") else payload
 
 

@@ -53,6 +53,7 @@ def _ref_eq(c: Context, i: Instr) -> InstrType:
 @typed("ref.test", "ref.test null", "ref.cast", "ref.cast null")
 def _ref_cast(c: Context, i: Instr) -> InstrType:
     heap = c.space.heap(i.args[0])
+    c.check_castable(heap)
     target = RefType(i.form.mnemonic.endswith("null"), heap)
     return [RefType(True, top_of(heap))], [I32 if i.form.mnemonic.startswith("ref.test") else target]
 
