@@ -11,7 +11,9 @@ from typing import Any
 from refwasm.binary import types as t
 from refwasm.binary.hints import SECTION as HINT_SECTION
 from refwasm.binary.hints import decode_hints, encode_hints
+from refwasm.binary.imports import EXPORT_KINDS, encode_import, imports
 from refwasm.binary.instructions import decode_expr, encode_expr
+from refwasm.binary.locations import Locations
 from refwasm.binary.names import SECTION as NAME_SECTION
 from refwasm.binary.names import decode_names, encode_names
 from refwasm.binary.values import Reader, encode_name, encode_unsigned, encode_vector
@@ -28,12 +30,11 @@ from refwasm.syntax.modules import (
     Expr,
     Func,
     Global,
-    Import,
     Module,
     Names,
     Table,
 )
-from refwasm.syntax.types import EXTERN_KINDS, FUNCREF, FuncUse, RefType, ValType
+from refwasm.syntax.types import FUNCREF, FuncUse, RefType, ValType
 
 MAGIC = b"\0asm"
 VERSION = b"\1\0\0\0"
@@ -46,8 +47,6 @@ SECTION_NAMES = (
 #: The order that 5.5.2 prescribes.
 ORDER = (TYPE, IMPORT, FUNCTION, TABLE, MEMORY, TAG, GLOBAL, EXPORT, START, ELEMENT, DATA_COUNT, CODE, DATA)
 _RANK = {section: rank for rank, section in enumerate(ORDER)}
-
-EXPORT_KINDS = ("func", "table", "memory", "global", "tag")
 
 
 #: Locals, body and positions of a function.
@@ -97,6 +96,7 @@ class _Decoder:
         self.fields: dict[str, Any] = {}
         self.type_indices: tuple[int, ...] = ()
         self.codes: list[Code] = []  # those that are not deferred
+        self.code_section = 0  # where its contents begin
         self.code_starts: list[int] = []
         self.code_ends: list[int] = []
         self.customs: list[Custom] = []
@@ -163,7 +163,7 @@ class _Decoder:
             hints = decode_hints(self.hints_content, imported, funcs, self.code_starts)
         return Module(
             **self.fields, funcs=funcs, customs=tuple(self.customs), names=self.names or Names(),
-            branch_hints=hints, locate=lambda position: f"0x{position:x}",
+            branch_hints=hints, locate=Locations(self.code_section, self.customs),
         )  # fmt: skip
 
     def custom(self, end: int, after: int) -> None:
@@ -185,7 +185,7 @@ class _Decoder:
 
     def imports(self) -> None:
         r = self.r
-        self.fields["imports"] = tuple(item for group in r.vector(partial(_imports, r)) for item in group)
+        self.fields["imports"] = tuple(item for group in r.vector(partial(imports, r)) for item in group)
 
     def functions(self) -> None:
         self.type_indices = self.r.vector(self.r.u32)
@@ -305,6 +305,7 @@ class _Decoder:
     def codes_section(self) -> None:
         """The code section (5.5.13); a use of a data index is noted for :meth:`finish`."""
         r = self.r
+        self.code_section = r.pos
         for _ in range(r.u32()):
             start = r.pos
             end = r.length() + r.pos
@@ -421,25 +422,6 @@ def _encode_locals(func: Func) -> bytes:
     return encode_vector([encode_unsigned(n) + t.encode_val_type(valtype) for n, valtype in func.locals])
 
 
-def _imports(r: Reader) -> Sequence[Import]:
-    """One import (5.5.5), or a group of one module's (compact-import-section proposal): behind an empty name, 0x7F
-    begins names with a type each, 0x7E one type and the names."""
-    module, name = r.name(), r.name()
-    kind = r.data[r.pos] if r.pos < r.end and not name else 0
-    if kind not in (0x7F, 0x7E):
-        return (Import(module, name, t.extern_type(r)),)
-    r.byte()
-    if kind == 0x7F:
-        return r.vector(lambda: Import(module, r.name(), t.extern_type(r), True))
-    shared = t.extern_type(r)
-    return r.vector(lambda: Import(module, r.name(), shared, True))
-
-
-def _encode_import(item: Import) -> bytes:
-    kind = EXPORT_KINDS.index(EXTERN_KINDS[type(item.type)])
-    return encode_name(item.module) + encode_name(item.name) + bytes([kind]) + t.encode_extern_type(item.type)
-
-
 def _needs_data_count(module: Module) -> bool:
     return any("data" in i.form.immediates for func in module.funcs for i in set(func.body))
 
@@ -453,7 +435,7 @@ def _sections(module: Module) -> dict[int, bytes]:
         codes.append(encode_unsigned(len(raw)) + raw)
     vectors = {
         TYPE: [t.encode_rec_type(x) for x in module.types],
-        IMPORT: [_encode_import(x) for x in module.imports],
+        IMPORT: [encode_import(x) for x in module.imports],
         FUNCTION: [encode_unsigned(f.type) for f in module.funcs],
         TABLE: [_encode_table(x) for x in module.tables],
         MEMORY: [t.encode_extern_type(x) for x in module.memories],

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from refwasm.binary import locations
 from refwasm.errors import Crash, Exit, ResourceLimit, Trap, UncaughtException, WasmError, did_you_mean
 
 EXIT_BAD, EXIT_USAGE, EXIT_CRASH, EXIT_LIMIT, EXIT_INTERRUPTED, EXIT_TRAP = 1, 2, 70, 124, 130, 134
@@ -104,6 +105,7 @@ def explain(error: WasmError) -> str:
     text = str(error)
     if isinstance(error, Trap):
         text = "trap: " + text + "".join(f"\n    at {entry}" for entry in error.backtrace)
+        text += f"\n    ({locations.missing})" if locations.missing else ""
     return text
 
 

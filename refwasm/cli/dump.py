@@ -9,7 +9,7 @@ from refwasm import embedding as e
 from refwasm.binary import encode
 from refwasm.binary.modules import SECTION_NAMES
 from refwasm.binary.values import Reader
-from refwasm.cli.files import load_valid, naming, read_file
+from refwasm.cli.files import load_valid, naming, read_file, source_line
 from refwasm.execution.instantiation import describe
 from refwasm.syntax.modules import Module
 from refwasm.syntax.types import FuncUse
@@ -68,5 +68,9 @@ def _code(validated: e.Validated) -> Iterator[str]:
         yield f"\nfunc[{index}]{f' ${name}' if name else ''} {describe(FuncUse(validated.func_types[index]))[5:]}:"
         for count, t in func.locals:
             yield f"          local {t!r} × {count}"
+        source = ""
         for position, (spaces, text) in zip(func.positions, indented(func.body)):
+            if (line := source_line(module, position)) not in ("", source):
+                source = line
+                yield f"            ;; {source}"
             yield f"  0x{position:06x}  {spaces}{text}"

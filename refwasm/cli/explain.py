@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError
-from refwasm.cli.files import load_valid, naming
+from refwasm.cli.files import load_valid, naming, source_line
 from refwasm.execution.instantiation import describe
 from refwasm.syntax.modules import Func
 from refwasm.syntax.types import FuncUse
@@ -58,7 +58,11 @@ def _lines(validated: e.Validated, index: int, found: e.Explanation) -> Iterator
     func = module.funcs[index - sum(isinstance(i.type, FuncUse) for i in module.imports)]
     name = module.names.of("func", index)
     yield f"func[{index}]{f' ${name}' if name else ''} {describe(FuncUse(validated.func_types[index]))[5:]}"
+    source = ""
     for pc, (spaces, text) in enumerate(indented(func.body)):
+        if pc < len(func.positions) and (line := source_line(module, func.positions[pc])) not in ("", source):
+            source = line
+            yield f"{'':17}  ;; {source}"
         yield f"  {pc:>5}  {_place(validated, func, pc):>10}  {spaces}{text}"
     yield "\npython:"
     for line, instructions in found.lines:
@@ -71,4 +75,4 @@ def _lines(validated: e.Validated, index: int, found: e.Explanation) -> Iterator
 
 def _place(validated: e.Validated, func: Func, pc: int) -> str:
     locate = validated.module.locate
-    return locate(func.positions[pc]) if locate is not None and pc < len(func.positions) else ""
+    return locate(func.positions[pc]).split(" ")[0] if locate is not None and pc < len(func.positions) else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from refwasm import embedding as e
+from refwasm.binary.locations import Locations, shown
 from refwasm.cli import UsageError
 from refwasm.errors import WasmError
 from refwasm.syntax.modules import Module
@@ -20,13 +22,26 @@ def read_file(path: str) -> bytes:
 def load_module(path: str) -> Module:
     """The module in a file of either format."""
     with naming(path):
-        return e.module_load(read_file(path))
+        return located(e.module_load(read_file(path)), path)
 
 
 def load_valid(path: str, features: frozenset[str] = ALL) -> e.Validated:
     """The module in a file, validated."""
     with naming(path):
-        return e.module_validate(e.module_load(read_file(path)), features)
+        return e.module_validate(located(e.module_load(read_file(path)), path), features)
+
+
+def located(module: Module, path: str) -> Module:
+    """The module, whose source map is looked for beside its file."""
+    if isinstance(module.locate, Locations) and path != "-":
+        module.locate.folder = os.path.dirname(os.path.abspath(path))
+    return module
+
+
+def source_line(module: Module, position: int) -> str:
+    """Where an instruction comes from, without the column; "" if that is not known."""
+    place = module.locate.place(position) if isinstance(module.locate, Locations) else None
+    return shown((*place[:2], 0)) if place else ""
 
 
 class naming:  # noqa: N801  (reads as a word in ``with naming(path)``)

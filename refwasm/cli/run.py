@@ -13,7 +13,7 @@ from pathlib import Path
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError, positive
-from refwasm.cli.files import naming, parse_features, read_file
+from refwasm.cli.files import located, naming, parse_features, read_file
 from refwasm.cli.values import arguments, show
 from refwasm.errors import did_you_mean
 from refwasm.execution.memory import PAGE
@@ -96,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
     settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline, cache)
     with naming(options.file):
         program = _program(options, settings)
+        located(program.validated.module, options.file)
     try:
         return _start(program, options) & 0xFF
     finally:
