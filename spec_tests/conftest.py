@@ -11,7 +11,7 @@ import pytest
 from refwasm.script.suite import find_scripts
 
 #: Newer proposals that are implemented: each has a folder of official tests.
-PROPOSALS = ("compact-import-section", "custom-page-sizes", "stack-switching", "wide-arithmetic")
+PROPOSALS = ("compact-import-section", "custom-descriptors", "custom-page-sizes", "stack-switching", "wide-arithmetic")
 
 
 def suite_folder(variable: str = "REFWASM_TESTSUITE", pattern: str = "*.wast") -> Path | None:

@@ -51,6 +51,15 @@ NEEDS: dict[str, list[str]] = {
     "memory64": ["(memory i64 1)", "(table i64 1 funcref)"],
     "extended-const": ["(global i32 (i32.add (i32.const 1) (i32.const 2)))"],
     "compact-import-section": ['(import "m" (item "a" (func)) (item "b" (func)))', '(import "m" (item "a") (func))'],
+    "custom-descriptors": [
+        "(rec (type $a (descriptor $b) (struct)) (type $b (describes $a) (struct)))",
+        "(type $t (struct)) (func (param (ref (exact $t))))",
+        '(type $f (func)) (import "m" "f" (func (exact (type $f))))',
+        "(type $t (struct)) (type (array (ref null (exact $t))))",
+        "(type $t (struct)) (func (drop (ref.null (exact $t))))",
+        "(type $t (struct)) (func (drop (ref.test (ref (exact $t)) (ref.null none))))",
+        "(type $t (struct)) (func (result anyref) (br_on_cast 0 anyref (ref (exact $t)) (ref.null any)))",
+    ],
     "custom-page-sizes": ["(memory 1 (pagesize 1))", '(import "m" "m" (memory 0 2 (pagesize 1)))'],
     "stack-switching": [
         "(type $f (func)) (type (cont $f))", "(func (param contref))", "(tag $e) (func (suspend $e))",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from refwasm.binary import types as t
 from refwasm.binary.values import Reader, encode_name
 from refwasm.syntax.modules import Import
-from refwasm.syntax.types import EXTERN_KINDS
+from refwasm.syntax.types import EXTERN_KINDS, FuncUse
 
 #: Kinds of what is imported and exported, by their codes.
 EXPORT_KINDS = ("func", "table", "memory", "global", "tag")
@@ -29,4 +29,6 @@ def imports(r: Reader) -> Sequence[Import]:
 
 def encode_import(item: Import) -> bytes:
     kind = EXPORT_KINDS.index(EXTERN_KINDS[type(item.type)])
+    if isinstance(item.type, FuncUse) and item.type.exact:
+        kind = t.EXACT_FUNC
     return encode_name(item.module) + encode_name(item.name) + bytes([kind]) + t.encode_extern_type(item.type)

@@ -15,6 +15,7 @@ from refwasm.syntax.types import (
     BlockType,
     CompositeType,
     ContType,
+    Exact,
     ExternType,
     FieldType,
     FuncType,
@@ -40,16 +41,24 @@ PACKED_BY_CODE = {t.code: t for t in PACKED_TYPES.values()}
 HEAP_BY_CODE = {code: name for name, code in HEAP_TYPES.items()}
 NULLABLE_BY_CODE = {code: RefType(True, name) for name, code in HEAP_TYPES.items()}
 
-REC, SUB_FINAL, SUB = 0x4E, 0x4F, 0x50
+DESCRIBES, DESCRIPTOR, REC, SUB_FINAL, SUB = 0x4C, 0x4D, 0x4E, 0x4F, 0x50
 CONT, ARRAY, STRUCT, FUNC = 0x5D, 0x5E, 0x5F, 0x60
-REF_NULL, REF = 0x63, 0x64
+EXACT, REF_NULL, REF = 0x62, 0x63, 0x64
 EMPTY = 0x40
 TABLE_WITH_INIT = 0x40
+#: The kind of an import that must be a function of exactly that type.
+EXACT_FUNC = 0x20
 
 
 def heap_type(r: Reader) -> HeapType:
-    """An abstract heap type or a type index (5.3.4)."""
+    """An abstract heap type, a type index or an exact one (5.3.4)."""
     start = r.pos
+    if start < r.end and r.data[start] == EXACT:
+        r.byte()
+        index = r.signed(33)
+        if index < 0:
+            r.fail("malformed storage type: only a type index can be exact", start)
+        return Exact(index)
     value = r.signed(33)
     if value >= 0:
         return value
@@ -78,7 +87,7 @@ def val_type(r: Reader) -> ValType:
     if code in NULLABLE_BY_CODE or code in (REF_NULL, REF):
         r.pos = start
         return ref_type(r)
-    r.fail("malformed value type", start)
+    r.fail("malformed storage type" if code == EXACT else "malformed value type", start)
 
 
 def storage_type(r: Reader) -> StorageType:
@@ -121,11 +130,21 @@ def composite_type(r: Reader) -> CompositeType:
 
 def sub_type(r: Reader) -> SubType:
     """A sub type (5.3.9); a bare composite type is final and has no supertypes."""
+    final = True
+    supertypes: tuple[int, ...] = ()
     if r.pos < r.end and r.data[r.pos] in (SUB, SUB_FINAL):
         final = r.byte() == SUB_FINAL
         supertypes = r.vector(r.u32)
-        return SubType(final, supertypes, composite_type(r))
-    return SubType(True, (), composite_type(r))
+    describes, descriptor = _clause(r, DESCRIBES), _clause(r, DESCRIPTOR)
+    return SubType(final, supertypes, composite_type(r), describes, descriptor)
+
+
+def _clause(r: Reader, code: int) -> int | None:
+    """The type index behind a byte that may be absent."""
+    if r.pos == r.end or r.data[r.pos] != code:
+        return None
+    r.byte()
+    return r.u32()
 
 
 def rec_type(r: Reader) -> RecType:
@@ -183,8 +202,8 @@ def extern_type(r: Reader) -> ExternType:
     """An external type (5.3.15)."""
     start = r.pos
     kind = r.byte()
-    if kind == 0:
-        return FuncUse(r.u32())
+    if kind in (0, EXACT_FUNC):
+        return FuncUse(r.u32(), kind == EXACT_FUNC)
     if kind == 1:
         return table_type(r)
     if kind == 2:
@@ -217,7 +236,9 @@ def block_type(r: Reader) -> BlockType:
 
 
 def encode_heap_type(heap: HeapType) -> bytes:
-    """An abstract heap type or a type index."""
+    """An abstract heap type, a type index or an exact one."""
+    if isinstance(heap, Exact):
+        return bytes([EXACT]) + encode_heap_type(heap.type)
     if isinstance(heap, str):
         return bytes([HEAP_TYPES[heap]])
     assert isinstance(heap, int), "syntax holds type indices, closed types belong to validation"
@@ -252,10 +273,13 @@ def encode_composite_type(t: CompositeType) -> bytes:
 
 def encode_sub_type(t: SubType) -> bytes:
     """A sub type, in its short form where it has one."""
-    if t.final and not t.supertypes:
-        return encode_composite_type(t.composite)
-    supers = encode_vector([encode_heap_type(s) for s in t.supertypes])
-    return bytes([SUB_FINAL if t.final else SUB]) + supers + encode_composite_type(t.composite)
+    out = b""
+    if t.supertypes or not t.final:
+        out = bytes([SUB_FINAL if t.final else SUB]) + encode_vector([encode_heap_type(s) for s in t.supertypes])
+    for code, clause in ((DESCRIBES, t.describes), (DESCRIPTOR, t.descriptor)):
+        if clause is not None:
+            out += bytes([code]) + encode_heap_type_index(clause)
+    return out + encode_composite_type(t.composite)
 
 
 def encode_rec_type(t: RecType) -> bytes:

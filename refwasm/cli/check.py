@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refwasm.cli import EXIT_BAD, EXIT_CRASH, EXIT_LIMIT, UsageError, positive
-from refwasm.cli.files import load_valid
+from refwasm.cli.files import add_features, load_valid, parse_features
 
 #: What is varied, the default first, and the rule that leaves it open.
 CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ignore", default="", metavar="REGEX", help="leave this out of the output before comparing")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"vary only these of {', '.join(CHOICES)}")
+    add_features(parser)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Observation:
 
 def run(options: argparse.Namespace) -> int:
     """Run everything, then report."""
-    load_valid(options.file)
+    load_valid(options.file, parse_features(options.features))
     settings = list(_settings(_varied(options.only)))
     try:
         pattern = re.compile(os.fsencode(options.ignore)) if options.ignore else None
@@ -140,7 +141,7 @@ def _observe(
         command = [
             sys.executable, "-m", "refwasm", "run", "--deterministic", "--observe", str(report), "--device", device,
             "--workers", workers, "--timeout", str(options.timeout),
-            "--policy", policies, "--", options.file, *options.args,
+            "--policy", policies, "--features", options.features, "--", options.file, *options.args,
         ]  # fmt: skip
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
         ran = report.exists() and done.returncode not in (EXIT_LIMIT, EXIT_CRASH)

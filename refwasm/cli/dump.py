@@ -9,7 +9,7 @@ from refwasm import embedding as e
 from refwasm.binary import encode
 from refwasm.binary.modules import SECTION_NAMES
 from refwasm.binary.values import Reader
-from refwasm.cli.files import load_valid, naming, read_file, source_line
+from refwasm.cli.files import add_features, load_valid, naming, parse_features, read_file, source_line
 from refwasm.execution.instantiation import describe
 from refwasm.syntax.modules import Module
 from refwasm.syntax.types import FuncUse
@@ -19,16 +19,18 @@ from refwasm.text.printer import indented
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help=".wasm, or .wat (which is encoded first)")
     parser.add_argument("--no-code", action="store_true", help="leave out the code")
+    add_features(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print everything."""
-    validated = load_valid(options.file)
+    features = parse_features(options.features)
+    validated = load_valid(options.file, features)
     data = read_file(options.file)
     if data[:4] != b"\0asm":
         data = encode(validated.module)
         with naming(options.file):
-            validated = e.module_validate(e.module_decode(data))
+            validated = e.module_validate(e.module_decode(data), features)
     for line in _lines(data, validated, not options.no_code):
         print(line)
     return 0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError
-from refwasm.cli.files import load_valid, naming, source_line
+from refwasm.cli.files import add_features, load_valid, naming, parse_features, source_line
 from refwasm.execution.instantiation import describe
 from refwasm.syntax.modules import Func
 from refwasm.syntax.types import FuncUse
@@ -24,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("func", metavar="FUNC", help="index, name or export of the function")
     parser.add_argument("--fuel", action="store_true", help="as compiled when fuel is counted")
     parser.add_argument("--limits", action="store_true", help="as compiled under a time limit")
+    add_features(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print everything."""
-    validated = load_valid(options.file)
+    validated = load_valid(options.file, parse_features(options.features))
     index = _index(validated, options.func)
     with naming(options.file):
         found = e.func_explain(validated, index, options.fuel, options.limits)

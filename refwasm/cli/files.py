@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -56,6 +57,11 @@ class naming:  # noqa: N801  (reads as a word in ``with naming(path)``)
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, WasmError):
             error.location = f"{self.path}:{error.location}" if error.location else self.path
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """The option ``--features``."""
+    parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")
 
 
 def parse_features(text: str) -> frozenset[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError, positive
-from refwasm.cli.files import located, naming, parse_features, read_file
+from refwasm.cli.files import add_features, located, naming, parse_features, read_file
 from refwasm.cli.values import arguments, show
 from refwasm.errors import did_you_mean
 from refwasm.execution.memory import PAGE
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="stop after that time")
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
     parser.add_argument("--call-depth", type=positive(int), default=100_000, metavar="N", help="of nested calls")
-    parser.add_argument("--features", default="all", help="what the module may use: 1.0, 2.0, 3.0, all, names, -name")
+    add_features(parser)
     parser.add_argument("--deterministic", action="store_true", help="clocks that count looks, seeded random numbers")
     parser.add_argument("--observe", metavar="FILE", help="write there, as JSON, what is left: memory, errors, buffers")
     parser.add_argument("--timeline", metavar="FILE", help="write there what ran where and when, for Perfetto")

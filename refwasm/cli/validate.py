@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from refwasm.cli import EXIT_BAD, exit_code
-from refwasm.cli.files import load_valid, parse_features
+from refwasm.cli.files import add_features, load_valid, parse_features
 from refwasm.errors import ResourceLimit, WasmError
 from refwasm.text.lexer import Source
 
@@ -16,7 +16,7 @@ WIDTH = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help=".wasm or .wat; - for standard input")
-    parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")
+    add_features(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
-from refwasm.cli.files import parse_features
+from refwasm.cli.files import add_features, parse_features
 from refwasm.script.dialects import DIALECTS
 from refwasm.script.runner import Options, Report
 from refwasm.script.suite import find_scripts, run_scripts
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--seed", type=int, default=0, help="of the scheduler, for scripts with threads")
     parser.add_argument("--tier", choices=list(e.TIERS), default="interpret", help="what executes functions")
-    parser.add_argument("--features", default="all", help="what modules may use: 1.0, 2.0, 3.0, all, names, -name")
+    add_features(parser)
     parser.add_argument("--round-trip", action="store_true", help="take every module through both formats and back")
     parser.add_argument("--dialect", choices=list(DIALECTS), help="the suite of another engine, run as it is")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")

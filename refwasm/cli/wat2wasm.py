@@ -8,7 +8,7 @@ from pathlib import Path
 
 from refwasm import embedding as e
 from refwasm.binary import encode
-from refwasm.cli.files import load_module, naming
+from refwasm.cli.files import add_features, load_module, naming, parse_features
 from refwasm.syntax.modules import Names
 
 
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="default: FILE with .wasm; - for standard output")
     parser.add_argument("--strip", action="store_true", help="leave out the names")
     parser.add_argument("--no-check", action="store_true", help="write the module even if it is invalid")
+    add_features(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     module = load_module(options.file)
     if not options.no_check:
         with naming(options.file):
-            e.module_validate(module)
+            e.module_validate(module, parse_features(options.features))
     if options.strip:
         module = module._replace(names=Names())
     write_output(options.output, options.file, ".wasm", encode(module))

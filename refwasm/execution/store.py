@@ -285,7 +285,7 @@ class ModuleInst:
 def extern_type(item: Extern) -> ExternType:
     """The external type of something that could be imported (4.7.2), memories and tables with their present size."""
     if isinstance(item, (FuncInst, HostFunc)):
-        return FuncUse(item.type)
+        return FuncUse(item.type, exact=True)
     if isinstance(item, (TableInst, Memory)):
         return item.current_type()
     if isinstance(item, GlobalInst):

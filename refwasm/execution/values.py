@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from refwasm.syntax.types import DefType, HeapType, RefType, StorageType
+from refwasm.errors import Trap
+from refwasm.syntax.types import DefType, Exact, HeapType, RefType, StorageType
 from refwasm.validation.matching import match_heap_type
 
 
@@ -39,6 +40,16 @@ class StructInst:
     def __init__(self, deftype: DefType, fields: list[Any]) -> None:
         self.type = deftype
         self.fields = fields
+
+
+class DescribedInst(StructInst):
+    """A structure with a custom descriptor, another structure (custom-descriptors proposal)."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, deftype: DefType, fields: list[Any], descriptor: StructInst) -> None:
+        super().__init__(deftype, fields)
+        self.descriptor = descriptor
 
 
 class ArrayInst:
@@ -88,7 +99,20 @@ def is_of_heap(value: Any, heap: HeapType) -> bool:
     """Whether a non-null reference is of a (closed) heap type. Static types decide between any and extern."""
     if heap == "extern":
         return True
+    if isinstance(heap, Exact):
+        return heap_type_of(value) is heap.type
     return match_heap_type(heap_type_of(value), heap)
+
+
+def check_descriptor(descriptor: Any) -> None:
+    """Trap where there is no descriptor to allocate or to compare with."""
+    if descriptor is None:
+        raise Trap("null descriptor reference")
+
+
+def is_described_by(value: Any, descriptor: Any) -> bool:
+    """Whether a non-null reference is to a structure with that descriptor."""
+    return isinstance(value, DescribedInst) and value.descriptor is descriptor
 
 
 def default(t: StorageType) -> Any:

@@ -542,6 +542,15 @@ FORMS_BY_FEATURE: dict[str, tuple[Row, ...]] = {
         ("i64.mul_wide_s",                      0xFC, 0x15, "",               "i64 i64 -> i64 i64"),
         ("i64.mul_wide_u",                      0xFC, 0x16, "",               "i64 i64 -> i64 i64"),
     ),
+    "custom-descriptors": (
+        ("struct.new_desc",                     0xFB, 0x20, "type",           "rule"),
+        ("struct.new_default_desc",             0xFB, 0x21, "type",           "rule"),
+        ("ref.get_desc",                        0xFB, 0x22, "type",           "rule"),
+        ("ref.cast_desc_eq",                    0xFB, 0x23, "heap",           "rule"),
+        ("ref.cast_desc_eq null",               0xFB, 0x24, "heap",           "rule"),
+        ("br_on_cast_desc_eq",                  0xFB, 0x25, "cast",           "rule"),
+        ("br_on_cast_desc_eq_fail",             0xFB, 0x26, "cast",           "rule"),
+    ),
     "stack-switching": (
         ("cont.new",                            0x00, 0xE0, "type",           "rule"),
         ("cont.bind",                           0x00, 0xE1, "type type",      "rule"),

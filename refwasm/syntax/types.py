@@ -1,8 +1,8 @@
 """Types (specification 2.3).
 
 Number and vector types are singletons compared by identity. A heap type is a string (``"func"``, ``"any"``, …: the
-abstract ones), an int (a type index of the module, as written) or a :class:`DefType` (closed: what validation and
-execution work with, see :mod:`refwasm.validation.types`).
+abstract ones), an int (a type index of the module, as written), a :class:`DefType` (closed: what validation and
+execution work with, see :mod:`refwasm.validation.types`) or :class:`Exact` of one of the latter two.
 """
 
 from __future__ import annotations
@@ -98,7 +98,17 @@ class DefType:
         return type(self.composite).__name__.removesuffix("Type").lower() + " type"
 
 
-HeapType = Union[str, int, DefType]
+@distinct
+class Exact(NamedTuple):
+    """The exact heap type of a defined type: its subtypes do not belong to it (custom-descriptors proposal)."""
+
+    type: int | DefType
+
+    def __repr__(self) -> str:
+        return f"(exact {self.type})"
+
+
+HeapType = Union[str, int, DefType, Exact]
 
 #: Abstract heap types and their one-byte codes (5.3.4).
 HEAP_TYPES: dict[str, int] = {
@@ -180,11 +190,17 @@ CompositeType = Union[FuncType, StructType, ArrayType, ContType]
 
 @distinct
 class SubType(NamedTuple):
-    """A composite type with its declared supertypes; only a non-final one may be extended (2.3.10)."""
+    """A composite type with its declared supertypes; only a non-final one may be extended (2.3.10).
+
+    A structure type may describe another, which names it as its descriptor: structures of the one carry a structure
+    of the other (custom-descriptors proposal).
+    """
 
     final: bool
     supertypes: tuple[HeapType, ...]
     composite: CompositeType
+    describes: HeapType | None = None
+    descriptor: HeapType | None = None
 
 
 @distinct
@@ -243,9 +259,11 @@ class TagType(NamedTuple):
 
 @distinct
 class FuncUse(NamedTuple):
-    """An imported function's type: a type index (or closed type). The external type of functions."""
+    """An imported function's type: a type index (or closed type). The external type of functions. An ``exact`` one
+    leaves out functions of subtypes (custom-descriptors proposal)."""
 
     type: HeapType
+    exact: bool = False
 
 
 ExternType = Union[FuncUse, TableType, MemType, GlobalType, TagType]

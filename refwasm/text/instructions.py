@@ -72,7 +72,9 @@ class _InstrParsers(dict[str, InstrParser]):
         return parser
 
 
-_PARSERS = _InstrParsers({"select": _select, "ref.test": _ref_test("ref.test"), "ref.cast": _ref_test("ref.cast")})
+_PARSERS = _InstrParsers(
+    {"select": _select, **{name: _ref_test(name) for name in ("ref.test", "ref.cast", "ref.cast_desc_eq")}}
+)
 
 # States of a folded ``if``, and the other things that a closing parenthesis or an ``end`` can close.
 _FOLDED, _FOLDED_BLOCK, _BLOCK, _IF, _CONDITION, _THEN, _AFTER_THEN, _ELSE, _ELSE_PART = range(9)

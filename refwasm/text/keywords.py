@@ -19,10 +19,11 @@ _IDENTIFIER = re.compile(r"""\$(?:[0-9A-Za-z!#$%&'*+\-./:<=>?@\\^_`|~]+|"(?:[^"\
 KEYWORDS = frozenset(
     {
         *(mnemonic.split(" ")[0] for mnemonic in FORMS), *NUM_TYPES, *PACKED_TYPES, *HEAP_TYPES, *REF_ABBREVIATIONS,
-        *CATCH_KINDS, "array", "before", "binary", "cont", "data", "declare", "definition", "elem", "export", "field",
-        "final", "func", "global", "import", "instance", "item", "local", "memory", "module", "mut", "null", "offset",
-        "on", "pagesize", "param", "quote", "rec", "ref", "result", "shared", "start", "struct", "sub", "table",
-        "tag", "then", "type", "i8x16", "i16x8", "i32x4", "i64x2", "f32x4", "f64x2",
+        *CATCH_KINDS, "array", "before", "binary", "cont", "data", "declare", "definition", "describes", "descriptor",
+        "elem", "exact", "export", "field", "final", "func", "global", "import", "instance", "item", "local",
+        "memory", "module", "mut", "null", "offset", "on", "pagesize", "param", "quote", "rec", "ref", "result",
+        "shared", "start", "struct", "sub", "table", "tag", "then", "type", "i8x16", "i16x8", "i32x4", "i64x2",
+        "f32x4", "f64x2",
     }
 )  # fmt: skip
 

@@ -28,7 +28,6 @@ from refwasm.syntax.modules import (
 )
 from refwasm.syntax.types import (
     ExternType,
-    FuncUse,
     Limits,
     MemType,
     RefType,
@@ -240,7 +239,7 @@ class ModuleParser:
     def _extern_type(self, kind: str) -> ExternType:
         c, types = self.c, self.spaces.types
         if kind == "func":
-            return FuncUse(types.use(c)[0])
+            return types.func_use(c)
         if kind == "tag":
             return TagType(types.use(c)[0])
         if kind == "table":

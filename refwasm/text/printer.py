@@ -19,6 +19,7 @@ from refwasm.syntax.types import (
     ExternType,
     FieldType,
     FuncType,
+    FuncUse,
     GlobalType,
     HeapType,
     Limits,
@@ -83,10 +84,13 @@ def _composite(t: CompositeType) -> str:
 
 
 def _sub(t: SubType) -> str:
+    clauses = (("describes", t.describes), ("descriptor", t.descriptor))
+    body = "".join(f"({word} {_heap(clause)}) " for word, clause in clauses if clause is not None)
+    body += _composite(t.composite)
     if t.final and not t.supertypes:
-        return f"(type {_composite(t.composite)})"
+        return f"(type {body})"
     head = " ".join(["sub", *(["final"] if t.final else []), *map(_heap, t.supertypes)])
-    return f"(type ({head} {_composite(t.composite)}))"
+    return f"(type ({head} {body}))"
 
 
 def _limits(t: Limits) -> str:
@@ -102,7 +106,8 @@ def extern_type(t: ExternType) -> str:
         return f"{'' if t.address is I32 else 'i64 '}{_limits(t.limits)} {val_type(t.element)}"
     if isinstance(t, GlobalType):
         return f"(mut {val_type(t.value)})" if t.mutable else val_type(t.value)
-    return f"(type {_heap(t.type)})"
+    use = f"(type {_heap(t.type)})"
+    return f"(exact {use})" if isinstance(t, FuncUse) and t.exact else use
 
 
 # ---- instructions ---------------------------------------------------------------------------------------------------

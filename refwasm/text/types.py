@@ -17,8 +17,10 @@ from refwasm.syntax.types import (
     BlockType,
     CompositeType,
     ContType,
+    Exact,
     FieldType,
     FuncType,
+    FuncUse,
     GlobalType,
     HeapType,
     Limits,
@@ -62,10 +64,17 @@ class TypeSection:
 
     def heap(self, c: Cursor) -> HeapType:
         """A heap type (6.4.3)."""
+        if c.take_open("exact"):
+            t = Exact(self._index(c))
+            c.close()
+            return t
         token = c.peek()
         if token in HEAP_TYPES:
             c.i += 1
             return token
+        return self._index(c)
+
+    def _index(self, c: Cursor) -> int:
         if not c.at_index():
             c.unexpected()
         return self.space.index(c)
@@ -159,6 +168,14 @@ class TypeSection:
             params = [Named(None, t) for t in declared.params]
         return index, params
 
+    def func_use(self, c: Cursor) -> FuncUse:
+        """The type of an imported function: a type use, which may be exact."""
+        exact = c.take_open("exact")
+        index = self.use(c)[0]
+        if exact:
+            c.close()
+        return FuncUse(index, exact)
+
     def implicit(self, t: FuncType) -> int:
         """The index of a function type, which is appended if it is not there (6.4.12, abbreviation)."""
         index = self._by_func_type.get(t)
@@ -220,23 +237,32 @@ class TypeSection:
         self.subtypes += group.subtypes
         if len(group.subtypes) == 1:
             only = group.subtypes[0]
-            if only.final and not only.supertypes and isinstance(only.composite, FuncType):
+            if only == SubType(True, (), only.composite) and isinstance(only.composite, FuncType):
                 self._by_func_type.setdefault(only.composite, first)
 
     def _type_field(self, c: Cursor, index: int) -> SubType:
         c.open("type")
         c.identifier()
-        if c.take_open("sub"):
+        final, supertypes = True, []
+        extensible = c.take_open("sub")
+        if extensible:
             final = c.take("final")
-            supertypes = []
             while c.at_index():
                 supertypes.append(self.space.index(c))
-            t = SubType(final, tuple(supertypes), self._composite(c, index))
+        describes, descriptor = self._clause(c, "describes"), self._clause(c, "descriptor")
+        t = SubType(final, tuple(supertypes), self._composite(c, index), describes, descriptor)
+        if extensible:
             c.close()
-        else:
-            t = SubType(True, (), self._composite(c, index))
         c.close()
         return t
+
+    def _clause(self, c: Cursor, keyword: str) -> int | None:
+        """An optional type index in parentheses, behind a keyword."""
+        if not c.take_open(keyword):
+            return None
+        index = self.space.index(c)
+        c.close()
+        return index
 
     def _composite(self, c: Cursor, index: int) -> CompositeType:
         if c.take_open("func"):

@@ -8,6 +8,7 @@ from refwasm.syntax.types import (
     V128,
     ContType,
     DefType,
+    Exact,
     FuncType,
     GlobalType,
     HeapType,
@@ -30,6 +31,8 @@ class Context:
         self.features = features
         self.space = TypeSpace()
         self.funcs: list[DefType] = []
+        #: Imported functions that may be of a subtype of their declared type.
+        self.inexact: set[int] = set()
         self.tables: list[TableType] = []
         self.memories: list[MemType] = []
         self.globals: list[GlobalType] = []
@@ -61,7 +64,9 @@ class Context:
 
     def need_heap(self, heap: HeapType) -> None:
         """The same for a closed heap type."""
-        if isinstance(heap, DefType):
+        if isinstance(heap, Exact):
+            self.need("custom-descriptors")
+        elif isinstance(heap, DefType):
             self.need("function-references")
         elif heap in ("exn", "noexn"):
             self.need("exception-handling")
@@ -69,6 +74,10 @@ class Context:
             self.need("stack-switching")
         else:
             self.need("reference-types" if heap in ("func", "extern") else "gc")
+
+    def new(self, deftype: DefType) -> RefType:
+        """The type of a reference to something made just now, whose type is known exactly."""
+        return RefType(False, Exact(deftype) if "custom-descriptors" in self.features else deftype)
 
     def func(self, index: int) -> DefType:
         if index >= len(self.funcs):

@@ -24,7 +24,7 @@ VERSION_3 = VERSION_2 | {
 ALL = VERSION_3 | {"threads", "wide-arithmetic", "compact-import-section"}
 
 #: Proposals that are not finished: on request only.
-UNFINISHED = frozenset({"custom-page-sizes", "stack-switching"})
+UNFINISHED = frozenset({"custom-descriptors", "custom-page-sizes", "stack-switching"})
 
 EDITIONS = {"1.0": VERSION_1, "2.0": VERSION_2, "3.0": VERSION_3, "all": ALL}
 NAMES = frozenset(FORMS_BY_FEATURE) | frozenset(STRUCTURAL)

@@ -22,6 +22,7 @@ CONSTANT = {
         "simd": ("v128.const",),
         "reference-types": ("ref.null", "ref.func"),
         "extended-const": ("i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"),
+        "custom-descriptors": ("struct.new_desc", "struct.new_default_desc"),
         "gc": (
             "struct.new", "struct.new_default", "array.new", "array.new_default", "array.new_fixed", "ref.i31",
             "any.convert_extern", "extern.convert_any",

@@ -8,6 +8,7 @@ from refwasm.syntax.types import (
     CompositeType,
     ContType,
     DefType,
+    Exact,
     ExternType,
     FieldType,
     FuncType,
@@ -45,6 +46,8 @@ _BOTTOMS = {FuncType: "nofunc", ContType: "nocont"}
 
 def abstract_heap(heap: HeapType) -> str:
     """The least abstract heap type above (or equal to) a heap type."""
+    if isinstance(heap, Exact):
+        return abstract_heap(heap.type)
     if isinstance(heap, DefType):
         return _COMPOSITE_HEAP[type(heap.composite)]
     assert isinstance(heap, str)
@@ -60,6 +63,10 @@ def match_heap_type(a: HeapType, b: HeapType) -> bool:
     """Rule Heaptype_sub."""
     if a is b or a == b or a == "bot":
         return True
+    if isinstance(a, Exact):
+        return not isinstance(b, Exact) and match_heap_type(a.type, b)
+    if isinstance(b, Exact):
+        return isinstance(a, str) and match_heap_type(a, b.type)
     if isinstance(a, DefType):
         if isinstance(b, DefType):
             return b in a.supers
@@ -122,7 +129,7 @@ def match_limits(a: Limits, b: Limits) -> bool:
 def match_extern_type(a: ExternType, b: ExternType) -> bool:
     """Rule Externtype_sub: may an ``a`` be imported where a ``b`` is asked for?"""
     if isinstance(a, FuncUse) and isinstance(b, FuncUse):
-        return match_heap_type(a.type, b.type)
+        return a.exact and a.type is b.type if b.exact else match_heap_type(a.type, b.type)
     if isinstance(a, TagType) and isinstance(b, TagType):
         return a.type is b.type
     if isinstance(a, GlobalType) and isinstance(b, GlobalType):

@@ -14,7 +14,6 @@ from refwasm.syntax.types import (
     I32,
     PAGE_BITS,
     ArrayType,
-    CompositeType,
     ContType,
     DefType,
     ExternType,
@@ -25,6 +24,7 @@ from refwasm.syntax.types import (
     MemType,
     RefType,
     StructType,
+    SubType,
     TableType,
     TagType,
     ValType,
@@ -122,7 +122,7 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
             first = len(context.space.types) - len(rec.subtypes)
             own = [] if features >= ALL | UNFINISHED else context.space.types[first:]
             for deftype in own:
-                _check_type_features(context, deftype.composite, own)
+                _check_type_features(context, deftype.sub, own)
             if len(rec.subtypes) != 1 or rec.subtypes[0].supertypes or not rec.subtypes[0].final:
                 context.need("gc")
     for item in module.imports:
@@ -221,9 +221,14 @@ def _locate(error: Invalid, module: Module) -> None:
 # ---- types ----------------------------------------------------------------------------------------------------------
 
 
-def _check_type_features(context: Context, t: CompositeType, own: Sequence[DefType]) -> None:
+def _check_type_features(context: Context, sub: SubType, own: Sequence[DefType]) -> None:
+    t = sub.composite
+    if sub.describes is not None or sub.descriptor is not None:
+        context.need("custom-descriptors", "malformed definition type")
     if isinstance(t, (StructType, ArrayType)):
         context.need("gc")
+        for field in t.fields if isinstance(t, StructType) else (t.field,):
+            context.need_type(field.storage)
         return
     if isinstance(t, ContType):
         context.need("stack-switching")
@@ -289,6 +294,10 @@ def _add_tag(context: Context, tag: TagType) -> None:
 
 def _add_import(context: Context, t: ExternType) -> None:
     if isinstance(t, FuncUse):
+        if t.exact:
+            context.need("custom-descriptors", "malformed import kind")
+        else:
+            context.inexact.add(len(context.funcs))
         context.funcs.append(context.space.func(t.type))
     elif isinstance(t, TableType):
         _add_table_type(context, t)

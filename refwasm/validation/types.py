@@ -16,6 +16,7 @@ from refwasm.syntax.types import (
     CompositeType,
     ContType,
     DefType,
+    Exact,
     ExternType,
     FieldType,
     FuncType,
@@ -33,6 +34,7 @@ from refwasm.syntax.types import (
     ValType,
     distinct,
 )
+from refwasm.validation.descriptors import check_clauses, check_subtype
 from refwasm.validation.matching import match_composite_type
 
 #: Longest chain of declared supertypes (the JavaScript API's limit).
@@ -84,7 +86,8 @@ def _substitute_composite(t: CompositeType, heap: Substitution) -> CompositeType
 
 
 def _substitute_sub(t: SubType, heap: Substitution) -> SubType:
-    return SubType(t.final, tuple(heap(s) for s in t.supertypes), _substitute_composite(t.composite, heap))
+    supertypes, composite = tuple(heap(s) for s in t.supertypes), _substitute_composite(t.composite, heap)
+    return SubType(t.final, supertypes, composite, heap(t.describes), heap(t.descriptor))
 
 
 def roll(rec: RecType, types: list[DefType]) -> tuple[DefType, ...]:
@@ -92,6 +95,8 @@ def roll(rec: RecType, types: list[DefType]) -> tuple[DefType, ...]:
     start, size = len(types), len(rec.subtypes)
 
     def close(heap: Any) -> Any:
+        if isinstance(heap, Exact):
+            return Exact(close(heap.type))
         if not isinstance(heap, int):
             return heap
         if heap < start:
@@ -108,12 +113,13 @@ def roll(rec: RecType, types: list[DefType]) -> tuple[DefType, ...]:
         _check_size(sub.composite)
         if isinstance(sub.composite, ContType):
             _check_continuation(sub.composite, rec, types)
+    check_clauses(rec, start)
     rolled = tuple(_substitute_sub(sub, close) for sub in rec.subtypes)
     group = _groups.get(rolled)
     if group is None:
         group = _unroll(rolled)
         for offset, (deftype, sub) in enumerate(zip(group.types, rec.subtypes)):
-            _check_supertypes(deftype, start + offset, sub.supertypes)
+            _check_supertypes(deftype, start + offset, sub)
         _groups[rolled] = group
     return group.types
 
@@ -140,6 +146,8 @@ def _unroll(rolled: tuple[SubType, ...]) -> RecGroup:
     group = RecGroup(rolled)
 
     def open_(heap: Any) -> Any:
+        if isinstance(heap, Exact):
+            return Exact(open_(heap.type))
         return group.types[heap.index] if isinstance(heap, RecPosition) else heap
 
     for deftype, sub in zip(group.types, rolled):
@@ -153,18 +161,19 @@ def _unroll(rolled: tuple[SubType, ...]) -> RecGroup:
     return group
 
 
-def _check_supertypes(deftype: DefType, index: int, declared: tuple[HeapType, ...]) -> None:
+def _check_supertypes(deftype: DefType, index: int, declared: SubType) -> None:
     """Rule Subtype_ok (3.2.13): at most one supertype, not final, that the composite type matches. ``index`` and
-    ``declared`` are what the module calls the type and its supertypes."""
+    ``declared`` are what the module calls the type, and what it writes."""
     sub = deftype.sub
     if len(sub.supertypes) > 1:
         raise Invalid(f"sub type {index} has more than one super type")
-    for parent, name in zip(sub.supertypes, declared):
+    for parent, name in zip(sub.supertypes, declared.supertypes):
         assert isinstance(parent, DefType)
         if parent.sub.final:
             raise Invalid(f"sub type {index} does not match super type {name}, which is final")
         if not match_composite_type(sub.composite, parent.composite):
             raise Invalid(f"sub type {index} does not match super type {name}")
+        check_subtype(sub, parent.sub, declared, f"sub type {index} does not match super type {name}")
 
 
 class TypeSpace:
@@ -195,6 +204,8 @@ class TypeSpace:
 
     def heap(self, heap: HeapType) -> HeapType:
         """Close a heap type."""
+        if isinstance(heap, Exact):
+            return Exact(self.use(heap.type))
         return self.use(heap) if isinstance(heap, int) else heap
 
     def value(self, t: ValType) -> ValType:
@@ -217,7 +228,7 @@ class TypeSpace:
     def extern(self, t: ExternType) -> ExternType:
         """Close an external type."""
         if isinstance(t, FuncUse):
-            return FuncUse(self.func(t.type))
+            return FuncUse(self.func(t.type), t.exact)
         if isinstance(t, TableType):
             return TableType(t.address, t.limits, self.ref(t.element))
         if isinstance(t, GlobalType):

@@ -17,7 +17,8 @@ _FIXED: dict[str, tuple[int, tuple[str, ...]]] = {
     "array.copy": (5, ()), "array.init_data": (4, ()), "array.init_elem": (4, ()), "ref.test": (1, ("i32",)),
     "ref.test null": (1, ("i32",)), "ref.cast": (1, ("",)), "ref.cast null": (1, ("",)),
     "any.convert_extern": (1, ("",)), "extern.convert_any": (1, ("",)), "ref.i31": (1, ("",)),
-    "i31.get_s": (1, ("i32",)), "i31.get_u": (1, ("i32",)),
+    "ref.get_desc": (1, ("",)), "ref.cast_desc_eq": (2, ("",)), "ref.cast_desc_eq null": (2, ("",)),
+    "struct.new_default_desc": (1, ("",)), "i31.get_s": (1, ("i32",)), "i31.get_u": (1, ("i32",)),
 }  # fmt: skip
 
 
@@ -35,9 +36,9 @@ def effect(instr: Instr, instance: ModuleInst) -> tuple[int, tuple[str, ...]]:
     if mnemonic == "array.new_fixed":
         return instr.args[1], ("",)
     composite = instance.types[instr.args[0]].composite
-    if mnemonic == "struct.new":
+    if mnemonic in ("struct.new", "struct.new_desc"):
         assert isinstance(composite, StructType)
-        return len(composite.fields), ("",)
+        return len(composite.fields) + (mnemonic == "struct.new_desc"), ("",)
     if mnemonic.startswith("struct.get"):
         assert isinstance(composite, StructType)
         return 1, (_field(composite.fields[instr.args[1]].storage),)

@@ -14,7 +14,7 @@ from refwasm.execution.memory import Memory
 from refwasm.execution.numerics.floats import CANONICAL_NAN
 from refwasm.execution.store import AnyFunc, HostFunc, Settings, TableInst
 from refwasm.execution.tables import function_at
-from refwasm.execution.values import ExnInst, is_of_heap
+from refwasm.execution.values import ExnInst, check_descriptor, is_described_by, is_of_heap
 from refwasm.syntax.types import DefType, FuncType, HeapType, NumType, ValType
 
 Function = Callable[..., Any]
@@ -270,6 +270,11 @@ def is_of(target: tuple[bool, HeapType], value: Any) -> bool:
     return target[0] if value is None else is_of_heap(value, target[1])
 
 
+def is_described(target: tuple[bool, HeapType], value: Any, descriptor: Any) -> bool:
+    """Whether a reference is to a structure with that descriptor, or null where that is allowed."""
+    return target[0] if value is None else is_described_by(value, descriptor)
+
+
 # ---- ways out --------------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +316,7 @@ HELPERS: dict[str, Any] = {
     "canonical32": canonical32, "canonical64": canonical64, "NAN": NAN, "INF": INF, "sqrt": math.sqrt,
     "copysign": math.copysign, "fdiv": fdiv, "fmin": fmin, "fmax": fmax, "fceil": _to_integer(math.ceil),
     "ffloor": _to_integer(math.floor), "ftrunc": _to_integer(math.trunc), "fnearest": _to_integer(round),
-    "TailCall": TailCall, "is_of": is_of, "throw": throw, "throw_ref": throw_ref, "caught": caught,
+    "TailCall": TailCall, "is_of": is_of, "is_described": is_described,
+    "check_descriptor": check_descriptor, "throw": throw, "throw_ref": throw_ref, "caught": caught,
     "UncaughtException": UncaughtException, "side_exit": side_exit,
 }  # fmt: skip

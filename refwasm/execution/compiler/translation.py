@@ -352,14 +352,18 @@ class Translation(Calls):
         self._effect(f"(m{instr.args[0]}.grow({delta.text}) & {hex((1 << type.bits) - 1)})", [type_name(type)])
 
     def _br_on(self, pc: int, instr: Instr) -> None:
-        """br_on_null, br_on_non_null, br_on_cast, br_on_cast_fail: the reference is an atom, then one ``if``."""
+        """br_on_null, br_on_non_null and the casts: the reference is an atom, then one ``if``."""
         mnemonic, branch = instr.form.mnemonic, self.side[pc]
-        self.stack.append(self.atom(self._pop(1)[0]))
+        operand, *descriptors = self.in_order(self._pop(1 + ("_desc" in mnemonic)))
+        self.stack.append(operand)
         self._settle_all()
         reference = self.stack[-1]
+        for descriptor in descriptors:
+            self._emit(marked(pc, f"check_descriptor({descriptor.text})"), True)
         if mnemonic.startswith("br_on_cast"):
-            succeeds = f"is_of(v{self.func.index}_{pc}, {reference.text})"
-            condition = succeeds if mnemonic == "br_on_cast" else f"not {succeeds}"
+            operands = ", ".join([f"v{self.func.index}_{pc}", reference.text, *(d.text for d in descriptors)])
+            found = f"{'is_described' if descriptors else 'is_of'}({operands})"
+            condition = f"not {found}" if mnemonic.endswith("_fail") else found
         else:
             condition = f"{reference.text} is {'not ' if 'non' in mnemonic else ''}None"
         if mnemonic == "br_on_null":
@@ -397,7 +401,7 @@ METHODS: dict[str, Method] = {
     **dict.fromkeys(("return_call", "return_call_indirect", "return_call_ref"), T._return_call),
     **dict.fromkeys(("block", "loop", "if"), T._open), "else": T._else, "end": T._end,
     "br": T._br, "br_if": T._br_if, "br_table": T._br_table, "return": T._return,
-    **dict.fromkeys(("br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"), T._br_on),
+    **{name: T._br_on for name in FORMS if name.startswith("br_on_")},
     "throw": T._throw, "throw_ref": T._throw_ref, "try_table": T._open_try,
     **{name: T._extract_lane for name in FORMS if ".extract_lane" in name and not name.endswith("_s")},
     **{name: T._replace_lane for name in FORMS if ".replace_lane" in name},

@@ -11,6 +11,7 @@ from refwasm.execution.interpreter import (  # noqa: F401  (each registers its m
     atomic,
     continuations,
     control,
+    descriptors,
     exceptions,
     memory,
     numeric,

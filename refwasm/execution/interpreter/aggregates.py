@@ -49,7 +49,8 @@ def _check_length(count: int) -> None:
 
 
 @meaning("struct.new")
-def _struct_new(code: Code, instr: Instr, pc: int, following: Op) -> Op:
+def struct_new(code: Code, instr: Instr, pc: int, following: Op) -> Op:
+    """Rule Step_read/struct.new."""
     deftype = code.instance.types[instr.args[0]]
     masks = [_mask(f.storage) for f in _struct_type(code, instr.args[0]).fields]
     count, packs = len(masks), any(m is not None for m in masks)
@@ -67,7 +68,8 @@ def _struct_new(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
 
 @meaning("struct.new_default")
-def _struct_new_default(code: Code, instr: Instr, pc: int, following: Op) -> Op:
+def struct_new_default(code: Code, instr: Instr, pc: int, following: Op) -> Op:
+    """Rule Step_read/struct.new_default."""
     deftype = code.instance.types[instr.args[0]]
     fields = [default(f.storage) for f in _struct_type(code, instr.args[0]).fields]
 

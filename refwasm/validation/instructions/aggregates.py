@@ -8,6 +8,7 @@ from refwasm.syntax.types import (
     I32,
     ArrayType,
     DefType,
+    Exact,
     FieldType,
     PackedType,
     RefType,
@@ -66,20 +67,38 @@ def _defaultable(storage: StorageType) -> None:
         raise Invalid(f"type mismatch: {storage!r} is not defaultable")
 
 
-@typed("struct.new")
+def _allocated(c: Context, i: Instr) -> tuple[DefType, StructType]:
+    """The type to be made by an instruction, which must be one with a descriptor or without."""
+    deftype, struct = _struct(c, i.args[0])
+    described = i.form.mnemonic.endswith("_desc")
+    if deftype.sub.descriptor is not None and not described:
+        raise Invalid(f"type with descriptor requires descriptor allocation: {i.form.mnemonic}_desc")
+    if deftype.sub.descriptor is None and described:
+        other = i.form.mnemonic.removesuffix("_desc")
+        raise Invalid(f"type without descriptor requires non-descriptor allocation: {other}")
+    return deftype, struct
+
+
+def _descriptor(deftype: DefType) -> list[ValType]:
+    """The last operand of an allocation, if the type has a descriptor."""
+    descriptor = deftype.sub.descriptor
+    return [RefType(True, Exact(descriptor))] if isinstance(descriptor, DefType) else []
+
+
+@typed("struct.new", "struct.new_desc")
 def _struct_new(c: Context, i: Instr) -> InstrType:
-    deftype, struct = _struct(c, i.args[0])
-    return [_unpacked(field.storage) for field in struct.fields], [RefType(False, deftype)]
+    deftype, struct = _allocated(c, i)
+    return [_unpacked(field.storage) for field in struct.fields] + _descriptor(deftype), [c.new(deftype)]
 
 
-@typed("struct.new_default")
+@typed("struct.new_default", "struct.new_default_desc")
 def _struct_new_default(c: Context, i: Instr) -> InstrType:
-    deftype, struct = _struct(c, i.args[0])
+    deftype, struct = _allocated(c, i)
     if deftype not in c.defaultable:
         for field in struct.fields:
             _defaultable(field.storage)
         c.defaultable.add(deftype)
-    return [], [RefType(False, deftype)]
+    return _descriptor(deftype), [c.new(deftype)]
 
 
 @typed("struct.get", "struct.get_s", "struct.get_u")
@@ -99,14 +118,14 @@ def _struct_set(c: Context, i: Instr) -> InstrType:
 @typed("array.new")
 def _array_new(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
-    return [_unpacked(field.storage), I32], [RefType(False, deftype)]
+    return [_unpacked(field.storage), I32], [c.new(deftype)]
 
 
 @typed("array.new_default")
 def _array_new_default(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
     _defaultable(field.storage)
-    return [I32], [RefType(False, deftype)]
+    return [I32], [c.new(deftype)]
 
 
 @rule("array.new_fixed")
@@ -120,7 +139,7 @@ def _array_new_fixed(v: Stacks, i: Instr) -> None:
         v.mismatch([t] * min(count, available + 1))
     for _ in range(min(count, available)):
         v.pop(t)
-    v.push(RefType(False, deftype))
+    v.push(v.context.new(deftype))
 
 
 @typed("array.new_data")
@@ -128,7 +147,7 @@ def _array_new_data(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
     _numeric_elements(field)
     c.data(i.args[1])
-    return [I32, I32], [RefType(False, deftype)]
+    return [I32, I32], [c.new(deftype)]
 
 
 def _numeric_elements(field: FieldType) -> None:
@@ -146,7 +165,7 @@ def _elements_match(c: Context, field: FieldType, index: int) -> None:
 def _array_new_elem(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
     _elements_match(c, field, i.args[1])
-    return [I32, I32], [RefType(False, deftype)]
+    return [I32, I32], [c.new(deftype)]
 
 
 @typed("array.get", "array.get_s", "array.get_u")

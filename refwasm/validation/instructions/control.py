@@ -13,11 +13,13 @@ from refwasm.syntax.types import (
     ValType,
 )
 from refwasm.validation.context import Context
+from refwasm.validation.descriptors import descriptor_of
 from refwasm.validation.instructions.rule import InstrType, rule, typed
 from refwasm.validation.matching import (
     match_ref_type,
     match_result_type,
     match_val_type,
+    top_of,
 )
 from refwasm.validation.stacks import END_OF_TRY, Label, Stacks, Types
 
@@ -219,16 +221,19 @@ def _br_on_non_null(v: Stacks, i: Instr) -> None:
     v.operands += types[:-1]
 
 
-@rule("br_on_cast", "br_on_cast_fail")
+@rule("br_on_cast", "br_on_cast_fail", "br_on_cast_desc_eq", "br_on_cast_desc_eq_fail")
 def _br_on_cast(v: Stacks, i: Instr) -> None:
     depth, source, target_type = i.args
     source, cast = v.context.space.ref(source), v.context.space.ref(target_type)
+    v.context.need_type(cast)
     v.context.check_castable(cast.heap)
-    if not match_ref_type(cast, source):
+    if "_desc" in i.form.mnemonic:
+        v.pop(descriptor_of(cast.heap, target_type.heap))
+    if not _may_cast(v, source, cast):
         raise Invalid(f"type mismatch: {i.form.mnemonic} casts to {cast!r}, which is no subtype of {source!r}")
     # What is left after a successful cast: null has moved to the target if that admits it.
     rest = RefType(source.nullable and not cast.nullable, source.heap)
-    carried, stays = (cast, rest) if i.form.mnemonic == "br_on_cast" else (rest, cast)
+    carried, stays = (rest, cast) if i.form.mnemonic.endswith("_fail") else (cast, rest)
     target = v.target(depth)
     types = target.label_types
     if not types or not match_val_type(carried, types[-1]):
@@ -238,6 +243,13 @@ def _br_on_cast(v: Stacks, i: Instr) -> None:
     v.pop_all(types[:-1])
     v.operands += types[:-1]
     v.push(stays)
+
+
+def _may_cast(v: Stacks, source: RefType, cast: RefType) -> bool:
+    """Only to a subtype, or within one hierarchy (custom-descriptors proposal)."""
+    if "custom-descriptors" in v.context.features:
+        return top_of(source.heap) == top_of(cast.heap)
+    return match_ref_type(cast, source)
 
 
 @rule("throw")

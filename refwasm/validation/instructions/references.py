@@ -5,15 +5,16 @@ from __future__ import annotations
 from refwasm.errors import Invalid
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import (
+    BOT,
     I32,
+    Exact,
     HeapType,
     RefType,
 )
 from refwasm.validation.context import Context
+from refwasm.validation.descriptors import descriptor_of
 from refwasm.validation.instructions.rule import InstrType, rule, typed
-from refwasm.validation.matching import (
-    top_of,
-)
+from refwasm.validation.matching import match_val_type, top_of
 from refwasm.validation.stacks import Stacks
 
 
@@ -30,7 +31,7 @@ def _ref_func(c: Context, i: Instr) -> InstrType:
     deftype = c.func(index)
     if index not in c.refs:
         raise Invalid(f"undeclared function reference {index}")
-    return [], [RefType(False, deftype)]
+    return [], [RefType(False, deftype) if index in c.inexact else c.new(deftype)]
 
 
 @rule("ref.is_null")
@@ -53,9 +54,30 @@ def _ref_eq(c: Context, i: Instr) -> InstrType:
 @typed("ref.test", "ref.test null", "ref.cast", "ref.cast null")
 def _ref_cast(c: Context, i: Instr) -> InstrType:
     heap = c.space.heap(i.args[0])
+    c.need_heap(heap)
     c.check_castable(heap)
     target = RefType(i.form.mnemonic.endswith("null"), heap)
     return [RefType(True, top_of(heap))], [I32 if i.form.mnemonic.startswith("ref.test") else target]
+
+
+@rule("ref.get_desc")
+def _ref_get_desc(v: Stacks, i: Instr) -> None:
+    """The descriptor's type is known exactly if that of the operand is."""
+    deftype = v.context.space.use(i.args[0])
+    if deftype.sub.descriptor is None:
+        raise Invalid(f"type without descriptor: type {i.args[0]}")
+    t = v.pop(RefType(True, deftype))
+    exact = Exact(deftype)
+    heap = exact if t is BOT or match_val_type(t, RefType(True, exact)) else deftype
+    v.push(RefType(False, descriptor_of(heap, i.args[0]).heap))
+
+
+@rule("ref.cast_desc_eq", "ref.cast_desc_eq null")
+def _ref_cast_desc_eq(v: Stacks, i: Instr) -> None:
+    heap = v.context.space.heap(i.args[0])
+    v.pop(descriptor_of(heap, i.args[0]))
+    v.pop(RefType(True, top_of(heap)))
+    v.push(RefType(i.form.mnemonic.endswith("null"), heap))
 
 
 @typed("ref.i31")
