@@ -77,6 +77,11 @@ def unwatch(before: Settings | None) -> None:
         _watched[threading.get_ident()] = before
 
 
+def is_running() -> bool:
+    """Whether the thread of the watchdog runs."""
+    return _thread is not None
+
+
 def within(settings: Settings, call: Callable[[], R]) -> R:
     """A call that ends when its time is up. Nothing that it made is kept then, so it may be stopped wherever it is."""
     if settings.deadline is None and settings.interrupted is None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import CodeType
 from typing import Any, Protocol, TypeVar
 
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
+from refwasm.execution.compiler import ahead
 from refwasm.execution.compiler.agreed import POLL, Untranslatable
 from refwasm.execution.compiler.cache import CodeCache, Kept
 from refwasm.execution.compiler.entrance import Compiled, Entrance, Entry
@@ -280,6 +282,9 @@ class Compiler:
         found = known.get(func.index)
         if found is None and cache is not None:
             found = cache.get(func.index)
+            if found is None and func.index in cache and cache.ahead:
+                self._compile_ahead(func.module, cache)
+                found = cache.get(func.index)
         if found is None or (found.absent and self.choice.whole):
             return self._compiled_now(func)
         known[func.index] = found
@@ -299,9 +304,30 @@ class Compiler:
         """What code depends on besides the module."""
         return self.polls, self.fuel
 
-    def _compiled_now(self, func: FuncInst) -> Compiled:
+    def _compile_ahead(self, instance: ModuleInst, cache: CodeCache) -> None:
+        """Compile all functions that processes before this one used, if they are many: it will use them too."""
+        cache.ahead = False
+        missing = [index for index in sorted(cache.absent) if cache.get(index) is None]
+
+        def compiled(index: int) -> tuple[Any, ...] | None:
+            func = instance.funcs[index] if index < len(instance.funcs) else None
+            if not isinstance(func, FuncInst) or not self.choice.is_hot(func):
+                return None
+            with suppress(Untranslatable):
+                return tuple(self._kept(func))
+            return None
+
+        if len(missing) >= ahead.MANY:
+            for index, kept in ahead.compiled_ahead(missing, compiled, self.store.settings.check):
+                cache.put(index, Kept(*kept))
+
+    def _kept(self, func: FuncInst) -> Kept:
+        """Translate a function, without what nobody has executed."""
         absent = b"" if self.fuel else self.choice.absent(func)
-        kept = self._python(func, absent if any(absent) and can_be_left(func) else b"")
+        return self._python(func, absent if any(absent) and can_be_left(func) else b"")
+
+    def _compiled_now(self, func: FuncInst) -> Compiled:
+        kept = self._kept(func)
         self._known(func.module)[func.index] = kept
         cache = self._cache(func.module)
         if cache is not None:

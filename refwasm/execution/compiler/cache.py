@@ -39,6 +39,7 @@ class CodeCache:
         self.file = CacheFile(directory, ("code", module, options))
         self.entries, self.absent = self._read()
         self.noted: dict[int, Callable[[], Callable[[], bytes] | None]] = {}
+        self.ahead = bool(self.absent)  # what was noted and has no code may be compiled ahead
         self.fresh = False  # something is not on disk
         self.written_at = time.monotonic()
 
