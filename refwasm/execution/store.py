@@ -93,10 +93,11 @@ class Store:
     on. ``watch`` is None or told of every such access: the agent, the instruction, the memory and the address.
     ``prepare`` is None or called with the interpreter's code of a function before that runs for the first time, to make
     its closures or put others there. With ``switches``, an instance may switch stacks: only the interpreter, whose
-    stacks are explicit, executes functions then.
+    stacks are explicit, executes functions then. ``around`` is None or makes, of the closure of an instruction of the
+    interpreter, another one that stands for it: it gets the code, the instruction and the closure.
     """
 
-    __slots__ = ("settings", "tier", "interleaved", "depth", "watch", "prepare", "switches")
+    __slots__ = ("settings", "tier", "interleaved", "depth", "watch", "prepare", "switches", "around")
 
     def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
         self.settings = settings or Settings()
@@ -106,6 +107,7 @@ class Store:
         self.watch: Callable[[Any, Instr, Memory, int], object] | None = None
         self.prepare: Callable[[Any], object] | None = None
         self.switches = False
+        self.around: Callable[[Any, Instr, Any], Any] | None = None
 
     def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""

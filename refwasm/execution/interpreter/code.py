@@ -24,6 +24,7 @@ _JUMPS = frozenset(
     for name in ("if", "br", "br_table", "return", "unreachable", "throw", "throw_ref", "return_call",
                  "return_call_indirect", "return_call_ref")
 )  # fmt: skip
+_STRUCTURE = frozenset(FORMS[name] for name in ("block", "loop", "else", "end", "nop"))
 #: So many closures are made between two looks at the limits.
 PIECE = 20_000
 
@@ -85,7 +86,7 @@ class Code:
     def arrive(self, pc: int) -> Op:
         """Make the closures from an instruction on, where nobody has been before."""
         ops, body, meanings, first = self.ops, self.body, MEANINGS, pc
-        way = []
+        way, around = [], self.store.around
         while ops[pc] is None:
             way.append(pc)
             form = body[pc].form
@@ -99,6 +100,8 @@ class Code:
             for pc in reversed(piece):
                 instr = body[pc]
                 following = ops[pc] = meanings[instr.form](self, instr, pc, following)
+                if around is not None and instr.form not in _STRUCTURE:
+                    following = ops[pc] = around(self, instr, following)
             if way:  # what is there already can stay if this raises
                 self.store.settings.check()
         return ops[first]  # type: ignore[no-any-return]

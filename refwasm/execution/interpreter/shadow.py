@@ -1,0 +1,205 @@
+"""Shadow bits: which bits of values and memories depend on what the specification leaves open.
+
+An interpreter for oracles only. It executes the deterministic profile (3.0, appendix "Profiles"), and every value that
+another execution could have otherwise is an :class:`Open`: an integer that knows which of its bits are not settled. The
+interpreter moves values as objects, so locals, globals, calls and branches keep them as they are. Whatever *computes*
+looks at its operands first (:func:`watched`): where none is open, the ordinary meaning is executed; where one is, a
+rule says what of the result is open, or, if there is no rule, the execution ends with :class:`Undetermined`.
+
+Bits are open too often rather than too seldom: two uses of one open bit are taken as independent. So whatever is said
+to be settled is the same in each execution that the specification allows, but for what :class:`Shadow` counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from refwasm.errors import WasmError
+from refwasm.execution.interpreter.code import Code
+from refwasm.execution.interpreter.meaning import Op
+from refwasm.execution.interpreter.shadow_rules import ARITHMETIC, RULES, Arithmetic, Open, Rule, refused, result_width
+from refwasm.execution.memory import Memory
+from refwasm.execution.numerics.table import is_numeric
+from refwasm.syntax.instructions import FORMS, Instr
+
+#: Instructions that move their operands and look at none of them.
+MOVES = frozenset(
+    {
+        "local.get", "local.set", "local.tee", "global.get", "global.set", "drop", "call", "return", "return_call",
+        "block", "loop", "try_table", "throw", "end", "else", "nop", "br", "unreachable", "i32.const", "i64.const",
+        "f32.const", "f64.const", "v128.const", "ref.null", "ref.func", "struct.get", "array.new_fixed",
+        "memory.size", "table.size", "data.drop", "elem.drop",
+    }
+)  # fmt: skip
+#: Instructions that look at their last operand only.
+LAST = frozenset(
+    {
+        "if", "br_if", "br_table", "select", "select t", "call_indirect", "call_ref", "return_call_indirect",
+        "return_call_ref",
+    }
+)  # fmt: skip
+#: As many operands are looked at where the table of forms does not say how many there are; too many do no harm.
+MOST_OPERANDS = 8
+
+
+class Undetermined(WasmError):
+    """What happens next depends on what the specification leaves open."""
+
+
+class Shadow:
+    """What is open of a store besides values: bytes of memories, by the memory's identity; and whether something
+    happened that another execution need not do: a memory or table grew."""
+
+    __slots__ = ("bytes", "grew")
+
+    def __init__(self) -> None:
+        self.bytes: dict[int, set[int]] = {}
+        self.grew = False
+
+    def of(self, memory: Memory) -> set[int]:
+        """The open bytes of a memory, by address."""
+        return self.bytes.setdefault(id(memory), set())
+
+
+def watched(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
+    """The closure of an instruction, made to look for open operands."""
+    form, mnemonic = instr.form, instr.form.mnemonic
+    if mnemonic in MOVES:
+        return op
+    if mnemonic in LAST:
+        return _looking(instr, op, 1)
+    if mnemonic in ("memory.grow", "table.grow"):
+        return _growing(shadow, instr, op)
+    if "relaxed" in mnemonic or is_numeric(mnemonic) or mnemonic in RULES:
+        return _computing(instr, op)
+    if form.takes_address:
+        return _accessing(shadow, code, instr, op)
+    if mnemonic in ("memory.copy", "memory.fill", "memory.init"):
+        return _bulk(shadow, code, instr, op)
+    return _looking(instr, op, MOST_OPERANDS if form.params is None else len(form.params))
+
+
+def _undetermined(instr: Instr) -> Undetermined:
+    return Undetermined(f"{instr.form.mnemonic} depends on bits that the specification leaves open")
+
+
+def _looking(instr: Instr, op: Op, count: int) -> Op:
+    """Nothing may be open among so many operands."""
+    if not count:
+        return op
+
+    def looking(t: Any, s: list[Any]) -> Any:
+        for value in s[-count:]:
+            if type(value) is Open:
+                raise _undetermined(instr)
+        return op(t, s)
+
+    return looking
+
+
+def _growing(shadow: Shadow, instr: Instr, op: Op) -> Op:
+    """An engine may have less memory than we (4.6.8, rule of memory.grow)."""
+    operands = 1 if instr.form.mnemonic == "memory.grow" else 2
+    look = _looking(instr, op, operands)
+
+    def growing(t: Any, s: list[Any]) -> Any:
+        delta = s[-1]
+        following = look(t, s)
+        shadow.grew = shadow.grew or delta > 0
+        return following
+
+    return growing
+
+
+def _computing(instr: Instr, op: Op) -> Op:
+    """A numeric instruction, or one on vector lanes: open operands have a rule, and NaNs that come out are open."""
+    form = instr.form
+    count, everything = len(form.params or ()), (1 << result_width(form)) - 1
+    arithmetic: Arithmetic | None = ARITHMETIC.get(form.mnemonic)
+    rule: Rule = RULES.get(form.mnemonic, refused)
+    is_relaxed = "relaxed" in form.mnemonic
+
+    def computing(t: Any, s: list[Any]) -> Any:
+        operands = s[-count:]
+        found = None
+        if arithmetic is None and any(type(value) is Open for value in operands):
+            found = rule(instr, operands)
+            if found is None:
+                raise _undetermined(instr)
+        following = op(t, s)
+        if is_relaxed:  # which of several results, is not said
+            s[-1] = Open(s[-1], everything)
+        elif arithmetic is not None:
+            s[-1] = arithmetic(s[-1], operands)
+        elif found is not None:
+            mask, lanes = found
+            s[-1] = Open(s[-1], mask & everything, lanes) if mask & everything else int(s[-1])
+        return following
+
+    return computing
+
+
+def _accessing(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
+    """A load, store or atomic access: the address must be settled; what is stored may be open."""
+    form, arg = instr.form, instr.args[0]
+    memory, width, count = code.instance.memories[arg.memory], form.width, len(form.params or ())
+    stores = not form.results and count == 1 and ".atomic." not in form.mnemonic
+    everything = (1 << result_width(form)) - 1 if form.results else 0
+    shift = 8 * width * instr.args[1] if stores and form.mnemonic.endswith("_lane") else 0
+
+    def accessing(t: Any, s: list[Any]) -> Any:
+        address, values = s[-1 - count], s[len(s) - count :] if count else []
+        is_open = any(type(value) is Open for value in values)
+        if type(address) is Open or (is_open and not stores):
+            raise _undetermined(instr)
+        following = op(t, s)
+        marks = shadow.bytes.get(id(memory))
+        if not marks and not is_open:
+            return following
+        touched = range(address + arg.offset, address + arg.offset + width)
+        marks = shadow.of(memory)
+        if stores:
+            marks.difference_update(touched)
+            if is_open:
+                marks.update(a for i, a in enumerate(touched) if values[0].mask >> shift + 8 * i & 0xFF)
+        elif not marks.isdisjoint(touched):
+            if count:  # a vector lane, or an atomic access
+                raise _undetermined(instr)
+            s[-1] = Open(s[-1], everything)
+        return following
+
+    return accessing
+
+
+def _bulk(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
+    """Copies carry open bytes along; what is filled is settled."""
+    copies = instr.form.mnemonic == "memory.copy"
+    target = instr.args[1] if instr.form.mnemonic == "memory.init" else instr.args[0]
+    into = code.instance.memories[target]
+    look = _looking(instr, op, 3)
+    source = code.instance.memories[instr.args[1]] if copies else None
+
+    def bulk(t: Any, s: list[Any]) -> Any:
+        at, start, count = s[-3:]
+        following = look(t, s)
+        moved = set()
+        if source is not None and (marks := shadow.bytes.get(id(source))):
+            moved = {at + a - start for a in marks if start <= a < start + count}
+        if moved or shadow.bytes.get(id(into)):
+            marks = shadow.of(into)
+            marks.difference_update([a for a in marks if at <= a < at + count])
+            marks |= moved
+        return following
+
+    return bulk
+
+
+def shadowing(shadow: Shadow) -> Callable[[Code, Instr, Op], Op]:
+    """What a store's interpreter makes of closures, see :attr:`refwasm.execution.store.Store.around`."""
+    return lambda code, instr, op: watched(shadow, code, instr, op)
+
+
+assert set(FORMS) >= MOVES | LAST
+
+__all__ = ["Open", "Shadow", "Undetermined", "shadowing"]
