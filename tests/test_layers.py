@@ -27,6 +27,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "host": ("syntax", "errors", "embedding", "execution.domain", "execution.memory"),
     "program": ("syntax", "errors", "embedding", "host", "execution.memory"),
     "script": ("syntax", "errors", "embedding", "host", "binary", "text", "validation.features"),
+    "oracle": ("syntax", "errors", "embedding", "validation.features", "validation.matching"),
+    "engines": ("syntax", "errors", "embedding", "oracle", "validation.features"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
             "execution.instantiation", "execution.memory"),
     "__init__": ("api", "errors", "host.parallel", "program"),

@@ -1,0 +1,19 @@
+"""The oracle: what a module may do, as a set of outcomes, and whether an engine did one of them."""
+
+from refwasm.oracle.case import Case, Instantiated, Oracle
+from refwasm.oracle.outcomes import (
+    Exhausted,
+    Limited,
+    Outcome,
+    Refused,
+    Returned,
+    Threw,
+    Trapped,
+    Value,
+    Verdict,
+)
+
+__all__ = [
+    "Case", "Exhausted", "Instantiated", "Limited", "Oracle", "Outcome", "Refused", "Returned", "Threw", "Trapped",
+    "Value", "Verdict",
+]  # fmt: skip

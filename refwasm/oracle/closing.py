@@ -1,0 +1,99 @@
+"""Modules without imports: what a module imports is defined in it, so that every engine gets the same."""
+
+from __future__ import annotations
+
+from refwasm.errors import UnsupportedFeature
+from refwasm.syntax.instructions import END, Instr, instr
+from refwasm.syntax.modules import Expr, Func, Global, Module, Table
+from refwasm.syntax.types import (
+    FuncType,
+    FuncUse,
+    GlobalType,
+    MemType,
+    NumType,
+    RecType,
+    RefType,
+    SubType,
+    TableType,
+    TagType,
+    ValType,
+)
+
+
+class Unclosable(UnsupportedFeature):
+    """What is imported has no value that could be written in the module."""
+
+
+def subtypes(module: Module) -> list[SubType]:
+    """The sub types of a module, by type index."""
+    return [sub for rec in module.types for sub in rec.subtypes]
+
+
+def func_types(module: Module) -> list[int]:
+    """The type index of each function, imported ones first."""
+    imported = [i.type.type for i in module.imports if isinstance(i.type, FuncUse)]
+    return [*(index for index in imported if isinstance(index, int)), *(f.type for f in module.funcs)]
+
+
+def signature(module: Module, type_index: int) -> FuncType:
+    """The function type of an index; the module must be valid."""
+    composite = subtypes(module)[type_index].composite
+    assert isinstance(composite, FuncType)
+    return composite
+
+
+def default_instr(t: ValType) -> Instr | None:
+    """A constant of the type: zero or null; None for references that can't be null."""
+    if isinstance(t, NumType):
+        return instr(f"{t.name}.const", 0)
+    return instr("ref.null", t.heap) if t.nullable else None
+
+
+def closed(module: Module) -> Module:
+    """A module that defines what this (valid) one imports: functions that return zeros and nulls (or trap as
+    unreachable where the result can't be null), globals of zero or null, empty tables, memories of the least size.
+
+    Raises Unclosable for an imported global or table of references that can't be null."""
+    if not module.imports:
+        return module
+    stubs = [_stub(module, i.type.type) for i in module.imports if isinstance(i.type, FuncUse)]
+    globals = [
+        Global(i.type, _constant(i.type.value, i.name)) for i in module.imports if isinstance(i.type, GlobalType)
+    ]
+    tables = [
+        Table(i.type, None if i.type.element.nullable else _constant(i.type.element, i.name))
+        for i in module.imports
+        if isinstance(i.type, TableType)
+    ]
+    return module._replace(
+        imports=(),
+        funcs=(*stubs, *module.funcs),
+        globals=(*globals, *module.globals),
+        tables=(*tables, *module.tables),
+        memories=(*(i.type for i in module.imports if isinstance(i.type, MemType)), *module.memories),
+        tags=(*(i.type for i in module.imports if isinstance(i.type, TagType)), *module.tags),
+        digest=b"",
+    )
+
+
+def _constant(t: ValType, name: str) -> Expr:
+    value = default_instr(t)
+    if value is None:
+        raise Unclosable(f"import {name!r}: there is no constant of type {t!r}")
+    return (value, END)
+
+
+def _stub(module: Module, type_index: object) -> Func:
+    assert isinstance(type_index, int)
+    results = [default_instr(t) for t in signature(module, type_index).results]
+    body = [i for i in results if i is not None] if all(results) else [instr("unreachable")]
+    return Func(type_index, (), (*body, END))
+
+
+def with_types(module: Module, added: list[FuncType]) -> Module:
+    """The module with more function types behind its own."""
+    recs = tuple(RecType((SubType(True, (), t),)) for t in added)
+    return module._replace(types=(*module.types, *recs), digest=b"")
+
+
+__all__ = ["RefType", "Unclosable", "closed", "default_instr", "func_types", "signature", "subtypes", "with_types"]
