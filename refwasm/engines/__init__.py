@@ -1,0 +1,1 @@
+"""Engines: what can be judged, each behind one protocol, through one shim."""

@@ -1,0 +1,114 @@
+"""One module, one engine, one verdict: the same calls in the oracle and in the engine, compared after each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from refwasm.engines.protocol import Died, Engine
+from refwasm.engines.session import Session
+from refwasm.engines.shim import Shimmed, shim
+from refwasm.oracle.case import Case, Oracle
+from refwasm.oracle.closing import Unclosable
+from refwasm.oracle.outcomes import AGREES, DIFFERS, UNDECIDED, Limited, Outcome, Refused, Returned, Verdict
+from refwasm.syntax.types import FuncType, NumType, ValType
+
+#: Arguments that are tried more often than others, by type.
+EDGES: dict[str, tuple[int, ...]] = {
+    "i32": (0, 1, 2, 31, 32, 0x7F, 0x80, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF),
+    "i64": (0, 1, 63, 64, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 63) - 1, 1 << 63, (1 << 64) - 1),
+    "f32": (0, 0x80000000, 1, 0x3F800000, 0xBF800000, 0x4F000000, 0xCF000000, 0x5F000000, 0x7F7FFFFF, 0x7F800000,
+            0xFF800000, 0x7FC00000),
+    "f64": (0, 1 << 63, 1, 0x3FF0000000000000, 0xBFF0000000000000, 0x41E0000000000000, 0xC1E0000000000000,
+            0x43E0000000000000, 0x7FEFFFFFFFFFFFFF, 0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000000),
+    "v128": (0, (1 << 128) - 1, 0x0102030405060708090A0B0C0D0E0F10, int("80" * 16, 16), int("7fff8000" * 4, 16),
+             int("3f8000007fc00000" * 2, 16), int("7ff00000000000014330000000000001", 16)),
+}  # fmt: skip
+#: Calls of one module.
+MAX_CALLS = 5
+
+Call = tuple[str, tuple["int | None", ...]]
+
+
+@dataclass
+class Judgement:
+    """The verdict on an engine, the call that it is about (None: the instantiation), how many calls were made, and how
+    many of them returned in the oracle."""
+
+    verdict: Verdict
+    call: Call | None = None
+    calls: int = 0
+    returned: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+def arguments(t: ValType, choose: random.Random) -> int | None:
+    """A value of a type, an edge value every other time; None for references, which are null."""
+    if not isinstance(t, NumType):
+        return None
+    return choose.choice(EDGES[t.name]) if choose.random() < 0.5 else choose.getrandbits(t.bits)
+
+
+def plan(types: dict[str, FuncType], seed: int, most: int = MAX_CALLS) -> list[Call]:
+    """Calls of exported functions, each at least once if there is room."""
+    choose, names = random.Random(seed), sorted(types)
+    choose.shuffle(names)
+    chosen = [names[i % len(names)] for i in range(most)] if names else []
+    return [(name, tuple(arguments(t, choose) for t in types[name].params)) for name in chosen]
+
+
+def judge(oracle: Oracle, engine: Engine, source: bytes | str, calls: Sequence[Call] | None = None, seed: int = 0,
+          most: int = MAX_CALLS) -> Judgement:  # fmt: skip
+    """Compare an engine with the oracle on a module and calls: those given, or so many that a seed chooses. Raises
+    Died if the engine does."""
+    case = oracle.instantiate(source)
+    if isinstance(case.outcome, (Refused, Limited)):
+        return Judgement(Verdict(UNDECIDED, "", f"the oracle: {case.outcome!r}"))
+    try:
+        shimmed = shim(case.module)
+    except Unclosable as error:
+        return Judgement(Verdict(UNDECIDED, "", str(error)))
+    session = Session(engine, case.module, shimmed)
+    judgement = Judgement(_accepted(case, session, engine))
+    if judgement.verdict.kind != AGREES or session.instance is None:
+        return judgement
+    verdict = _state(case, session)
+    callable = {name: t for name, t in case.types.items() if name in shimmed.funcs}
+    for name, args in plan(callable, seed, most) if calls is None else calls:
+        if verdict.kind != AGREES:
+            break
+        judgement.call = name, args
+        judgement.calls += 1
+        outcome = case.call(name, args)
+        judgement.outcomes.append(outcome)
+        judgement.returned += isinstance(outcome, Returned)
+        verdict = case.admits(session.call(name, args), engine.merges)
+        if verdict.kind == AGREES:
+            verdict = _state(case, session)
+    judgement.verdict = verdict
+    return judgement
+
+
+def _accepted(case: Case, session: Session, engine: Engine) -> Verdict:
+    """The verdict on the instantiation."""
+    if isinstance(session.outcome, Refused) and "limit" in session.outcome.reason:
+        return Verdict(UNDECIDED, "instantiation", f"the engine: {session.outcome!r}")
+    verdict = case.admits(session.outcome, engine.merges)
+    return verdict._replace(where="instantiation") if verdict.kind == DIFFERS else verdict
+
+
+def _state(case: Case, session: Session) -> Verdict:
+    """The verdict on all exported globals and memories."""
+    for name in session.shimmed.globals:
+        verdict = case.admits_global(name, session.get_global(name))
+        if verdict.kind != AGREES:
+            return verdict
+    for name in session.shimmed.memories:
+        verdict = case.admits_memory(name, session.get_memory(name))
+        if verdict.kind != AGREES:
+            return verdict
+    return Verdict(AGREES)
+
+
+__all__ = ["EDGES", "MAX_CALLS", "Call", "Died", "Judgement", "Shimmed", "judge", "plan"]

@@ -1,0 +1,70 @@
+"""refwasm's own tiers as engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from refwasm import embedding as e
+from refwasm.engines.protocol import Ended
+from refwasm.errors import Exhaustion, Invalid, Malformed, ResourceLimit, Trap, Unlinkable
+from refwasm.oracle.outcomes import Exhausted, Limited, Refused, Trapped
+from refwasm.oracle.traps import kind_of
+from refwasm.validation.features import ALL
+
+#: Bytes of one memory, and instructions of one call.
+MAX_MEMORY, FUEL = 64 << 20, 100_000_000
+
+
+class RefwasmEngine:
+    """One of the tiers."""
+
+    merges: tuple[frozenset[str], ...] = ()
+
+    def __init__(self, tier: str, features: frozenset[str] = ALL) -> None:
+        self.name, self.version, self.tier, self.features = f"refwasm-{tier}", version("refwasm"), tier, features
+
+    def instantiate(self, module: bytes) -> RefwasmInstance:
+        return RefwasmInstance(self, module)
+
+    def close(self) -> None:
+        pass
+
+
+class RefwasmInstance:
+    """An instance in a store of its own."""
+
+    def __init__(self, engine: RefwasmEngine, module: bytes) -> None:
+        settings = e.Settings()
+        settings.memory_pages = MAX_MEMORY >> 16
+        self.store = e.store_init(settings, engine.tier)
+        self.instance: e.ModuleInst = self._ended(
+            lambda: e.module_instantiate(self.store, e.module_validate(e.module_decode(module), engine.features), [])
+        )
+
+    def call(self, export: str, words: Sequence[int]) -> int | None:
+        func: Any = self.instance.exports[export]
+        results: list[int] = self._ended(lambda: e.func_invoke(self.store, func, words))
+        return results[0] if results else None
+
+    def memory(self, export: str) -> bytes:
+        item: Any = self.instance.exports[export]
+        return bytes(item.read(0, item.size() << item.type.page_bits))
+
+    def _ended(self, run: Any) -> Any:
+        self.store.settings.fuel = FUEL if self.store.settings.fuel is not None else None
+        try:
+            return run()
+        except Exhaustion:
+            raise Ended(Exhausted()) from None
+        except Trap as error:
+            raise Ended(Trapped(kind_of(str(error)))) from None
+        except ResourceLimit as error:
+            raise Ended(Limited(str(error))) from None
+        except Malformed as error:
+            raise Ended(Refused("decode", str(error))) from None
+        except Invalid as error:
+            raise Ended(Refused("validate", str(error))) from None
+        except Unlinkable as error:
+            raise Ended(Refused("link", str(error))) from None

@@ -1,0 +1,51 @@
+"""What an engine must be able to do: instantiate a shimmed module, call its functions with integers, show its memories,
+and tell why something ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from refwasm.oracle.outcomes import Outcome
+
+
+class Ended(Exception):
+    """A call or an instantiation ended otherwise than by returning: ``outcome`` says how."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(repr(outcome))
+        self.outcome = outcome
+
+
+class Died(Exception):
+    """The engine crashed, or did not answer in time. That is a finding; it can be started again."""
+
+
+class Unavailable(Exception):
+    """The engine is not here; the message says how to get it."""
+
+
+class Instance(Protocol):
+    """An instance in an engine. All raise Died."""
+
+    def call(self, export: str, words: Sequence[int]) -> int | None:
+        """Call an export with unsigned words; the unsigned result, None if there is none. Raises Ended."""
+
+    def memory(self, export: str) -> bytes:
+        """The contents of an exported memory."""
+
+
+class Engine(Protocol):
+    """An engine. ``features`` are names of :mod:`refwasm.validation.features`; ``merges`` are kinds of traps that it
+    does not tell apart."""
+
+    name: str
+    version: str
+    features: frozenset[str]
+    merges: tuple[frozenset[str], ...]
+
+    def instantiate(self, module: bytes) -> Instance:
+        """A new instance of a module without imports. Raises Ended and Died."""
+
+    def close(self) -> None:
+        """End what the engine runs in."""

@@ -1,0 +1,120 @@
+"""wasmtime, in this process (extra ``engines``: PyPI ``wasmtime``)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
+
+from refwasm.engines.protocol import Ended, Unavailable
+from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Refused, Trapped
+from refwasm.oracle.traps import TABLE_ACCESS
+from refwasm.validation.features import VERSION_3
+
+#: Kinds of traps by the names that the binding has for them.
+_TRAPS = {
+    "MEMORY_OUT_OF_BOUNDS": "memory-access", "HEAP_MISALIGNED": "unaligned", "TABLE_OUT_OF_BOUNDS": "table-access",
+    "INDIRECT_CALL_TO_NULL": "uninitialized-element", "BAD_SIGNATURE": "call-type",
+    "INTEGER_OVERFLOW": "integer-overflow", "INTEGER_DIVISION_BY_ZERO": "divide-by-zero",
+    "BAD_CONVERSION_TO_INTEGER": "invalid-conversion", "UNREACHABLE": "unreachable",
+}  # fmt: skip
+#: And by what a message contains, for those that it has no names for.
+_MESSAGES = {
+    "null reference": "null-reference", "out of bounds array access": "array-access", "cast failure": "cast",
+    "atomic wait on non-shared memory": "unshared-wait", "unaligned atomic": "unaligned",
+}  # fmt: skip
+#: Settings of the binding's Config that are switched on where it has them.
+_SETTINGS = (
+    "wasm_simd", "wasm_bulk_memory", "wasm_reference_types", "wasm_multi_value", "wasm_multi_memory", "wasm_memory64",
+    "wasm_threads", "wasm_tail_call", "wasm_relaxed_simd", "wasm_function_references", "wasm_gc", "wasm_exceptions",
+    "wasm_wide_arithmetic", "shared_memory",
+)  # fmt: skip
+FUEL = 100_000_000
+
+
+class WasmtimeEngine:
+    """wasmtime of whichever version is installed."""
+
+    name = "wasmtime"
+    features = VERSION_3 | {"threads", "wide-arithmetic", "compact-import-section"}
+    merges = (TABLE_ACCESS,)
+
+    def __init__(self) -> None:
+        try:
+            import wasmtime
+        except ImportError:
+            raise Unavailable("wasmtime is not installed: pip install 'refwasm[engines]'") from None
+        self.api: Any = wasmtime
+        self.version = version("wasmtime")
+        config = wasmtime.Config()
+        for setting in _SETTINGS:
+            with suppress(AttributeError):
+                setattr(config, setting, True)
+        config.consume_fuel = True
+        with suppress(AttributeError):  # reserving address space takes most of the time of an instance
+            config.memory_reservation = 1 << 20
+            config.memory_guard_size = 1 << 16
+        self.engine = wasmtime.Engine(config)
+
+    def instantiate(self, module: bytes) -> WasmtimeInstance:
+        return WasmtimeInstance(self, module)
+
+    def close(self) -> None:
+        pass
+
+
+class WasmtimeInstance:
+    """An instance in a store of its own."""
+
+    def __init__(self, engine: WasmtimeEngine, module: bytes) -> None:
+        self.api = engine.api
+        self.store = self.api.Store(engine.engine)
+        self.store.set_fuel(FUEL)
+        try:
+            compiled = self.api.Module(engine.engine, module)
+        except self.api.WasmtimeError as error:
+            raise Ended(Refused("validate", str(error))) from None
+        try:
+            self.exports = self.api.Instance(self.store, compiled, []).exports(self.store)
+        except (self.api.Trap, self.api.WasmtimeError) as error:
+            raise Ended(self._outcome(error)) from None
+
+    def call(self, export: str, words: Sequence[int]) -> int | None:
+        func = self.exports[export]
+        types = func.type(self.store)
+        signed = [_signed(word, str(t)) for word, t in zip(words, types.params)]
+        self.store.set_fuel(FUEL)
+        try:
+            result = func(self.store, *signed)
+        except (self.api.Trap, self.api.WasmtimeError) as error:
+            raise Ended(self._outcome(error)) from None
+        if result is None:
+            return None
+        return int(result) & (1 << (32 if str(types.results[0]) == "i32" else 64)) - 1
+
+    def memory(self, export: str) -> bytes:
+        memory = self.exports[export]
+        given = () if type(memory).__name__ == "SharedMemory" else (self.store,)
+        address = ctypes.cast(memory.data_ptr(*given), ctypes.c_void_p).value
+        return ctypes.string_at(address, memory.data_len(*given)) if address else b""
+
+    def _outcome(self, error: Any) -> Outcome:
+        code = getattr(getattr(error, "trap_code", None), "name", "")
+        text = str(error)
+        if code == "STACK_OVERFLOW" or "call stack exhausted" in text:
+            return Exhausted()
+        if code in _TRAPS:
+            return Trapped(_TRAPS[code])
+        for part, kind in _MESSAGES.items():
+            if part in text:
+                return Trapped(kind)
+        if isinstance(error, self.api.Trap) and "fuel" not in text:
+            return Trapped(text.strip().splitlines()[-1])
+        return Limited(text.strip().splitlines()[-1])
+
+
+def _signed(word: int, t: str) -> int:
+    bits = 32 if t == "i32" else 64
+    return word - (1 << bits) if word >> (bits - 1) else word
