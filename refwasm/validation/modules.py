@@ -336,6 +336,8 @@ def _add_table(context: Context, table: Table) -> None:
 def _check_elem(context: Context, elem: Elem) -> None:
     """Rule Elem_ok."""
     element = context.space.ref(elem.type)
+    if elem.type.heap != "func":  # which 2.0 writes as a kind, not as a type
+        context.need_type(element)
     for init in elem.inits:
         if elem.mode == "active" and elem.type.heap == "func" and len(init) == 2 and init[0].form is _REF_FUNC:
             context.func(init[0].args[0])  # written as an index, which 1.0 has
