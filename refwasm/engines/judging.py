@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from refwasm import embedding as e
 from refwasm.engines.protocol import Died, Engine
 from refwasm.engines.session import Session
 from refwasm.engines.shim import Shimmed, shim
+from refwasm.errors import UnsupportedFeature
 from refwasm.oracle.case import Case, Oracle
 from refwasm.oracle.closing import Unclosable
-from refwasm.oracle.outcomes import AGREES, DIFFERS, UNDECIDED, Limited, Outcome, Refused, Returned, Verdict
+from refwasm.oracle.outcomes import (
+    AGREES,
+    DIFFERS,
+    UNDECIDED,
+    Exhausted,
+    Limited,
+    Outcome,
+    Refused,
+    Returned,
+    Value,
+    Verdict,
+)
 from refwasm.syntax.types import FuncType, NumType, ValType
 
 #: Arguments that are tried more often than others, by type.
@@ -33,14 +47,23 @@ Call = tuple[str, tuple["int | None", ...]]
 
 @dataclass
 class Judgement:
-    """The verdict on an engine, the call that it is about (None: the instantiation), how many calls were made, and how
-    many of them returned in the oracle."""
+    """The verdict on an engine, the call that it is about (None: the instantiation) and the types of its arguments, how
+    many calls were made, how many of them returned in the oracle, and what came of each there."""
 
     verdict: Verdict
     call: Call | None = None
     calls: int = 0
     returned: int = 0
+    types: tuple[str, ...] = ()
     outcomes: list[Outcome] = field(default_factory=list)
+
+
+def shown_call(judgement: Judgement) -> str:
+    """The call that a judgement is about, as a script's action."""
+    assert judgement.call is not None
+    name, args = judgement.call
+    values = [Value("ref", 0) if arg is None else Value(t, arg) for arg, t in zip(args, judgement.types)]
+    return f"(invoke {' '.join([json.dumps(name), *map(repr, values)])})"
 
 
 def arguments(t: ValType, choose: random.Random) -> int | None:
@@ -69,25 +92,51 @@ def judge(oracle: Oracle, engine: Engine, source: bytes | str, calls: Sequence[C
         shimmed = shim(case.module)
     except Unclosable as error:
         return Judgement(Verdict(UNDECIDED, "", str(error)))
+    lacking = _lacking(case, oracle, engine)
+    if lacking:
+        return Judgement(Verdict(UNDECIDED, "", lacking))
     session = Session(engine, case.module, shimmed)
     judgement = Judgement(_accepted(case, session, engine))
     if judgement.verdict.kind != AGREES or session.instance is None:
         return judgement
     verdict = _state(case, session)
     callable = {name: t for name, t in case.types.items() if name in shimmed.funcs}
-    for name, args in plan(callable, seed, most) if calls is None else calls:
+    planned = list(plan(callable, seed, most) if calls is None else calls)
+    observed = _at_once(session, planned) if calls is not None and verdict.kind == AGREES else None
+    for name, args in planned:
         if verdict.kind != AGREES:
             break
         judgement.call = name, args
+        judgement.types = tuple(t.name if isinstance(t, NumType) else "ref" for t in case.types[name].params)
         judgement.calls += 1
         outcome = case.call(name, args)
         judgement.outcomes.append(outcome)
         judgement.returned += isinstance(outcome, Returned)
-        verdict = case.admits(session.call(name, args), engine.merges)
+        if isinstance(outcome, (Exhausted, Limited)):  # the engine might never come back
+            verdict = Verdict(UNDECIDED, "call", f"the oracle: {outcome!r}")
+            break
+        verdict = case.admits(next(observed) if observed else session.call(name, args), engine.merges)
         if verdict.kind == AGREES:
             verdict = _state(case, session)
     judgement.verdict = verdict
     return judgement
+
+
+def _at_once(session: Session, calls: Sequence[Call]) -> Iterator[Outcome] | None:
+    """The outcomes of calls that somebody chose, made all at once where there is no state to compare after each."""
+    stateless = not session.shimmed.globals and not session.shimmed.memories
+    return iter(session.call_all(calls)) if stateless and len(calls) > 1 else None
+
+
+def _lacking(case: Case, oracle: Oracle, engine: Engine) -> str:
+    """Why the engine need not know what is in the module; "" if it must."""
+    if oracle.features <= engine.features:
+        return ""
+    try:
+        e.module_validate(case.module, engine.features)
+    except UnsupportedFeature as error:
+        return f"{engine.name} {engine.version}: {error}"
+    return ""
 
 
 def _accepted(case: Case, session: Session, engine: Engine) -> Verdict:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 from refwasm import embedding as e
-from refwasm.engines.protocol import Ended
+from refwasm.engines.protocol import Ended, each
 from refwasm.errors import Exhaustion, Invalid, Malformed, ResourceLimit, Trap, Unlinkable
-from refwasm.oracle.outcomes import Exhausted, Limited, Refused, Trapped
+from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Refused, Trapped, Value
 from refwasm.oracle.traps import kind_of
 from refwasm.validation.features import ALL
 
-#: Bytes of one memory, and instructions of one call.
-MAX_MEMORY, FUEL = 64 << 20, 100_000_000
+#: Bytes of one memory, and seconds of one call.
+MAX_MEMORY, SECONDS = 64 << 20, 10.0
 
 
 class RefwasmEngine:
@@ -43,17 +44,20 @@ class RefwasmInstance:
             lambda: e.module_instantiate(self.store, e.module_validate(e.module_decode(module), engine.features), [])
         )
 
-    def call(self, export: str, words: Sequence[int]) -> int | None:
+    def call(self, export: str, words: Sequence[Value]) -> int | None:
         func: Any = self.instance.exports[export]
-        results: list[int] = self._ended(lambda: e.func_invoke(self.store, func, words))
+        results: list[int] = self._ended(lambda: e.func_invoke(self.store, func, [word.bits for word in words]))
         return results[0] if results else None
+
+    def call_all(self, calls: Sequence[tuple[str, Sequence[Value]]]) -> list[int | Outcome | None]:
+        return each(self, calls)
 
     def memory(self, export: str) -> bytes:
         item: Any = self.instance.exports[export]
         return bytes(item.read(0, item.size() << item.type.page_bits))
 
     def _ended(self, run: Any) -> Any:
-        self.store.settings.fuel = FUEL if self.store.settings.fuel is not None else None
+        self.store.settings.deadline = time.monotonic() + SECONDS
         try:
             return run()
         except Exhaustion:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from refwasm.oracle.outcomes import Outcome
+from refwasm.oracle.outcomes import Outcome, Value
 
 
 class Ended(Exception):
@@ -25,11 +25,26 @@ class Unavailable(Exception):
     """The engine is not here; the message says how to get it."""
 
 
+def each(instance: Instance, calls: Sequence[tuple[str, Sequence[Value]]]) -> list[int | Outcome | None]:
+    """``call_all`` for engines in this process."""
+    results: list[int | Outcome | None] = []
+    for export, words in calls:
+        try:
+            results.append(instance.call(export, words))
+        except Ended as ended:
+            results.append(ended.outcome)
+    return results
+
+
 class Instance(Protocol):
     """An instance in an engine. All raise Died."""
 
-    def call(self, export: str, words: Sequence[int]) -> int | None:
-        """Call an export with unsigned words; the unsigned result, None if there is none. Raises Ended."""
+    def call(self, export: str, words: Sequence[Value]) -> int | None:
+        """Call an export with words (of type i32 or i64); the unsigned result, None if there is none. Raises Ended."""
+
+    def call_all(self, calls: Sequence[tuple[str, Sequence[Value]]]) -> list[int | Outcome | None]:
+        """Make calls one after the other, whatever comes of them; for each the result, or the outcome if it did not
+        return."""
 
     def memory(self, export: str) -> bytes:
         """The contents of an exported memory."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from refwasm.engines.protocol import Ended, Unavailable
-from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Refused, Trapped
+from refwasm.engines.protocol import Ended, Unavailable, each
+from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Refused, Trapped, Value
 from refwasm.oracle.traps import TABLE_ACCESS
 from refwasm.validation.features import VERSION_3
 
@@ -39,7 +39,7 @@ class WasmtimeEngine:
 
     name = "wasmtime"
     features = VERSION_3 | {"threads", "wide-arithmetic", "compact-import-section"}
-    merges = (TABLE_ACCESS,)
+    merges: tuple[frozenset[str], ...] = (TABLE_ACCESS,)
 
     def __init__(self) -> None:
         try:
@@ -47,12 +47,16 @@ class WasmtimeEngine:
         except ImportError:
             raise Unavailable("wasmtime is not installed: pip install 'refwasm[engines]'") from None
         self.api: Any = wasmtime
-        self.version = version("wasmtime")
+        try:
+            self.version = version("wasmtime")
+        except PackageNotFoundError:
+            self.version = "?"
         config = wasmtime.Config()
         for setting in _SETTINGS:
             with suppress(AttributeError):
                 setattr(config, setting, True)
-        config.consume_fuel = True
+        with suppress(AttributeError):
+            config.consume_fuel = True
         with suppress(AttributeError):  # reserving address space takes most of the time of an instance
             config.memory_reservation = 1 << 20
             config.memory_guard_size = 1 << 16
@@ -71,7 +75,7 @@ class WasmtimeInstance:
     def __init__(self, engine: WasmtimeEngine, module: bytes) -> None:
         self.api = engine.api
         self.store = self.api.Store(engine.engine)
-        self.store.set_fuel(FUEL)
+        self._refuel()
         try:
             compiled = self.api.Module(engine.engine, module)
         except self.api.WasmtimeError as error:
@@ -81,18 +85,26 @@ class WasmtimeInstance:
         except (self.api.Trap, self.api.WasmtimeError) as error:
             raise Ended(self._outcome(error)) from None
 
-    def call(self, export: str, words: Sequence[int]) -> int | None:
+    def _refuel(self) -> None:
+        """Fuel for one call; old versions can only add some, or have none."""
+        give: Any = getattr(self.store, "set_fuel", None) or getattr(self.store, "add_fuel", None)
+        if give is not None:
+            give(FUEL)
+
+    def call(self, export: str, words: Sequence[Value]) -> int | None:
         func = self.exports[export]
-        types = func.type(self.store)
-        signed = [_signed(word, str(t)) for word, t in zip(words, types.params)]
-        self.store.set_fuel(FUEL)
+        signed = [_signed(word.bits, word.type) for word in words]
+        self._refuel()
         try:
             result = func(self.store, *signed)
         except (self.api.Trap, self.api.WasmtimeError) as error:
             raise Ended(self._outcome(error)) from None
         if result is None:
             return None
-        return int(result) & (1 << (32 if str(types.results[0]) == "i32" else 64)) - 1
+        return int(result) & (1 << 64) - 1
+
+    def call_all(self, calls: Sequence[tuple[str, Sequence[Value]]]) -> list[int | Outcome | None]:
+        return each(self, calls)
 
     def memory(self, export: str) -> bytes:
         memory = self.exports[export]

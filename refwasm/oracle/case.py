@@ -47,6 +47,17 @@ FUEL = 1_000_000
 #: Calls inside each other, and bytes of one memory.
 CALL_DEPTH, MAX_MEMORY = 2_000, 64 << 20
 
+#: Switches of wasm-smith's configuration, and the features that they need.
+SMITH_FEATURES = {
+    "bulk_memory_enabled": "bulk-memory", "exceptions_enabled": "exception-handling", "gc_enabled": "gc",
+    "memory64_enabled": "memory64", "multi_value_enabled": "multi-value",
+    "reference_types_enabled": "reference-types", "relaxed_simd_enabled": "relaxed-simd",
+    "saturating_float_to_int_enabled": "nontrapping-fptoint", "sign_extension_ops_enabled": "sign-extension",
+    "simd_enabled": "simd", "tail_call_enabled": "tail-call", "threads_enabled": "threads",
+    "extended_const_enabled": "extended-const", "custom_page_sizes_enabled": "custom-page-sizes",
+    "custom_descriptors_enabled": "custom-descriptors", "wide_arithmetic_enabled": "wide-arithmetic",
+}  # fmt: skip
+
 
 class Oracle:
     """Judges engines. ``features`` is what modules may use; ``fuel``, ``call_depth`` and ``max_memory`` end a case
@@ -66,6 +77,21 @@ class Oracle:
     def instantiate(self, source: bytes | str) -> Case:
         """A case: the module (in either format), instantiated with defaults for what it imports."""
         return Case(self, source)
+
+    def configure(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The configuration of a generator (wasm-smith's field names) with everything switched off that the oracle
+        can't judge: memories and tables that it would refuse, imports, components, features that it does not have."""
+        limits = {
+            "max_memory32_bytes": self.max_memory, "max_memory64_bytes": self.max_memory, "max_table_elements": 100_000,
+            "max_imports": 0,
+        }  # fmt: skip
+        chosen = {**config}
+        for name, most in limits.items():
+            chosen[name] = min(config.get(name, most), most)
+        for name, feature in SMITH_FEATURES.items():
+            chosen[name] = bool(config.get(name, True)) and feature in self.features
+        return {**chosen, "memory_max_size_required": True, "table_max_size_required": True,
+                "export_everything": True, "shared_everything_threads_enabled": False}  # fmt: skip
 
     def store(self, shadowed: bool = False) -> e.Store:
         """A new store under these limits."""
@@ -189,6 +215,13 @@ class Case:
         self.calls.append((name, tuple(args)))
         self.outcome = self.now.call(name, args)
         return self.outcome
+
+    def names(self, kind: str) -> list[str]:
+        """The names of what is exported: "func", "global" or "memory"."""
+        if self.now is None or self.now.instance is None:
+            return []
+        wanted = {"func": e.FuncInst, "global": e.GlobalInst, "memory": e.Memory}[kind]
+        return [name for name, item in self.now.instance.exports.items() if isinstance(item, wanted)]
 
     def get_global(self, name: str) -> Value:
         """The value of an exported global."""

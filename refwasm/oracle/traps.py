@@ -20,6 +20,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "unshared-wait": ("expected shared memory",),
 }
 
+#: An access may be out of bounds and not aligned; the specification does not say which of it is the reason.
+EITHER_REASON = frozenset({"unaligned", "memory-access"})
 #: Kinds that a table's engines may not tell apart from an access out of bounds.
 TABLE_ACCESS = frozenset({"table-access", "undefined-element"})
 

@@ -1,0 +1,92 @@
+"""Compare an engine with the oracle on one module: the same calls in both, results, globals and memories compared after
+each. Exit codes: 0 the engine agrees, 1 it differs, 3 undecided, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from refwasm.cli import EXIT_BAD, UsageError, positive
+from refwasm.cli.files import add_features, parse_features, read_file
+from refwasm.cli.values import arguments
+from refwasm.engines.catalogue import engine, probed
+from refwasm.engines.judging import MAX_CALLS, Call, Judgement, judge, shown_call
+from refwasm.engines.process import ProcessEngine
+from refwasm.engines.protocol import Died, Engine, Unavailable
+from refwasm.oracle.case import FUEL, Oracle
+from refwasm.oracle.outcomes import AGREES, DIFFERS, Refused
+
+EXIT_UNDECIDED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="MODULE", help=".wasm or .wat")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--engine", metavar="NAME", help="one of those that `refwasm engines` lists")
+    parser.add_argument("--install", action="store_true", help="fetch the version that --engine NAME==VERSION names")
+    which.add_argument("--engine-command", metavar="CMD", help="a command that speaks the protocol of docs/oracle.md")
+    parser.add_argument(
+        "--calls", type=positive(int), default=MAX_CALLS, metavar="N", help="made of exported functions"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of what is called, with which arguments")
+    parser.add_argument("--fuel", type=positive(int), default=FUEL, metavar="N", help="instructions of one call")
+    add_features(parser)
+    parser.add_argument("--invoke", nargs=argparse.REMAINDER, metavar="NAME ARGS", help="make this one call instead")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Judge, and say the verdict as a person wants to read it."""
+    parse_features(options.features)
+    oracle, source = Oracle(options.features, options.fuel), read_file(options.file)
+    calls = _invoked(oracle, source, options.invoke) if options.invoke else None
+    try:
+        judged = _engine(options)
+    except (Unavailable, Died) as error:
+        raise UsageError(str(error)) from None
+    try:
+        judgement = judge(oracle, judged, source, calls, options.seed, options.calls)
+    except Died as error:
+        print(f"{judged.name} {judged.version} died: {error}")
+        return EXIT_BAD
+    finally:
+        judged.close()
+    return _report(judgement, judged)
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    if options.engine:
+        return engine(options.engine, options.install)
+    command = shlex.split(options.engine_command)
+    if not command:
+        raise UsageError("--engine-command: expected a command")
+    made = ProcessEngine(command)
+    made.features = probed(made)
+    return made
+
+
+def _invoked(oracle: Oracle, source: bytes, words: list[str]) -> list[Call]:
+    """The call that the command line names."""
+    name, *args = words
+    case = oracle.instantiate(source)
+    if name not in case.types:
+        what = f": {case.outcome!r}" if isinstance(case.outcome, Refused) else f"; there are {', '.join(case.types)}"
+        raise UsageError(f"--invoke {name}: there is no such exported function{what}")
+    return [(name, tuple(arguments(args, case.types[name].params)))]
+
+
+def _report(judgement: Judgement, judged: Engine) -> int:
+    verdict = judgement.verdict
+    title = f"{judged.name} {judged.version}"
+    made = f"{judgement.calls} calls, {judgement.returned} of them returned"
+    if verdict.kind == AGREES:
+        print(f"{title} agrees with the oracle: {made}")
+        return 0
+    if verdict.kind != DIFFERS:
+        print(f"undecided after {made}: {verdict.reason}")
+        return EXIT_UNDECIDED
+    print(f"{title} differs from the oracle in {verdict.where}, after {made}")
+    if judgement.call is not None:
+        print(f"  call      {shown_call(judgement)}")
+    print(f"  expected  {verdict.expected!r}")
+    print(f"  observed  {verdict.observed!r}")
+    return EXIT_BAD

@@ -1,0 +1,25 @@
+"""List the engines that can be judged here: name, version, features; and why the others can't."""
+
+from __future__ import annotations
+
+import argparse
+
+from refwasm.engines.catalogue import found
+from refwasm.validation.features import ALL
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--features", action="store_true", help="all features, not only those that are missing")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list."""
+    for name, engine in found():
+        if isinstance(engine, str):
+            print(f"{name:18} -           {engine}")
+            continue
+        missing = ", ".join(sorted(ALL - engine.features))
+        told = " ".join(sorted(engine.features)) if options.features else f"without {missing}" if missing else ""
+        print(f"{name:18} {engine.version:11} {told}".rstrip())
+        engine.close()
+    return 0
