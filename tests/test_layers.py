@@ -27,10 +27,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "host": ("syntax", "errors", "embedding", "execution.domain", "execution.memory"),
     "program": ("syntax", "errors", "embedding", "host", "execution.memory"),
     "script": ("syntax", "errors", "embedding", "host", "binary", "text", "validation.features"),
-    "oracle": ("syntax", "errors", "embedding", "validation.features", "validation.matching"),
+    "oracle": ("text.numbers", "syntax", "errors", "embedding", "validation.features", "validation.matching"),
+    "campaign": ("syntax", "errors", "embedding", "oracle", "engines"),
     "engines": ("syntax", "errors", "embedding", "oracle", "validation.features"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
-            "execution.instantiation", "execution.memory"),
+            "oracle", "engines", "campaign", "execution.instantiation", "execution.memory"),
     "__init__": ("api", "errors", "host.parallel", "program"),
     "__main__": ("cli",),
 }  # fmt: skip

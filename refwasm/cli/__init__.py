@@ -30,6 +30,10 @@ COMMANDS: dict[str, str] = {
     "wasm2wat": "binary format to text format",
     "dump": "show sections, imports, exports and code with offsets",
     "explain": "show the Python that a function is compiled to, and why",
+    "oracle": "judge engines: a server that speaks JSON lines",
+    "diff": "compare an engine with the oracle on one module",
+    "campaign": "judge engines on many modules, and keep what differs",
+    "engines": "list the engines that can be judged here",
     "wast": "run scripts of the official test suite's format",
 }
 

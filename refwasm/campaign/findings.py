@@ -1,0 +1,117 @@
+"""Findings: what differed, in which bucket; kept in a file of JSON lines that survives a kill at any time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from refwasm.engines.judging import Judgement, shown_call
+from refwasm.oracle.outcomes import Outcome, Refused, Returned, Threw, Trapped
+
+
+class Finding(NamedTuple):
+    """Something that an engine does otherwise. ``bucket`` is one for each fault, as far as can be told; ``module`` is
+    the module that shows it, ``call`` what was called (None: instantiating it was enough)."""
+
+    bucket: str
+    engine: str
+    item: str
+    call: str | None
+    expected: str
+    observed: str
+    module: bytes
+
+    def line(self) -> str:
+        """As JSON."""
+        return json.dumps({**self._asdict(), "module": base64.b64encode(self.module).decode()})
+
+
+def finding(judgement: Judgement, engine: str, item: str, module: bytes, is_single: bool) -> Finding:
+    """What a judgement that differs shows."""
+    verdict = judgement.verdict
+    call = shown_call(judgement) if judgement.call is not None else None
+    kind = difference(verdict.expected, verdict.observed, verdict.where)
+    what = item.split(" ")[0] if is_single else "generated"
+    return Finding(
+        f"{engine}: {what}: {kind}", engine, item, call, repr(verdict.expected), repr(verdict.observed), module
+    )
+
+
+def died(engine: str, item: str, module: bytes, reason: str, is_single: bool) -> Finding:
+    """An engine died of a module."""
+    what = item.split(" ")[0] if is_single else "generated"
+    return Finding(f"{engine}: {what}: died", engine, item, None, "an outcome", reason, module)
+
+
+def difference(expected: object, observed: object, where: str) -> str:
+    """What differs, without the values."""
+    kinds = [_kind(side) for side in (expected, observed)]
+    place = where.split(" ")[0]
+    if kinds[0] == kinds[1]:
+        return f"other values ({place})"
+    return f"{kinds[0]} / {kinds[1]}" if place == "call" else f"{kinds[0]} / {kinds[1]} ({place})"
+
+
+def _kind(side: object) -> str:
+    if isinstance(side, Trapped):
+        return f"trap {side.kind}"
+    if isinstance(side, Refused):
+        return f"refused, {re.sub('[0-9]+', 'n', side.reason)[:80]}"
+    names: dict[type, str] = {Returned: "returned", Threw: "exception"}
+    return names.get(type(side), "value")
+
+
+class Findings:
+    """The findings of a campaign, and how far it got, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path, self.state = folder / "findings.jsonl", folder / "state.json"
+        self.buckets: dict[str, int] = {}
+        for found in self:
+            self.buckets[found["bucket"]] = self.buckets.get(found["bucket"], 0) + 1
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """All that is there; a line that a kill cut off is no finding."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            for line in file:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
+
+    def add(self, found: Finding, most: int = 3) -> bool:
+        """Keep a finding, unless there are enough of its bucket; whether its bucket is new."""
+        count = self.buckets.get(found.bucket, 0)
+        self.buckets[found.bucket] = count + 1
+        if count < most:
+            ends = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(("" if ends else "\n") + found.line() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        return not count
+
+    def save(self, state: dict[str, Any]) -> None:
+        """How far the campaign is; the file is the old or the new one, never a part."""
+        partial = self.state.with_suffix(".part")
+        partial.write_text(json.dumps(state, indent=1), encoding="utf-8")
+        partial.replace(self.state)
+
+    def load(self) -> dict[str, Any]:
+        """What was saved last; nothing if nothing was."""
+        try:
+            found = json.loads(self.state.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+__all__ = ["Finding", "Findings", "Outcome", "died", "difference", "finding"]

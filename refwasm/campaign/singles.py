@@ -1,0 +1,119 @@
+"""Single instructions with edge operands: systematic and complete.
+
+Each numeric, vector and memory instruction is executed with its operands as parameters, with one value as all operands,
+and with constants, which an optimiser folds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+
+from refwasm import embedding as e
+from refwasm.campaign.source import Item
+from refwasm.engines.judging import EDGES, Call
+from refwasm.syntax.instructions import END, FORMS, Form, Instr, MemArg, instr
+from refwasm.syntax.modules import Data, Export, Expr, Func, Module
+from refwasm.syntax.types import I32, FuncType, Limits, MemType, NumType, RecType, SubType, ValType
+
+#: Calls of one function, and functions with constants, of one instruction.
+MOST_CALLS, MOST_CONSTANTS = 160, 24
+#: Addresses at and over the ends of a memory of one page.
+ADDRESSES = (0, 1, 8, 65520, 65528, 65532, 65535, 65536, 0x80000000, 0xFFFFFFFF)
+OFFSETS = (0, 3, 65535, 0xFFFFFFFF)
+SHUFFLES = (
+    tuple(range(16)), tuple(range(15, -1, -1)), tuple(range(16, 32)), (0,) * 16, (31,) * 16,
+    tuple(i if i % 2 else 16 + i for i in range(16)), tuple((5 * i + 3) % 32 for i in range(16)),
+)  # fmt: skip
+
+
+def singles(features: frozenset[str]) -> Iterator[Item]:
+    """An item for each instruction and immediate that the features allow; those that can trap often come last."""
+    for form in sorted(FORMS.values(), key=lambda form: form.takes_address):
+        if form.feature in features and form.params is not None and (form.results or form.width):
+            for instruction in _instances(form):
+                yield _item(instruction)
+
+
+def _instances(form: Form) -> Iterator[Instr]:
+    """The instruction with some of its immediates."""
+    words = form.immediates
+    if not words and form.params:
+        yield instr(form.mnemonic)
+    elif words == ("lane",):
+        yield from (instr(form.mnemonic, lane) for lane in range(_lanes(form)))
+    elif words == ("lanes",):
+        yield from (instr(form.mnemonic, lanes) for lanes in SHUFFLES)
+    elif form.takes_address and form.width:
+        align = form.width.bit_length() - 1
+        for offset in OFFSETS:
+            arg = MemArg(0, align, offset)
+            yield Instr(form, (arg,) if len(words) == 1 else (arg, 1 if form.width < 16 else 0))
+
+
+def _lanes(form: Form) -> int:
+    return int(form.mnemonic.split(".")[0].partition("x")[2])
+
+
+def _item(instruction: Instr) -> Item:
+    form = instruction.form
+    params: list[ValType] = [*([I32] if form.takes_address else []), *(form.params or [])]
+    results = tuple(form.results or ())
+    functions: dict[str, tuple[FuncType, Expr]] = {}
+    taken = [instr("local.get", i) for i in range(len(params))]
+    functions["f"] = FuncType(tuple(params), results), (*taken, instruction, END)
+    if len(params) > 1 and len(set(map(repr, params))) == 1:
+        body = [instr("local.get", 0)] * len(params)
+        functions["same"] = FuncType((params[0],), results), (*body, instruction, END)
+    rows = list(_rows(form, params))
+    calls: list[Call] = [("f", row) for row in rows]
+    calls += [("same", (value,)) for value in _values(params[0])] if "same" in functions else []
+    choose = random.Random(form.mnemonic)
+    for number, row in enumerate(choose.sample(rows, min(len(rows), MOST_CONSTANTS))):
+        constants = [instr(f"{t.name}.const", value) for t, value in zip(params, row) if isinstance(t, NumType)]
+        functions[f"constant {number}"] = FuncType((), results), (*constants, instruction, END)
+        calls.append((f"constant {number}", ()))
+        if len(params) > 1:
+            body = [instr("local.get", 0), *constants[1:], instruction, END]
+            functions[f"last {number}"] = FuncType((params[0],), results), tuple(body)
+            calls += [(f"last {number}", (value,)) for value in _values(params[0])[:6]]
+    return Item(_label(instruction), e.module_encode(_module(functions, form.takes_address)), calls)
+
+
+def _label(instruction: Instr) -> str:
+    if not instruction.args or isinstance(instruction.args[0], MemArg):
+        return instruction.form.mnemonic
+    return f"{instruction.form.mnemonic} {instruction.args[0]}"
+
+
+def _values(t: ValType) -> tuple[int, ...]:
+    assert isinstance(t, NumType)
+    return EDGES[t.name]
+
+
+def _rows(form: Form, params: list[ValType]) -> Iterator[tuple[int, ...]]:
+    """Operands: all combinations of edge values, or so many of them."""
+    choices = [ADDRESSES if form.takes_address and i == 0 else _values(t) for i, t in enumerate(params)]
+    rows = list(itertools.product(*choices))
+    if len(rows) > MOST_CALLS:
+        rows = random.Random(form.mnemonic).sample(rows, MOST_CALLS)
+    yield from rows
+
+
+def _module(functions: dict[str, tuple[FuncType, Expr]], with_memory: bool) -> Module:
+    types = list(dict.fromkeys(t for t, _ in functions.values()))
+    memory = {}
+    if with_memory:
+        pattern = bytes((7 * i + 0x81) & 0xFF for i in range(64))
+        active = [Data(pattern, "active", 0, (instr("i32.const", at), END)) for at in (0, 65536 - 64)]
+        memory = {"memories": (MemType(I32, Limits(1, 1)),), "datas": tuple(active)}
+    exports = [Export(name, "func", index) for index, name in enumerate(functions)]
+    if with_memory and not any(t.results for t in types):
+        exports.append(Export("memory", "memory", 0))
+    return Module(
+        types=tuple(RecType((SubType(True, (), t),)) for t in types),
+        funcs=tuple(Func(types.index(t), (), body) for t, body in functions.values()),
+        exports=tuple(exports),
+        **memory,  # type: ignore[arg-type]
+    )
