@@ -28,7 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "program": ("syntax", "errors", "embedding", "host", "execution.memory"),
     "script": ("syntax", "errors", "embedding", "host", "binary", "text", "validation.features"),
     "oracle": ("text.numbers", "syntax", "errors", "embedding", "validation.features", "validation.matching"),
-    "campaign": ("syntax", "errors", "embedding", "oracle", "engines"),
+    "campaign": ("text.printer", "syntax", "errors", "embedding", "oracle", "engines"),
     "engines": ("syntax", "errors", "embedding", "oracle", "validation.features"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
             "oracle", "engines", "campaign", "execution.instantiation", "execution.memory"),

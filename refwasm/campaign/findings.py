@@ -99,6 +99,14 @@ class Findings:
                 os.fsync(file.fileno())
         return not count
 
+    def script_of(self, bucket: str) -> Path:
+        """Where the script is that shows a bucket."""
+        return self.path.parent / (re.sub(r"[^A-Za-z0-9.]+", "-", bucket)[:120].strip("-") + ".wast")
+
+    def write_script(self, bucket: str, text: str) -> None:
+        """Keep the script that shows a bucket."""
+        self.script_of(bucket).write_text(text, encoding="utf-8")
+
     def save(self, state: dict[str, Any]) -> None:
         """How far the campaign is; the file is the old or the new one, never a part."""
         partial = self.state.with_suffix(".part")

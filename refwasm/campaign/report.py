@@ -36,12 +36,14 @@ def write_report(path: Path, findings: Findings, statistics: Statistics) -> None
         first.setdefault(found["bucket"], found)
     page = _PAGE.format(
         count=len(first), statistics=escape(statistics.line(len(first))),
-        rows="\n".join(_row(found, findings.buckets[bucket]) for bucket, found in sorted(first.items())),
+        rows="\n".join(_row(findings, found, findings.buckets[bucket]) for bucket, found in sorted(first.items())),
     )  # fmt: skip
     path.write_text(page, encoding="utf-8")
 
 
-def _row(found: dict[str, Any], count: int) -> str:
+def _row(findings: Findings, found: dict[str, Any], count: int) -> str:
     cells: Iterable[str] = (found["call"] or "instantiation", found["expected"], found["observed"], found["item"])
+    script = findings.script_of(found["bucket"]).name
+    name = f'<a href="{script}">{escape(found["bucket"])}</a>'
     code = "".join(f"<td><code>{escape(str(cell))}</code></td>" for cell in cells)
-    return f'<tr><td>{escape(found["bucket"])}</td><td class="count">{count}</td>{code}</tr>'
+    return f'<tr><td>{name}</td><td class="count">{count}</td>{code}</tr>'

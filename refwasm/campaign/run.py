@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from refwasm.campaign.findings import Findings, died, finding
+from refwasm import embedding as e
+from refwasm.campaign.findings import Finding, Findings, died, finding
+from refwasm.campaign.reproducer import reproducer, script
 from refwasm.campaign.source import Item
 from refwasm.engines.judging import judge
 from refwasm.engines.protocol import Died, Engine
@@ -76,6 +78,19 @@ class Campaign:
     def _save(self) -> None:
         self.findings.save({**asdict(self.statistics), "done": self.done})
 
+    def _reproduce(self, engine: Engine, item: Item, found: Finding) -> None:
+        """Write the script that shows a bucket, as small as it gets."""
+        try:
+            judgement = judge(self.oracle, engine, item.module, item.calls, item.seed)
+            if judgement.verdict.kind != DIFFERS:
+                return
+            module, calls = reproducer(self.oracle, engine, item.module, judgement)
+            judgement = judge(self.oracle, engine, e.module_encode(module), calls)
+        except Died:
+            return
+        title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
+        self.findings.write_script(found.bucket, script(module, judgement, title))
+
     def _judge(self, engine: Engine, item: Item, is_single: bool) -> None:
         statistics, name = self.statistics, f"{engine.name} {engine.version}"
         statistics.modules += 1
@@ -95,5 +110,6 @@ class Campaign:
                 return
             found = finding(judgement, name, item.label, item.module, is_single)
         if self.findings.add(found):
+            self._reproduce(engine, item, found)
             where = found.call or "instantiation"
             self.tell(f"new: {found.bucket}\n     {where}: expected {found.expected}, observed {found.observed}")

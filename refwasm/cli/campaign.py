@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import base64
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -52,9 +51,6 @@ def run(options: argparse.Namespace) -> int:
         for made in engines:
             made.close()
     found = Findings(folder)
-    for bucket in found:
-        name = f"{abs(hash(bucket['bucket'])) % 10**8:08}.wasm"
-        (folder / name).write_bytes(base64.b64decode(bucket["module"]))
     write_report(folder / "report.html", found, statistics)
     print(f"{statistics.line(len(found.buckets))}; see {folder / 'report.html'}")
     return EXIT_BAD if found.buckets else 0

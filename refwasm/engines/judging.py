@@ -48,13 +48,15 @@ Call = tuple[str, tuple["int | None", ...]]
 @dataclass
 class Judgement:
     """The verdict on an engine, the call that it is about (None: the instantiation) and the types of its arguments, how
-    many calls were made, how many of them returned in the oracle, and what came of each there."""
+    many calls were made, how many of them returned in the oracle, all of them, and what came of each there."""
 
     verdict: Verdict
     call: Call | None = None
     calls: int = 0
     returned: int = 0
     types: tuple[str, ...] = ()
+    made: list[Call] = field(default_factory=list)
+    made_types: list[tuple[str, ...]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -109,6 +111,8 @@ def judge(oracle: Oracle, engine: Engine, source: bytes | str, calls: Sequence[C
         judgement.call = name, args
         judgement.types = tuple(t.name if isinstance(t, NumType) else "ref" for t in case.types[name].params)
         judgement.calls += 1
+        judgement.made.append(judgement.call)
+        judgement.made_types.append(judgement.types)
         outcome = case.call(name, args)
         judgement.outcomes.append(outcome)
         judgement.returned += isinstance(outcome, Returned)

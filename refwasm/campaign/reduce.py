@@ -1,0 +1,173 @@
+"""Reducing: a smaller module that still shows the same difference.
+
+Every step is an edit of the syntax. What is not valid any more is dropped before anybody executes it, so edits need not
+care for types: deleting instructions, putting a constant in place of what computes a value, emptying functions, leaving
+out exports, segments and start functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from refwasm import embedding as e
+from refwasm.errors import WasmError
+from refwasm.oracle.closing import default_instr, func_types, signature
+from refwasm.syntax.instructions import END, Instr, instr
+from refwasm.syntax.modules import Expr, Func, Module, Names
+
+Interesting = Callable[[Module], bool]
+
+#: Questions asked of one module at most.
+MOST_QUESTIONS = 2_000
+#: What a value may be replaced by, from the simplest on.
+_CONSTANTS = tuple(instr(f"{t}.const", 0) for t in ("i32", "i64", "f32", "f64", "v128"))
+
+
+class _Spent(Exception):
+    """Enough was asked."""
+
+
+def size(module: Module) -> int:
+    """How many instructions the functions of a module have, without their last ``end``."""
+    return sum(len(func.body) - 1 for func in module.funcs)
+
+
+def reduced(module: Module, interesting: Interesting, most: int = MOST_QUESTIONS) -> Module:
+    """The smallest module found for which ``interesting`` holds, as it does for this one. It is asked about valid
+    modules only, at most so many times."""
+    return _Reducer(module, interesting, most).run()
+
+
+class _Reducer:
+    def __init__(self, module: Module, interesting: Interesting, most: int) -> None:
+        self.module, self.interesting, self.left = module, interesting, most
+
+    def run(self) -> Module:
+        """Edit until no edit helps."""
+        try:
+            while any([self._drop_parts(), self._empty_functions(), self._drop_functions(), self._shorten_functions()]):
+                pass
+        except _Spent:
+            pass
+        return self.module
+
+    def _try(self, candidate: Module) -> bool:
+        """Take an edited module if it is valid and still interesting."""
+        candidate = candidate._replace(digest=b"", names=Names(), branch_hints=(), locate=None)
+        try:
+            e.module_validate(candidate)
+        except WasmError:
+            return False
+        if not self.left:
+            raise _Spent
+        self.left -= 1
+        if not self.interesting(candidate):
+            return False
+        self.module = candidate
+        return True
+
+    def _drop_parts(self) -> bool:
+        """Leave out exports, segments, the start function, custom sections."""
+        found = False
+        for name in ("exports", "datas", "elems", "customs"):
+            index = 0
+            while index < len(getattr(self.module, name)):
+                parts = getattr(self.module, name)
+                if self._try(self.module._replace(**{name: parts[:index] + parts[index + 1 :]})):
+                    found = True
+                else:
+                    index += 1
+        for drop in _WITHOUT:
+            candidate = drop(self.module)
+            found |= candidate != self.module and self._try(candidate)
+        if self.module.start is not None:
+            found |= self._try(self.module._replace(start=None))
+        return found
+
+    def _drop_functions(self) -> bool:
+        """Leave out functions that nobody mentions."""
+        found = False
+        imported = len(func_types(self.module)) - len(self.module.funcs)
+        for index in reversed(range(len(self.module.funcs))):
+            if (candidate := _without_function(self.module, imported + index, index)) is not None:
+                found |= self._try(candidate)
+        return found
+
+    def _with_body(self, index: int, body: Expr) -> Module:
+        funcs, func = list(self.module.funcs), self.module.funcs[index]
+        used = any(i.form.mnemonic.startswith("local.") for i in body)
+        funcs[index] = Func(func.type, func.locals if used else (), body)
+        return self.module._replace(funcs=tuple(funcs))
+
+    def _empty_functions(self) -> bool:
+        """Let functions return zeros at once."""
+        found = False
+        types = func_types(self.module)
+        imported = len(types) - len(self.module.funcs)
+        for index, func in enumerate(self.module.funcs):
+            values = [default_instr(t) for t in signature(self.module, types[imported + index]).results]
+            body = [i for i in values if i is not None] if all(values) else [instr("unreachable")]
+            if len(func.body) > len(body) + 1:
+                found |= self._try(self._with_body(index, (*body, END)))
+        return found
+
+    def _shorten_functions(self) -> bool:
+        """Delete pieces of bodies, the largest first, or put a constant in their place."""
+        found = False
+        for index in range(len(self.module.funcs)):
+            length = len(self.module.funcs[index].body) - 1
+            while length:
+                for shorter in self._pieces(index, length):
+                    if self._try(self._with_body(index, shorter)):
+                        found = True
+                        break
+                else:
+                    length = length // 2 if length > 8 else length - 1
+                length = min(length, len(self.module.funcs[index].body) - 1)
+        return found
+
+    def _pieces(self, index: int, length: int) -> Iterator[Expr]:
+        """Bodies with nothing, a constant or a parameter in place of a piece of that length."""
+        func = self.module.funcs[index]
+        body, params = func.body, signature(self.module, func.type).params
+        simple = (*_CONSTANTS, *(instr("local.get", i) for i in range(len(params))))
+        step = 1 if length <= 8 else max(length // 2, 1)
+        for start in range(0, len(body) - length, step):
+            rest = body[start + length :]
+            yield body[:start] + rest
+            if length > 1 or body[start] not in simple:
+                for value in simple:
+                    yield (*body[:start], value, *rest)
+
+
+#: All of a kind left out.
+_WITHOUT: tuple[Callable[[Module], Module], ...] = (
+    lambda module: module._replace(memories=()), lambda module: module._replace(tables=()),
+    lambda module: module._replace(globals=()), lambda module: module._replace(tags=()),
+)  # fmt: skip
+#: Instructions whose operand is the index of a function.
+_MENTIONS = frozenset({"call", "return_call", "ref.func"})
+
+
+def _without_function(module: Module, index: int, own: int) -> Module | None:
+    """The module without a function; None if something mentions it. ``own`` is its place among the module's own."""
+    exported = any(x.kind == "func" and x.index == index for x in module.exports)
+    if exported or module.start == index or module.elems or _mentions(module, index):
+        return None
+
+    def moved(i: Instr) -> Instr:
+        later = i.form.mnemonic in _MENTIONS and i.args[0] > index
+        return instr(i.form.mnemonic, i.args[0] - 1) if later else i
+
+    funcs = [Func(f.type, f.locals, tuple(map(moved, f.body))) for f in module.funcs]
+    exports = [x._replace(index=x.index - 1) if x.kind == "func" and x.index > index else x for x in module.exports]
+    start = module.start - 1 if module.start is not None and module.start > index else module.start
+    globals = [g._replace(init=tuple(map(moved, g.init))) for g in module.globals]
+    return module._replace(
+        funcs=tuple(funcs[:own] + funcs[own + 1 :]), exports=tuple(exports), start=start, globals=tuple(globals)
+    )
+
+
+def _mentions(module: Module, index: int) -> bool:
+    bodies = [*(f.body for f in module.funcs), *(g.init for g in module.globals)]
+    return any(i.form.mnemonic in _MENTIONS and i.args[0] == index for body in bodies for i in body)

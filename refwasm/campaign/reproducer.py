@@ -1,0 +1,73 @@
+"""The reproducer of a finding: the least module and calls that show it, as a script that passes on the oracle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from refwasm import embedding as e
+from refwasm.campaign.findings import difference
+from refwasm.campaign.reduce import reduced
+from refwasm.engines.judging import Call, Judgement, judge
+from refwasm.engines.protocol import Died, Engine
+from refwasm.oracle.case import Oracle
+from refwasm.oracle.outcomes import DIFFERS, Outcome, Returned, Trapped, Value
+from refwasm.oracle.traps import KINDS
+from refwasm.syntax.modules import Module
+from refwasm.text.printer import print_module
+
+
+def reproducer(oracle: Oracle, engine: Engine, module: bytes, judgement: Judgement) -> tuple[Module, list[Call]]:
+    """A module and calls that show the same difference as a judgement, found by reducing both."""
+    wanted = _difference(judgement)
+    calls = judgement.made
+
+    def shows(candidate: Module, made: Sequence[Call]) -> bool:
+        names = {export.name for export in candidate.exports if export.kind == "func"}
+        if any(name not in names for name, _ in made):
+            return False
+        try:
+            again = judge(oracle, engine, e.module_encode(candidate), made)
+        except Died:
+            return False
+        return again.verdict.kind == DIFFERS and _difference(again) == wanted
+
+    parsed = e.module_decode(module)
+    for last in (calls[-1:], calls[-2:]):
+        if len(last) < len(calls) and shows(parsed, last):
+            calls = last
+            break
+    return reduced(parsed, lambda candidate: shows(candidate, calls)), list(calls)
+
+
+def _difference(judgement: Judgement) -> str:
+    verdict = judgement.verdict
+    return difference(verdict.expected, verdict.observed, verdict.where)
+
+
+def script(module: Module, judgement: Judgement, title: str) -> str:
+    """A script of the official suite's format with the module, its calls and what the oracle expects."""
+    lines = [f";; {line}" for line in title.splitlines()] + [print_module(module).rstrip()]
+    for (name, args), types, outcome in zip(judgement.made, judgement.made_types, judgement.outcomes):
+        values = [Value("ref", 0) if arg is None else Value(t, arg) for arg, t in zip(args, types)]
+        invoke = f"(invoke {' '.join([json.dumps(name), *map(constant, values)])})"
+        lines.append(_assertion(invoke, outcome))
+    return "\n".join(lines) + "\n"
+
+
+def _assertion(invoke: str, outcome: Outcome) -> str:
+    if isinstance(outcome, Returned):
+        return f"(assert_return {' '.join([invoke, *map(constant, outcome.values)])})"
+    if isinstance(outcome, Trapped):
+        return f'(assert_trap {invoke} "{KINDS.get(outcome.kind, (outcome.kind,))[0].strip()}")'
+    return f"(assert_exception {invoke})"
+
+
+def constant(value: Value) -> str:
+    """A value as a constant or result pattern of a script."""
+    if value.type == "ref":
+        return "(ref.null)" if not value.bits else repr(value).replace("(ref ", "(ref.")
+    if value.open and value.type[0] == "f":
+        sign_only = value.open == 1 << (int(value.type[1:]) - 1)
+        return f"({value.type}.const nan:{'canonical' if sign_only else 'arithmetic'})"
+    return repr(value._replace(open=0))
