@@ -19,7 +19,6 @@ from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.explanation import Explanation, explanation
 from refwasm.execution.interpreter import Interpreter, Scheduler
-from refwasm.execution.interpreter.shadow import Shadow, Undetermined, shadowing
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import (
     AnyFunc,
@@ -73,14 +72,6 @@ def store_init(settings: Settings | None = None, tier: str = DEFAULT_TIER, seed:
         raise ValueError(f"unknown tier {tier!r}; there are {', '.join(TIERS)}")
     new.tier = TIERS[tier if seed is None else "interpret"](new)
     return new
-
-
-def store_shadow(in_store: Store) -> Shadow:
-    """Have the interpreter of a new store track which bits the specification leaves open; returns where it notes what
-    is open besides values. Executions may raise Undetermined then."""
-    shadow = Shadow()
-    in_store.around = shadowing(shadow)
-    return shadow
 
 
 def cache_directory() -> str | None:
@@ -299,10 +290,9 @@ def value_has_type(value: Any, t: ValType) -> bool:
 __all__ = [
     "ALL", "DEFAULT_TIER", "TIERS", "AnyFunc", "ArrayInst", "DefType", "ExnInst", "Extern", "FuncInst",
     "GlobalInst", "HostFunc", "HostRef", "I31", "Memory", "ModuleInst", "Settings", "Store", "StructInst",
-    "TableInst", "TagInst", "Trap", "Validated", "Explanation", "Shadow", "Undetermined", "cache_directory",
-    "extern_type", "func_alloc", "func_explain", "func_invoke", "func_start", "func_type", "global_alloc",
-    "instance_export", "match_extern_type", "mem_alloc", "module_decode", "module_encode", "module_exports",
-    "module_imports", "module_instantiate", "module_load", "module_open", "module_parse", "module_validate",
-    "resolve_imports", "store_init", "store_shadow", "table_alloc", "tag_alloc", "val_default", "value_has_type",
-    "within",
+    "TableInst", "TagInst", "Trap", "Validated", "Explanation", "cache_directory", "extern_type", "func_alloc",
+    "func_explain", "func_invoke", "func_start", "func_type", "global_alloc", "instance_export",
+    "match_extern_type", "mem_alloc", "module_decode", "module_encode", "module_exports", "module_imports",
+    "module_instantiate", "module_load", "module_open", "module_parse", "module_validate", "resolve_imports",
+    "store_init", "table_alloc", "tag_alloc", "val_default", "value_has_type", "within",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from refwasm.errors import Trap
+from refwasm.execution.interpreter.shadow import LAST, MOVES
 from refwasm.execution.interpreter.shadow_rules import ARITHMETIC, RULES, Open, is_nan, mask_of
 from refwasm.execution.numerics import OPERATIONS
 from refwasm.execution.numerics.table import is_numeric
@@ -21,6 +22,7 @@ FRACTION = {32: 23, 64: 52}
 
 def test_each_numeric_instruction_has_a_rule() -> None:
     assert {name for name in NUMERIC if name in ARITHMETIC or name in RULES} == set(NUMERIC)
+    assert set(FORMS) >= MOVES | LAST
 
 
 def operand(t: Any, choose: random.Random, lane: int) -> int:

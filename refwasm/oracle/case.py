@@ -20,6 +20,7 @@ from refwasm.errors import (
     UncaughtException,
     Unlinkable,
 )
+from refwasm.execution.interpreter.shadow import Undetermined, shadowed_store
 from refwasm.oracle.closing import closed
 from refwasm.oracle.outcomes import (
     AGREES,
@@ -107,7 +108,7 @@ class Instantiated:
     def __init__(self, oracle: Oracle, validated: e.Validated, shadowed: bool) -> None:
         self.store = oracle.store(shadowed)
         self.fuel = oracle.fuel
-        self.shadow = e.store_shadow(self.store) if shadowed else None
+        self.shadow = shadowed_store(self.store) if shadowed else None
         self.instance: e.ModuleInst | None = None
         self.outcome = self._ended(lambda: self._instantiate(validated))
 
@@ -126,7 +127,7 @@ class Instantiated:
             return Trapped(kind_of(str(error)))
         except UncaughtException as error:
             return self._threw(error)
-        except e.Undetermined as error:
+        except Undetermined as error:
             return Limited(str(error))
         except ResourceLimit as error:
             return Limited(str(error))

@@ -12,7 +12,6 @@ to be settled is the same in each execution that the specification allows, but f
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from refwasm.errors import WasmError
@@ -21,7 +20,8 @@ from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.interpreter.shadow_rules import ARITHMETIC, RULES, Arithmetic, Open, Rule, refused, result_width
 from refwasm.execution.memory import Memory
 from refwasm.execution.numerics.table import is_numeric
-from refwasm.syntax.instructions import FORMS, Instr
+from refwasm.execution.store import Store
+from refwasm.syntax.instructions import Instr
 
 #: Instructions that move their operands and look at none of them.
 MOVES = frozenset(
@@ -195,11 +195,12 @@ def _bulk(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
     return bulk
 
 
-def shadowing(shadow: Shadow) -> Callable[[Code, Instr, Op], Op]:
-    """What a store's interpreter makes of closures, see :attr:`refwasm.execution.store.Store.around`."""
-    return lambda code, instr, op: watched(shadow, code, instr, op)
+def shadowed_store(store: Store) -> Shadow:
+    """Have the interpreter of a new store track which bits are open; returns where it notes what is open besides
+    values. Executions may raise Undetermined then."""
+    shadow = Shadow()
+    store.around = lambda code, instr, op: watched(shadow, code, instr, op)
+    return shadow
 
 
-assert set(FORMS) >= MOVES | LAST
-
-__all__ = ["Open", "Shadow", "Undetermined", "shadowing"]
+__all__ = ["Open", "Shadow", "Undetermined", "shadowed_store"]
