@@ -78,7 +78,19 @@ def _item(instruction: Instr) -> Item:
             body = [instr("local.get", 0), *constants[1:], instruction, END]
             functions[f"last {number}"] = FuncType((params[0],), results), tuple(body)
             calls += [(f"last {number}", (value,)) for value in _values(params[0])[:6]]
+    for amount in _amounts(instruction):
+        body = [instr("local.get", 0), instr(f"{params[1]!r}.const", amount), instruction, END]
+        functions[f"by {amount}"] = FuncType((params[0],), results), tuple(body)
+        calls += [(f"by {amount}", (value,)) for value in _values(params[0])]
     return Item(_label(instruction), e.module_encode(_module(functions, form.takes_address)), calls)
+
+
+def _amounts(instruction: Instr) -> range:
+    """The constants that a shift or rotation may have: compilers have a case for each few of them."""
+    shape, _, name = instruction.form.mnemonic.partition(".")
+    if name.split("_")[0] not in ("shl", "shr", "rotl", "rotr"):
+        return range(0)
+    return range(int(shape.partition("x")[0][1:]) + 2)
 
 
 def _label(instruction: Instr) -> str:
