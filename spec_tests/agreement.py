@@ -16,22 +16,12 @@ import wasmtime
 
 from refwasm import Instance, Module, Trap
 from refwasm.binary import encode
+from refwasm.engines.judging import EDGES
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.syntax.instructions import FORMS
 from refwasm.text import parse_module
 
 Words = tuple[int, ...]
-
-EDGES = {
-    "i32": (0, 1, 2, 31, 0x7F, 0x80, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF),
-    "i64": (0, 1, 63, 0x7FFFFFFF, 0xFFFFFFFF, 0x8000004000000001, (1 << 63) - 1, 1 << 63, (1 << 64) - 1),
-    "f32": (0, 0x80000000, 1, 0x3F800000, 0xBF000000, 0x4B000001, 0x4F000000, 0xDF000000, 0x7F7FFFFF, 0x7F800000,
-            0x7FC00000, 0x7F800001),
-    "f64": (0, 1 << 63, 1, 0x3FF0000000000000, 0xBFE0000000000000, 0x41DFFFFFFFE00000, 0x43E0000000000000,
-            0x47EFFFFFF0000000, 0x7FEFFFFFFFFFFFFF, 0x7FF0000000000000, 0x7FF8000000000000, 0x7FF0000000000001),
-    "v128": (0, (1 << 128) - 1, 0x0102030405060708090A0B0C0D0E0F10, int("80" * 16, 16), int("7fff8000" * 4, 16),
-             int("3f8000007fc00000" * 2, 16), int("7ff00000000000014330000000000001", 16)),
-}  # fmt: skip
 
 #: Instructions whose result an engine may choose among several.
 FREE = frozenset(name for name in FORMS if "relaxed" in name)

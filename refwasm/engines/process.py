@@ -32,7 +32,7 @@ class ProcessEngine:
         self.command, self.timeout = list(command), timeout
         self.process: subprocess.Popen[bytes] | None = None
         self.rest = b""
-        found = self.ask({"op": "hello"}, START)
+        found = self._start()
         if found.get("protocol") != PROTOCOL:
             self.close()
             raise Unavailable(f"{command[0]} speaks protocol {found.get('protocol')}, not {PROTOCOL}")
@@ -54,16 +54,24 @@ class ProcessEngine:
             raise Ended(outcome)
         return outcome
 
-    def ask(self, request: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request. Raises Died."""
         if self.process is None:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            self.rest, timeout = b"", max(timeout or 0, START)
-        assert self.process.stdin is not None
+            self._start()
+        return self._exchange(request, self.timeout)
+
+    def _start(self) -> dict[str, Any]:
+        """Start the process; its answer to the greeting, for which it has longer."""
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.rest = b""
+        return self._exchange({"op": "hello"}, START)
+
+    def _exchange(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
+        assert self.process is not None and self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
-            answer = json.loads(self._line(time.monotonic() + (timeout or self.timeout)))
+            answer = json.loads(self._line(time.monotonic() + timeout))
         except (OSError, ValueError) as error:
             raise self._dead(f"{error}") from None
         if not isinstance(answer, dict) or "error" in answer:
