@@ -414,3 +414,40 @@ def test_the_page_is_right() -> None:
     assert said == ["agrees", "differs"]
     operations = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert operations == list(Server(Oracle(), "").operations)
+
+
+# ---- clients in other languages -------------------------------------------------------------------------------------
+
+CLIENTS = Path(__file__).parent.parent / "examples" / "oracle"
+INTEGERS = """(module (func (export "div") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+  (func (export "mul") (param i64 i64) (result i64) (i64.mul (local.get 0) (local.get 1))))"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_client_in_javascript_judges_v8(tmp_path: Path) -> None:
+    (tmp_path / "m.wasm").write_bytes(module(INTEGERS))
+    environment = {**os.environ, "REFWASM": f"{sys.executable} -m refwasm"}
+    command = ["node", str(CLIENTS / "client.mjs"), str(tmp_path / "m.wasm")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count("agrees") == 8 and done.stderr == ""
+
+
+def test_a_client_in_c_asks_about_a_call(tmp_path: Path) -> None:
+    (tmp_path / "m.wasm").write_bytes(module(INTEGERS))
+    program = tmp_path / "client"
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-O1", "-o", str(program), str(CLIENTS / "client.c")]
+    subprocess.run(compiler, check=True, timeout=300, capture_output=True)
+    (tmp_path / "refwasm").write_text(f'#!/bin/sh\nexec {sys.executable} -m refwasm "$@"\n')
+    (tmp_path / "refwasm").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def verdict(*words: str) -> tuple[int, str]:
+        command = [str(program), str(tmp_path / "m.wasm"), *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout
+
+    assert verdict("div", "i32:7", "i32:2", "=", "i32:3") == (0, '{"verdict": "agrees"}\n')
+    assert verdict("div", "i32:7", "i32:0", "=", "trap:divide-by-zero")[0] == 0
+    code, said = verdict("div", "i32:7", "i32:2", "=", "i32:4")
+    assert code == 1 and "(i32.const 3)" in said
+    assert verdict("nothing", "=", "i32:4")[0] == 2
