@@ -155,7 +155,7 @@ FAULTS = (
     Fault("PAR-MEM-03", "an unwritten buffer lies at address 0", "execution.py",
           "return fits and all(buffer.region is not None for buffer in self.buffers)", "return fits"),
     Fault("PAR-MEM-04", "buffers lie where the kernel's own data are", "execution.py",
-          "end = self.kernel.memory_type.limits.minimum * PAGE", "end = 0"),
+          "end = self.kernel.memory_type.limits.minimum << self.kernel.memory_type.page_bits", "end = 0"),
     Fault("PAR-MEM-04", "a device's memory starts as a copy of the caller's", "execution.py",
           "take(self.kernel, pages)\n        for",
           "take(self.kernel, pages)\n        own.write(0, self.memory.read(0, PAGE))\n        for"),
