@@ -274,7 +274,7 @@ FAULTS = (
     Fault("PAR-FORM-05", "positions of the table count from 1", "forms.py",
           "func = table.elements[position] if", "func = table.elements[position - 1] if"),
     Fault("PAR-FORM-06", "results in a private memory are lost", "execution.py",
-          "            self.memory.write(0, own.read(0, self.memory.size() * PAGE))\n", ""),
+          "            self.memory.write(0, own.read(0, self.memory.size() * self.memory.page))\n", ""),
     Fault("PAR-FORM-06", "an unwritten buffer lies at address 0", "context.py",
           "            if buffer.region is None:", "            if False:"),
 )  # fmt: skip

@@ -15,7 +15,7 @@ import pytest
 
 from conformance.__main__ import main
 from conformance.engines import AdapterError, load_engine
-from conformance.faults import FAULTS
+from conformance.faults import FAULTS, PARALLEL, ROOT, Fault
 from conformance.faults import main as try_faults
 from conformance.reports import read_json
 from conformance.running import EXPECTED_FAILURE, FAIL, PASS, SKIP, UNEXPECTED_PASS, run_all
@@ -233,3 +233,9 @@ def test_our_adapter_takes_what_each_generation_of_the_wasi_runner_passes(monkey
     two = adapter.compute_argv("t.wasm", ([], {}, [("/x", "/"), ("/y", "/tmp")]), [], "", "")
     assert two[-5:] == ["--dir", "/x::/", "--dir", "/y::/tmp", "t.wasm"]
     assert adapter.get_version() == refwasm_version
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
+def test_each_deliberate_fault_applies_to_the_code(fault: Fault) -> None:
+    """What ``python -m conformance.faults`` would tell only after minutes."""
+    assert fault.old in (ROOT / PARALLEL / fault.file).read_text(encoding="utf-8")
