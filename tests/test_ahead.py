@@ -24,17 +24,30 @@ def compiled_ahead(
     return dict(ahead.compiled_ahead(indices, compiled, check))
 
 
+forked: list[int] = []
+
+
 @pytest.fixture(autouse=True)
 def three_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them, on whichever machine; the processes that are forked are noted."""
+    fork = ahead._forked
+    forked.clear()
+
+    def noting(*args: Any) -> tuple[int, int]:
+        child, pipe = fork(*args)
+        forked.append(child)
+        return child, pipe
+
     monkeypatch.setattr(ahead, "processors", lambda: 3)
+    monkeypatch.setattr(ahead, "_forked", noting)
 
 
 def no_children() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return True
-    return False
+    """Whether all that were forked have ended and were waited for."""
+    for child in forked:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+    return bool(forked)
 
 
 def test_every_index_is_compiled_once_and_by_several() -> None:
