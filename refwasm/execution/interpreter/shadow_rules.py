@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from refwasm.execution.numerics.floats import is_nan
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.syntax.instructions import FORMS, Form, Instr
 from refwasm.syntax.types import NumType, ValType
@@ -51,14 +52,6 @@ def mask_of(value: int) -> int:
     return value.mask if type(value) is Open else 0
 
 
-def is_nan(bits: int, width: int) -> bool:
-    """Whether a float of that width is a NaN."""
-    fraction = _FRACTION[width]
-    return bits >> fraction & (1 << (width - 1 - fraction)) - 1 == (1 << (width - 1 - fraction)) - 1 and bool(
-        bits & (1 << fraction) - 1
-    )
-
-
 def _is_canonical(bits: int, mask: int, width: int) -> bool:
     """Whether a NaN has the canonical payload, whatever its sign."""
     fraction = _FRACTION[width]
@@ -79,7 +72,7 @@ def _arithmetic(width: int, lane: int) -> Arithmetic:
             return Open(result, (1 << width) - 1)
         mask = 0
         for shift in range(0, width, lane):
-            if is_nan(result >> shift & ones, lane):
+            if is_nan(lane, result >> shift & ones):
                 canonical = all(_is_propagated_canonical(operand, shift, lane) for operand in operands)
                 mask |= (sign if canonical else sign | quiet - 1) << shift
         return Open(result, mask, lane) if mask else int(result)
@@ -90,7 +83,7 @@ def _arithmetic(width: int, lane: int) -> Arithmetic:
 def _is_propagated_canonical(operand: int, shift: int, lane: int) -> bool:
     """Whether a lane of an operand is no NaN, or one with the canonical payload."""
     bits = operand >> shift & (1 << lane) - 1
-    return not is_nan(bits, lane) or _is_canonical(bits, mask_of(operand) >> shift, lane)
+    return not is_nan(lane, bits) or _is_canonical(bits, mask_of(operand) >> shift, lane)
 
 
 def _conversion(width: int, lane: int, source: int, bits: int) -> Arithmetic:
@@ -104,7 +97,7 @@ def _conversion(width: int, lane: int, source: int, bits: int) -> Arithmetic:
         canonical = all(_is_propagated_canonical(operand, shift, source) for shift in range(0, bits, source))
         mask = 0
         for shift in range(0, width, lane):
-            if is_nan(result >> shift & ones, lane):
+            if is_nan(lane, result >> shift & ones):
                 mask |= (sign if canonical else sign | quiet - 1) << shift
         return Open(result, mask, lane) if mask else int(result)
 
@@ -141,10 +134,6 @@ def _or(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
 
 def _xor(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
     return mask_of(operands[0]) | mask_of(operands[1]), 0
-
-
-def _andnot(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
-    return _xor(instr, operands)
 
 
 def _bitselect(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
@@ -189,7 +178,7 @@ def _copysign(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
     lane, (a, b) = result_width(instr.form), operands
     sign = 1 << (lane - 1)
     lanes = _lanes(a, lane)
-    if mask_of(b) & sign and not is_nan(int(a), lane):
+    if mask_of(b) & sign and not is_nan(lane, int(a)):
         lanes = 0
     return (mask_of(a) & ~sign) | (mask_of(b) & sign), lanes
 
@@ -209,9 +198,14 @@ def _nan_blind(lane: int, otherwise: Rule) -> Rule:
     return rule
 
 
+def _lane_width(instr: Instr) -> int:
+    """The width of the lanes in a mnemonic: 8 in ``i8x16.splat``."""
+    return int(instr.form.mnemonic.split("x")[0][1:])
+
+
 def _extract(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
     """One lane; its bits stay what they are, but a sign may be spread."""
-    width = {"i8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}[instr.form.mnemonic.split("x")[0]]
+    width = _lane_width(instr)
     mask = mask_of(operands[0]) >> width * instr.args[0] & (1 << width) - 1
     if mask and width < 32:
         return (1 << 32) - 1, 0
@@ -220,13 +214,13 @@ def _extract(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
 
 
 def _replace(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
-    width = {"i8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}[instr.form.mnemonic.split("x")[0]]
+    width = _lane_width(instr)
     ones, shift = (1 << width) - 1, width * instr.args[0]
     return (mask_of(operands[0]) & ~(ones << shift)) | (mask_of(operands[1]) & ones) << shift, 0
 
 
 def _splat(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
-    width = {"i8": 8, "i16": 16, "i32": 32, "i64": 64, "f32": 32, "f64": 64}[instr.form.mnemonic.split("x")[0]]
+    width = _lane_width(instr)
     mask = mask_of(operands[0]) & (1 << width) - 1
     lanes = width if instr.form.mnemonic[0] == "f" and _lanes(operands[0], width) else 0
     return sum(mask << shift for shift in range(0, 128, width)), lanes
@@ -301,7 +295,7 @@ def _arithmetic_of(mnemonic: str) -> Arithmetic | None:
 
 
 _NAMED: dict[str, Rule] = {
-    "and": _and, "or": _or, "xor": _xor, "andnot": _andnot, "not": _same, "bitselect": _bitselect,
+    "and": _and, "or": _or, "xor": _xor, "andnot": _xor, "not": _same, "bitselect": _bitselect,
     "copysign": _copysign, "splat": _splat, "eqz": _truth, "all_true": _truth, "any_true": _truth,
     "wrap_i64": _same, "extend_i32_u": _same, "reinterpret_f32": _same, "reinterpret_f64": _same,
     "reinterpret_i32": _same, "reinterpret_i64": _same,
