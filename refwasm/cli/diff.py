@@ -36,8 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge, and say the verdict as a person wants to read it."""
-    parse_features(options.features)
-    oracle, source = Oracle(options.features, options.fuel), read_file(options.file)
+    oracle, source = Oracle(parse_features(options.features), options.fuel), read_file(options.file)
     calls = _invoked(oracle, source, options.invoke) if options.invoke else None
     try:
         judged = _engine(options)
@@ -59,9 +58,7 @@ def _engine(options: argparse.Namespace) -> Engine:
     command = shlex.split(options.engine_command)
     if not command:
         raise UsageError("--engine-command: expected a command")
-    made = ProcessEngine(command)
-    made.features = probed(made)
-    return made
+    return probed(ProcessEngine(command))
 
 
 def _invoked(oracle: Oracle, source: bytes, words: list[str]) -> list[Call]:

@@ -9,7 +9,7 @@ from refwasm import __version__
 from refwasm.cli import positive
 from refwasm.cli.files import add_features, parse_features
 from refwasm.oracle.case import CALL_DEPTH, FUEL, Oracle
-from refwasm.oracle.server import serve
+from refwasm.oracle.server import Server, serve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until standard input ends."""
-    parse_features(options.features)
-    oracle = Oracle(options.features, options.fuel, options.call_depth)
-    serve(oracle, __version__, sys.stdin.buffer, sys.stdout.buffer)
+    oracle = Oracle(parse_features(options.features), options.fuel, options.call_depth)
+    serve(Server(oracle, __version__).operations, sys.stdin.buffer, sys.stdout.buffer)
     return 0

@@ -71,20 +71,16 @@ def engine(name: str, install: bool = False) -> Engine:
     Unavailable, also for a name that nobody has."""
     kind, is_versioned, version = name.partition("==")
     if is_versioned:
-        made = versioned(kind, version, install)
-        made.features = probed(made)
-        return made
+        return probed(versioned(kind, version, install))
     if name not in ENGINES:
         known = did_you_mean(name, ENGINES) or f"; there are {', '.join(ENGINES)}"
         raise Unavailable(f"unknown engine {name!r}{known}")
     made = ENGINES[name]()
-    if isinstance(made, ProcessEngine):
-        made.features = probed(made)
-    return made
+    return probed(made) if isinstance(made, ProcessEngine) else made
 
 
-def probed(engine: Engine) -> frozenset[str]:
-    """The features whose probes the engine accepts."""
+def probed(engine: Engine) -> Engine:
+    """The engine, which says that it has the features whose probes it accepts."""
     found = {"mvp", "mutable-globals", "compact-import-section"}
     for feature, text in PROBES.items():
         module = e.module_encode(e.module_parse(f"(module {text})"))
@@ -93,7 +89,8 @@ def probed(engine: Engine) -> frozenset[str]:
         except (Ended, Died):
             continue
         found.add(feature)
-    return frozenset(found)
+    engine.features = frozenset(found)
+    return engine
 
 
 def found() -> Iterator[tuple[str, Engine | str]]:

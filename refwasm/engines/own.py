@@ -9,9 +9,9 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.engines.protocol import Ended, each
-from refwasm.errors import Exhaustion, Invalid, Malformed, ResourceLimit, Trap, Unlinkable
-from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Refused, Trapped, Value
-from refwasm.oracle.traps import kind_of
+from refwasm.errors import WasmError
+from refwasm.oracle.ended import outcome_of
+from refwasm.oracle.outcomes import Outcome, Value
 from refwasm.validation.features import ALL
 
 #: Bytes of one memory, and seconds of one call.
@@ -54,21 +54,11 @@ class RefwasmInstance:
 
     def memory(self, export: str) -> bytes:
         item: Any = self.instance.exports[export]
-        return bytes(item.read(0, item.size() << item.type.page_bits))
+        return bytes(item.read(0, item.size() * item.page))
 
     def _ended(self, run: Any) -> Any:
         self.store.settings.deadline = time.monotonic() + SECONDS
         try:
             return run()
-        except Exhaustion:
-            raise Ended(Exhausted()) from None
-        except Trap as error:
-            raise Ended(Trapped(kind_of(str(error)))) from None
-        except ResourceLimit as error:
-            raise Ended(Limited(str(error))) from None
-        except Malformed as error:
-            raise Ended(Refused("decode", str(error))) from None
-        except Invalid as error:
-            raise Ended(Refused("validate", str(error))) from None
-        except Unlinkable as error:
-            raise Ended(Refused("link", str(error))) from None
+        except WasmError as error:
+            raise Ended(outcome_of(error)) from None

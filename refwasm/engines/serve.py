@@ -3,7 +3,6 @@ engine that is installed elsewhere runs in a process of its own, with that place
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -11,6 +10,7 @@ from refwasm.engines.own import RefwasmEngine
 from refwasm.engines.protocol import Ended, Engine, Instance
 from refwasm.engines.wasmtime_engine import WasmtimeEngine
 from refwasm.oracle.outcomes import Returned, Value
+from refwasm.oracle.server import Operations, serve
 from refwasm.oracle.wire import PROTOCOL, BadMessage, bytes_from, bytes_to, field, outcome_to, value_from
 
 
@@ -21,31 +21,27 @@ class Serving:
         self.engine = engine
         self.instances: dict[int, Instance] = {}
         self.next = 1
+        self.operations: Operations = {
+            "hello": self._hello,
+            "instantiate": self._instantiate,
+            "call": lambda request: self._call(self._instance(request), request),
+            "call_all": self._call_all,
+            "memory": lambda request: {"bytes": bytes_to(self._instance(request).memory(field(request, "name", str)))},
+            "drop": self._drop,
+        }
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a request. Raises BadMessage."""
-        op = field(request, "op", str)
-        if op == "hello":
-            merges = [sorted(m) for m in self.engine.merges]
-            return {"protocol": PROTOCOL, "name": self.engine.name, "version": self.engine.version, "merges": merges}
-        if op == "instantiate":
-            return self._instantiate(bytes_from(field(request, "module", str)))
+    def _hello(self, request: dict[str, Any]) -> dict[str, Any]:
+        merges = [sorted(m) for m in self.engine.merges]
+        return {"protocol": PROTOCOL, "name": self.engine.name, "version": self.engine.version, "merges": merges}
+
+    def _instance(self, request: dict[str, Any]) -> Instance:
         number = field(request, "case", int)
-        if op == "drop":
-            self.instances.pop(number, None)
-            return {}
         if number not in self.instances:
             raise BadMessage(f"there is no case {number}")
-        if op == "call":
-            return self._call(self.instances[number], *_call_of(request))
-        if op == "call_all":
-            calls = list(map(_call_of, field(request, "calls", list)))
-            return {"outcomes": [self._call(self.instances[number], *call)["outcome"] for call in calls]}
-        if op == "memory":
-            return {"bytes": bytes_to(self.instances[number].memory(field(request, "name", str)))}
-        raise BadMessage(f"unknown op {op!r}")
+        return self.instances[number]
 
-    def _instantiate(self, module: bytes) -> dict[str, Any]:
+    def _instantiate(self, request: dict[str, Any]) -> dict[str, Any]:
+        module = bytes_from(field(request, "module", str))
         number, self.next = self.next, self.next + 1
         try:
             self.instances[number] = self.engine.instantiate(module)
@@ -53,7 +49,8 @@ class Serving:
             return {"case": number, "outcome": outcome_to(ended.outcome)}
         return {"case": number, "outcome": outcome_to(Returned(()))}
 
-    def _call(self, instance: Instance, name: str, words: list[Value]) -> dict[str, Any]:
+    def _call(self, instance: Instance, call: Any) -> dict[str, Any]:
+        name, words = field(call, "name", str), list(map(value_from, field(call, "args", list)))
         try:
             result = instance.call(name, words)
         except Ended as ended:
@@ -61,22 +58,19 @@ class Serving:
         values = () if result is None else (Value("i64", result & (1 << 64) - 1),)
         return {"outcome": outcome_to(Returned(values))}
 
+    def _call_all(self, request: dict[str, Any]) -> dict[str, Any]:
+        instance = self._instance(request)
+        return {"outcomes": [self._call(instance, call)["outcome"] for call in field(request, "calls", list)]}
 
-def _call_of(message: Any) -> tuple[str, list[Value]]:
-    return field(message, "name", str), list(map(value_from, field(message, "args", list)))
+    def _drop(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.instances.pop(field(request, "case", int), None)
+        return {}
 
 
 def main(name: str) -> None:
     """Serve until standard input ends."""
     engine: Engine = WasmtimeEngine() if name == "wasmtime" else RefwasmEngine(name)
-    serving = Serving(engine)
-    for line in sys.stdin.buffer:
-        try:
-            answer = serving.answer(json.loads(line))
-        except BadMessage as error:
-            answer = {"error": {"kind": "bad-request", "message": str(error)}}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    serve(Serving(engine).operations, sys.stdin.buffer, sys.stdout.buffer)
 
 
 if __name__ == "__main__":

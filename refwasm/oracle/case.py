@@ -11,34 +11,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from refwasm import embedding as e
-from refwasm.errors import (
-    Exhaustion,
-    Invalid,
-    Malformed,
-    ResourceLimit,
-    Trap,
-    UncaughtException,
-    Unlinkable,
-)
-from refwasm.execution.interpreter.shadow import Undetermined, shadowed_store
+from refwasm.errors import UncaughtException, WasmError
+from refwasm.execution.interpreter.shadow import shadowed_store
 from refwasm.oracle.closing import closed
+from refwasm.oracle.ended import outcome_of
 from refwasm.oracle.outcomes import (
     AGREES,
     CLASSES,
     DIFFERS,
     UNDECIDED,
-    Exhausted,
     Limited,
     Outcome,
-    Refused,
     Returned,
     Threw,
-    Trapped,
     Value,
     Verdict,
     compare,
 )
-from refwasm.oracle.traps import kind_of
 from refwasm.syntax.types import FuncType, NumType, ValType
 from refwasm.validation.features import parse
 from refwasm.validation.matching import top_of
@@ -61,18 +50,18 @@ SMITH_FEATURES = {
 
 
 class Oracle:
-    """Judges engines. ``features`` is what modules may use; ``fuel``, ``call_depth`` and ``max_memory`` end a case
-    without a verdict."""
+    """Judges engines. ``features`` is what modules may use, as a text or a set; ``fuel``, ``call_depth`` and
+    ``max_memory`` end a case without a verdict."""
 
     def __init__(
         self,
-        features: str = "all",
+        features: str | frozenset[str] = "all",
         fuel: int = FUEL,
         call_depth: int = CALL_DEPTH,
         max_memory: int = MAX_MEMORY,
         tier: str = "interpret",
     ) -> None:
-        self.features = parse(features)
+        self.features = parse(features) if isinstance(features, str) else features
         self.fuel, self.call_depth, self.max_memory, self.tier = fuel, call_depth, max_memory, tier
 
     def instantiate(self, source: bytes | str) -> Case:
@@ -121,18 +110,10 @@ class Instantiated:
         self.store.settings.fuel = self.fuel
         try:
             return run()
-        except Exhaustion:
-            return Exhausted()
-        except Trap as error:
-            return Trapped(kind_of(str(error)))
         except UncaughtException as error:
             return self._threw(error)
-        except Undetermined as error:
-            return Limited(str(error))
-        except ResourceLimit as error:
-            return Limited(str(error))
-        except Unlinkable as error:
-            return Refused("link", str(error))
+        except WasmError as error:
+            return outcome_of(error)
 
     def _threw(self, error: UncaughtException) -> Outcome:
         exception: Any = error.exception
@@ -189,12 +170,8 @@ class Case:
             self.validated = e.module_validate(e.module_load(source), self.oracle.features)
             if self.validated.module.imports:
                 self.validated = e.module_validate(closed(self.validated.module), self.oracle.features)
-        except Invalid as error:
-            return Refused("validate", str(error))
-        except Malformed as error:
-            return Refused("decode", str(error))
-        except ResourceLimit as error:
-            return Limited(str(error))
+        except WasmError as error:
+            return outcome_of(error)
         self.now = Instantiated(self.oracle, self.validated, False)
         if self.now.instance is not None:
             for name, item in self.now.instance.exports.items():
@@ -232,7 +209,7 @@ class Case:
     def get_memory(self, name: str) -> bytes:
         """The contents of an exported memory."""
         item: Any = self._exports()[name]
-        return bytes(item.read(0, item.size() << item.type.page_bits))
+        return bytes(item.read(0, item.size() * item.page))
 
     def _exports(self) -> Any:
         assert self.now is not None and self.now.instance is not None
@@ -242,28 +219,23 @@ class Case:
 
     def admits(self, observed: Outcome, merges: Sequence[frozenset[str]] = ()) -> Verdict:
         """The verdict on the last call, or on the instantiation."""
-        if self.undecided:
-            return Verdict(UNDECIDED, "call", self.undecided)
-        verdict = compare(self.outcome, observed, merges)
-        if verdict.kind == DIFFERS and self._shadowed():
-            verdict = compare(self.outcome, observed, merges)
-        return self._concluded(verdict)
+        return self._judged("call", lambda: compare(self.outcome, observed, merges))
 
     def admits_global(self, name: str, observed: Value) -> Verdict:
         """The verdict on an exported global after the last call."""
-        return self._state(f"global {name}", lambda: self._global_verdict(name, observed))
+        return self._judged(f"global {name}", lambda: self._global_verdict(name, observed))
 
     def admits_memory(self, name: str, observed: bytes) -> Verdict:
         """The verdict on an exported memory after the last call."""
-        return self._state(f"memory {name}", lambda: self._memory_verdict(name, observed))
+        return self._judged(f"memory {name}", lambda: self._memory_verdict(name, observed))
 
-    def _state(self, where: str, judge: Callable[[], Verdict]) -> Verdict:
+    def _judged(self, where: str, judge: Callable[[], Verdict]) -> Verdict:
         if self.undecided:
             return Verdict(UNDECIDED, where, self.undecided)
         verdict = judge()
         if verdict.kind == DIFFERS and self._shadowed():
             verdict = Verdict(UNDECIDED, where, self.undecided) if self.undecided else judge()
-        return self._concluded(verdict._replace(where=where))
+        return verdict if verdict.kind == AGREES else self._concluded(verdict._replace(where=where))
 
     def _global_verdict(self, name: str, observed: Value) -> Verdict:
         expected = self.get_global(name)
@@ -284,12 +256,11 @@ class Case:
         return Verdict(AGREES)
 
     def _concluded(self, verdict: Verdict) -> Verdict:
-        """The verdict, unless something happened that an engine need not do."""
+        """The verdict that ends the case: undecided if something happened that an engine need not do."""
         shadow = self.now.shadow if self.now is not None else None
         if verdict.kind == DIFFERS and shadow is not None and shadow.grew:
             verdict = Verdict(UNDECIDED, verdict.where, "a memory or table grew, which an engine may refuse")
-        if verdict.kind != AGREES:
-            self.undecided = verdict.reason or "there was a difference before"
+        self.undecided = verdict.reason or "there was a difference before"
         return verdict
 
     def _shadowed(self) -> bool:

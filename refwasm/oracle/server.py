@@ -7,7 +7,7 @@ wrong with a line is said in its answer; the server goes on.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from refwasm.oracle.case import Case, Oracle
@@ -29,6 +29,9 @@ from refwasm.syntax.types import NumType, ValType
 #: Longer lines are refused; cases that are open at the same time.
 MAX_LINE, MAX_CASES = 256 << 20, 1_000
 
+#: What a server can do, by the name of the operation: from a request to its answer. They raise BadMessage.
+Operations = Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]
+
 
 class Server:
     """Cases by number, and the operations on them."""
@@ -37,7 +40,7 @@ class Server:
         self.oracle, self.version = oracle, version
         self.cases: dict[int, Case] = {}
         self.next = 1
-        self.operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        self.operations: Operations = {
             "hello": self._hello,
             "instantiate": self._instantiate,
             "call": self._call,
@@ -50,25 +53,6 @@ class Server:
             "configure": self._configure,
             "drop": self._drop,
         }
-
-    def answer(self, line: bytes) -> dict[str, Any]:
-        """The answer to a line, whatever it holds."""
-        request: Any = None
-        try:
-            request = json.loads(line)
-            name = field(request, "op", str)
-            if name not in self.operations:
-                raise BadMessage(f"unknown op {name[:40]!r}; there are {', '.join(self.operations)}")
-            answer = self.operations[name](request)
-        except BadMessage as error:
-            answer = {"error": {"kind": "bad-request", "message": str(error)}}
-        except (ValueError, RecursionError) as error:
-            answer = {"error": {"kind": "bad-json", "message": str(error)[:200]}}
-        except MemoryError:
-            answer = {"error": {"kind": "limit", "message": "out of memory"}}
-        if isinstance(request, dict) and "id" in request:
-            answer = {"id": request["id"], **answer}
-        return answer
 
     # ---- operations --------------------------------------------------------------------------------------------------
 
@@ -163,15 +147,32 @@ def lines(stream: BinaryIO) -> Iterator[bytes | None]:
         yield None if line is not whole and line else whole
 
 
-def serve(oracle: Oracle, version: str, requests: BinaryIO, answers: BinaryIO) -> None:
+def answer(operations: Operations, line: bytes) -> dict[str, Any]:
+    """The answer to a line, whatever it holds."""
+    request: Any = None
+    try:
+        request = json.loads(line)
+        name = field(request, "op", str)
+        if name not in operations:
+            raise BadMessage(f"unknown op {name[:40]!r}; there are {', '.join(operations)}")
+        found = operations[name](request)
+    except BadMessage as error:
+        found = {"error": {"kind": "bad-request", "message": str(error)}}
+    except (ValueError, RecursionError) as error:
+        found = {"error": {"kind": "bad-json", "message": str(error)[:200]}}
+    except MemoryError:
+        found = {"error": {"kind": "limit", "message": "out of memory"}}
+    return {"id": request["id"], **found} if isinstance(request, dict) and "id" in request else found
+
+
+def serve(operations: Operations, requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer until there are no more requests, or nobody reads."""
-    server = Server(oracle, version)
     for line in lines(requests):
         if line is None:
-            answer: dict[str, Any] = {"error": {"kind": "limit", "message": f"a line of over {MAX_LINE} bytes"}}
+            found: dict[str, Any] = {"error": {"kind": "limit", "message": f"a line of over {MAX_LINE} bytes"}}
         elif not line.strip():
             continue
         else:
-            answer = server.answer(line)
-        answers.write(json.dumps(answer).encode() + b"\n")
+            found = answer(operations, line)
+        answers.write(json.dumps(found).encode() + b"\n")
         answers.flush()
