@@ -319,11 +319,11 @@ def test_a_campaign_goes_on_where_it_was_and_keeps_what_it_found(tmp_path: Path)
     def campaign() -> Campaign:
         return Campaign([Faulty("interpret")], Oracle(), tmp_path / "out", told.append)
 
-    first = campaign().run(items[:8], True)
+    first = campaign().run(items[:8])
     assert first.modules == first.differs == 8
     path = tmp_path / "out" / "findings.jsonl"
     path.write_bytes(path.read_bytes()[:-40])  # as a kill would leave it
-    second = campaign().run(items, True)
+    second = campaign().run(items)
     assert second.modules == second.differs == 12
     buckets = {found["bucket"] for found in Findings(tmp_path / "out")}
     assert len(buckets) == 11 and all("other values (call)" in bucket for bucket in buckets)
@@ -356,7 +356,7 @@ LARGE = """(module (memory (export "m") 1) (global $g (mut i32) (i32.const 3)) (
 def test_a_finding_is_reduced_to_a_script_that_passes_here(tmp_path: Path) -> None:
     item = Item("large", module(LARGE), [("other", ()), ("f", (5,))])
     campaign = Campaign([WrongShift("interpret")], Oracle(), tmp_path, lambda text: None)
-    assert campaign.run([item], False).differs == 1
+    assert campaign.run([item]).differs == 1
     (script,) = tmp_path.glob("*.wast")
     text = script.read_text()
     assert text.count("i32.shl") == 1 and '"other"' not in text and "memory" not in text and "(data" not in text

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from refwasm.engines.judging import Judgement, shown_call
-from refwasm.oracle.outcomes import Outcome, Refused, Returned, Threw, Trapped
+from refwasm.campaign.source import Item
+from refwasm.engines.judging import Judgement
+from refwasm.oracle.outcomes import Refused, Returned, Threw, Trapped
 
 
 class Finding(NamedTuple):
@@ -31,27 +32,23 @@ class Finding(NamedTuple):
         return json.dumps({**self._asdict(), "module": base64.b64encode(self.module).decode()})
 
 
-def finding(judgement: Judgement, engine: str, item: str, module: bytes, is_single: bool) -> Finding:
+def finding(judgement: Judgement, engine: str, item: Item) -> Finding:
     """What a judgement that differs shows."""
-    verdict = judgement.verdict
-    call = shown_call(judgement) if judgement.call is not None else None
-    kind = difference(verdict.expected, verdict.observed, verdict.where)
-    what = item.split(" ")[0] if is_single else "generated"
-    return Finding(
-        f"{engine}: {what}: {kind}", engine, item, call, repr(verdict.expected), repr(verdict.observed), module
-    )
+    expected, observed = judgement.verdict.expected, judgement.verdict.observed
+    bucket = f"{engine}: {item.kind}: {difference(judgement)}"
+    return Finding(bucket, engine, item.label, judgement.call, repr(expected), repr(observed), item.module)
 
 
-def died(engine: str, item: str, module: bytes, reason: str, is_single: bool) -> Finding:
+def died(engine: str, item: Item, reason: str) -> Finding:
     """An engine died of a module."""
-    what = item.split(" ")[0] if is_single else "generated"
-    return Finding(f"{engine}: {what}: died", engine, item, None, "an outcome", reason, module)
+    return Finding(f"{engine}: {item.kind}: died", engine, item.label, None, "an outcome", reason, item.module)
 
 
-def difference(expected: object, observed: object, where: str) -> str:
+def difference(judgement: Judgement) -> str:
     """What differs, without the values."""
-    kinds = [_kind(side) for side in (expected, observed)]
-    place = where.split(" ")[0]
+    verdict = judgement.verdict
+    kinds = [_kind(side) for side in (verdict.expected, verdict.observed)]
+    place = verdict.where.split(" ")[0]
     if kinds[0] == kinds[1]:
         return f"other values ({place})"
     return f"{kinds[0]} / {kinds[1]}" if place == "call" else f"{kinds[0]} / {kinds[1]} ({place})"
@@ -72,14 +69,21 @@ class Findings:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path, self.state = folder / "findings.jsonl", folder / "state.json"
+        self._end_the_last_line()
         self.buckets: dict[str, int] = {}
         for found in self:
             self.buckets[found["bucket"]] = self.buckets.get(found["bucket"], 0) + 1
 
+    def _end_the_last_line(self) -> None:
+        """A kill may have cut it off; the next finding has a line of its own."""
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All that is there; a line that a kill cut off is no finding."""
-        if not self.path.exists():
-            return
         with self.path.open("rb") as file:
             for line in file:
                 try:
@@ -92,9 +96,8 @@ class Findings:
         count = self.buckets.get(found.bucket, 0)
         self.buckets[found.bucket] = count + 1
         if count < most:
-            ends = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(("" if ends else "\n") + found.line() + "\n")
+                file.write(found.line() + "\n")
                 file.flush()
                 os.fsync(file.fileno())
         return not count
@@ -122,4 +125,4 @@ class Findings:
         return found if isinstance(found, dict) else {}
 
 
-__all__ = ["Finding", "Findings", "Outcome", "died", "difference", "finding"]
+__all__ = ["Finding", "Findings", "died", "difference", "finding"]

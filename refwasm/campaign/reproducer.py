@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from refwasm import embedding as e
@@ -19,8 +18,8 @@ from refwasm.text.printer import print_module
 
 def reproducer(oracle: Oracle, engine: Engine, module: bytes, judgement: Judgement) -> tuple[Module, list[Call]]:
     """A module and calls that show the same difference as a judgement, found by reducing both."""
-    wanted = _difference(judgement)
-    calls = judgement.made
+    wanted = difference(judgement)
+    calls: list[Call] = [(made.name, made.args) for made in judgement.made]
 
     def shows(candidate: Module, made: Sequence[Call]) -> bool:
         names = {export.name for export in candidate.exports if export.kind == "func"}
@@ -30,28 +29,20 @@ def reproducer(oracle: Oracle, engine: Engine, module: bytes, judgement: Judgeme
             again = judge(oracle, engine, e.module_encode(candidate), made)
         except Died:
             return False
-        return again.verdict.kind == DIFFERS and _difference(again) == wanted
+        return again.verdict.kind == DIFFERS and difference(again) == wanted
 
     parsed = e.module_decode(module)
     for last in (calls[-1:], calls[-2:]):
         if len(last) < len(calls) and shows(parsed, last):
             calls = last
             break
-    return reduced(parsed, lambda candidate: shows(candidate, calls)), list(calls)
-
-
-def _difference(judgement: Judgement) -> str:
-    verdict = judgement.verdict
-    return difference(verdict.expected, verdict.observed, verdict.where)
+    return reduced(parsed, lambda candidate: shows(candidate, calls)), calls
 
 
 def script(module: Module, judgement: Judgement, title: str) -> str:
     """A script of the official suite's format with the module, its calls and what the oracle expects."""
     lines = [f";; {line}" for line in title.splitlines()] + [print_module(module).rstrip()]
-    for (name, args), types, outcome in zip(judgement.made, judgement.made_types, judgement.outcomes):
-        values = [Value("ref", 0) if arg is None else Value(t, arg) for arg, t in zip(args, types)]
-        invoke = f"(invoke {' '.join([json.dumps(name), *map(constant, values)])})"
-        lines.append(_assertion(invoke, outcome))
+    lines += [_assertion(made.action(constant), made.outcome) for made in judgement.made]
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from refwasm import embedding as e
 from refwasm.campaign.findings import Finding, Findings, died, finding
 from refwasm.campaign.reproducer import reproducer, script
 from refwasm.campaign.source import Item
-from refwasm.engines.judging import judge
+from refwasm.engines.judging import Judgement, judge
 from refwasm.engines.protocol import Died, Engine
 from refwasm.oracle.case import Oracle
 from refwasm.oracle.outcomes import AGREES, DIFFERS
@@ -55,7 +55,7 @@ class Campaign:
         self.statistics = Statistics(**known)
         self.done: int = state.get("done", 0)
 
-    def run(self, items: Iterable[Item], is_single: bool, seconds: float | None = None) -> Statistics:
+    def run(self, items: Iterable[Item], seconds: float | None = None) -> Statistics:
         """Judge items until there are no more, or time is up."""
         began = told = time.monotonic()
         before, done = self.statistics.seconds, self.done
@@ -63,7 +63,7 @@ class Campaign:
             if number < done:
                 continue
             for engine in self.engines:
-                self._judge(engine, item, is_single)
+                self._judge(engine, item)
             now = time.monotonic()
             self.statistics.seconds, self.done = before + now - began, number + 1
             if now - told > INTERVAL:
@@ -78,38 +78,40 @@ class Campaign:
     def _save(self) -> None:
         self.findings.save({**asdict(self.statistics), "done": self.done})
 
-    def _reproduce(self, engine: Engine, item: Item, found: Finding) -> None:
-        """Write the script that shows a bucket, as small as it gets."""
-        try:
-            judgement = judge(self.oracle, engine, item.module, item.calls, item.seed)
-            if judgement.verdict.kind != DIFFERS:
-                return
-            module, calls = reproducer(self.oracle, engine, item.module, judgement)
-            judgement = judge(self.oracle, engine, e.module_encode(module), calls)
-        except Died:
-            return
-        title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
-        self.findings.write_script(found.bucket, script(module, judgement, title))
-
-    def _judge(self, engine: Engine, item: Item, is_single: bool) -> None:
+    def _judge(self, engine: Engine, item: Item) -> None:
         statistics, name = self.statistics, f"{engine.name} {engine.version}"
         statistics.modules += 1
         try:
             judgement = judge(self.oracle, engine, item.module, item.calls, item.seed)
         except Died as error:
             statistics.died += 1
-            found = died(name, item.label, item.module, str(error), is_single)
-        else:
-            statistics.calls += judgement.calls
-            statistics.returned += judgement.returned
-            kind = judgement.verdict.kind
-            statistics.agrees += kind == AGREES
-            statistics.differs += kind == DIFFERS
-            statistics.undecided += kind not in (AGREES, DIFFERS)
-            if kind != DIFFERS:
-                return
-            found = finding(judgement, name, item.label, item.module, is_single)
-        if self.findings.add(found):
-            self._reproduce(engine, item, found)
+            self._add(died(name, item, str(error)))
+            return
+        statistics.calls += judgement.calls
+        statistics.returned += judgement.returned
+        kind = judgement.verdict.kind
+        statistics.agrees += kind == AGREES
+        statistics.differs += kind == DIFFERS
+        statistics.undecided += kind not in (AGREES, DIFFERS)
+        if kind == DIFFERS:
+            found = finding(judgement, name, item)
+            if self._add(found):
+                self._reproduce(engine, item, found, judgement)
+
+    def _add(self, found: Finding) -> bool:
+        """Keep a finding; whether its bucket is new."""
+        is_new = self.findings.add(found)
+        if is_new:
             where = found.call or "instantiation"
             self.tell(f"new: {found.bucket}\n     {where}: expected {found.expected}, observed {found.observed}")
+        return is_new
+
+    def _reproduce(self, engine: Engine, item: Item, found: Finding, judgement: Judgement) -> None:
+        """Write the script that shows a bucket, as small as it gets."""
+        try:
+            module, calls = reproducer(self.oracle, engine, item.module, judgement)
+            judgement = judge(self.oracle, engine, e.module_encode(module), calls)
+        except Died:
+            return
+        title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
+        self.findings.write_script(found.bucket, script(module, judgement, title))

@@ -82,7 +82,8 @@ def _item(instruction: Instr) -> Item:
         body = [instr("local.get", 0), instr(f"{params[1]!r}.const", amount), instruction, END]
         functions[f"by {amount}"] = FuncType((params[0],), results), tuple(body)
         calls += [(f"by {amount}", (value,)) for value in _values(params[0])]
-    return Item(_label(instruction), e.module_encode(_module(functions, form.takes_address)), calls)
+    module = e.module_encode(_module(functions, form.takes_address))
+    return Item(_label(instruction), module, calls, kind=form.mnemonic)
 
 
 def _amounts(instruction: Instr) -> range:

@@ -11,15 +11,8 @@ from pathlib import Path
 
 from refwasm.campaign.source import Item
 from refwasm.engines.protocol import Unavailable
+from refwasm.oracle.case import SMITH_FEATURES
 
-#: Options that are switched off where a feature is missing.
-_FEATURES = {
-    "gc": "--gc-enabled", "exception-handling": "--exceptions-enabled", "memory64": "--memory64-enabled",
-    "threads": "--threads-enabled", "tail-call": "--tail-call-enabled", "simd": "--simd-enabled",
-    "relaxed-simd": "--relaxed-simd-enabled", "wide-arithmetic": "--wide-arithmetic-enabled",
-    "extended-const": "--extended-const-enabled", "bulk-memory": "--bulk-memory-enabled",
-    "reference-types": "--reference-types-enabled", "multi-value": "--multi-value-enabled",
-}  # fmt: skip
 _OPTIONS = [
     "--max-imports", "0", "--export-everything", "true", "--ensure-termination", "--fuel", "1000", "--min-funcs", "1",
     "--max-memory32-bytes", "655360", "--max-memory64-bytes", "655360", "--memory-max-size-required", "true",
@@ -42,9 +35,9 @@ def program() -> str:
 def smith(features: frozenset[str], seed: int = 0) -> Iterator[Item]:
     """Modules without end, each from a seed of its own."""
     command = [program(), "smith", *_OPTIONS]
-    for feature, option in _FEATURES.items():
+    for switch, feature in SMITH_FEATURES.items():
         if feature not in features:
-            command += [option, "false"]
+            command += [f"--{switch.replace('_', '-')}", "false"]
     if "multi-memory" not in features:
         command += ["--max-memories", "1"]
     with tempfile.TemporaryDirectory() as folder:

@@ -9,10 +9,11 @@ from refwasm.engines.judging import Call
 
 
 class Item(NamedTuple):
-    """A module in the binary format; its calls, None for those that ``seed`` chooses; ``label`` names it in reports
-    and, for single instructions, is the instruction."""
+    """A module in the binary format; its calls, None for those that ``seed`` chooses. ``label`` names it in reports,
+    ``kind`` is what buckets are told apart by: the instruction, where it is about one."""
 
     label: str
     module: bytes
     calls: Sequence[Call] | None = None
     seed: int = 0
+    kind: str = "generated"

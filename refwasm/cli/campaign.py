@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from refwasm.campaign.findings import Findings
 from refwasm.campaign.report import write_report
 from refwasm.campaign.run import Campaign
 from refwasm.campaign.singles import singles
@@ -36,21 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run, and write the report."""
-    features = parse_features(options.features)
+    oracle = Oracle(parse_features(options.features))
     engines = _engines(options)
     folder = Path(options.out)
-    for made in engines:
-        features &= made.features
-    items, is_single = _items(options.source, features, options.seed)
-    campaign = Campaign(engines, Oracle(options.features), folder, lambda text: print(text, flush=True))
+    features = oracle.features.intersection(*(made.features for made in engines))
+    items = _items(options.source, features, options.seed)
+    campaign = Campaign(engines, oracle, folder, lambda text: print(text, flush=True))
     try:
-        statistics = campaign.run(items, is_single, options.time)
+        statistics = campaign.run(items, options.time)
     except Unavailable as error:
         raise UsageError(str(error)) from None
     finally:
         for made in engines:
             made.close()
-    found = Findings(folder)
+    found = campaign.findings
     write_report(folder / "report.html", found, statistics)
     print(f"{statistics.line(len(found.buckets))}; see {folder / 'report.html'}")
     return EXIT_BAD if found.buckets else 0
@@ -69,13 +67,13 @@ def _engines(options: argparse.Namespace) -> list[Engine]:
     return made
 
 
-def _items(source: str, features: frozenset[str], seed: int) -> tuple[Iterable[Item], bool]:
+def _items(source: str, features: frozenset[str], seed: int) -> Iterable[Item]:
     if source == "singles":
-        return singles(features), True
+        return singles(features)
     if source == "smith":
-        return smith(features, seed), False
+        return smith(features, seed)
     kind, _, folder = source.partition(":")
     if kind != "corpus" or not Path(folder).is_dir():
         raise UsageError(f"--source {source}: expected {', '.join(SOURCES)}")
     files = sorted(chain(Path(folder).rglob("*.wasm"), Path(folder).rglob("*.wat")))
-    return (Item(str(file), file.read_bytes()) for file in files), False
+    return (Item(str(file), file.read_bytes()) for file in files)

@@ -10,7 +10,7 @@ from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import add_features, parse_features, read_file
 from refwasm.cli.values import arguments
 from refwasm.engines.catalogue import engine, probed
-from refwasm.engines.judging import MAX_CALLS, Call, Judgement, judge, shown_call
+from refwasm.engines.judging import MAX_CALLS, Call, Judgement, judge
 from refwasm.engines.process import ProcessEngine
 from refwasm.engines.protocol import Died, Engine, Unavailable
 from refwasm.oracle.case import FUEL, Oracle
@@ -83,7 +83,7 @@ def _report(judgement: Judgement, judged: Engine) -> int:
         return EXIT_UNDECIDED
     print(f"{title} differs from the oracle in {verdict.where}, after {made}")
     if judgement.call is not None:
-        print(f"  call      {shown_call(judgement)}")
+        print(f"  call      {judgement.call}")
     print(f"  expected  {verdict.expected!r}")
     print(f"  observed  {verdict.observed!r}")
     return EXIT_BAD

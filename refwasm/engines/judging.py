@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from refwasm import embedding as e
-from refwasm.engines.protocol import Died, Engine
+from refwasm.engines.protocol import Engine
 from refwasm.engines.session import Session
-from refwasm.engines.shim import Shimmed, shim
+from refwasm.engines.shim import shim
 from refwasm.errors import UnsupportedFeature
 from refwasm.oracle.case import Case, Oracle
 from refwasm.oracle.closing import Unclosable
@@ -46,27 +47,42 @@ MAX_CALLS = 5
 Call = tuple[str, tuple["int | None", ...]]
 
 
+class Made(NamedTuple):
+    """A call that was made: the function, its arguments and their types, and what came of it in the oracle."""
+
+    name: str
+    args: tuple[int | None, ...]
+    types: tuple[str, ...]
+    outcome: Outcome
+
+    def action(self, constant: Callable[[Value], str] = repr) -> str:
+        """As a script's action; ``constant`` writes the arguments."""
+        values = [Value("ref", 0) if arg is None else Value(t, arg) for arg, t in zip(self.args, self.types)]
+        return f"(invoke {' '.join([json.dumps(self.name), *map(constant, values)])})"
+
+
 @dataclass
 class Judgement:
-    """The verdict on an engine, the call that it is about (None: the instantiation) and the types of its arguments, how
-    many calls were made, how many of them returned in the oracle, all of them, and what came of each there."""
+    """The verdict on an engine, and the calls that were made. It is about the last of them, or, without any, about the
+    instantiation."""
 
     verdict: Verdict
-    call: Call | None = None
-    calls: int = 0
-    returned: int = 0
-    types: tuple[str, ...] = ()
-    made: list[Call] = field(default_factory=list)
-    made_types: list[tuple[str, ...]] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    made: list[Made] = field(default_factory=list)
 
+    @property
+    def calls(self) -> int:
+        """How many calls were made."""
+        return len(self.made)
 
-def shown_call(judgement: Judgement) -> str:
-    """The call that a judgement is about, as a script's action."""
-    assert judgement.call is not None
-    name, args = judgement.call
-    values = [Value("ref", 0) if arg is None else Value(t, arg) for arg, t in zip(args, judgement.types)]
-    return f"(invoke {' '.join([json.dumps(name), *map(repr, values)])})"
+    @property
+    def returned(self) -> int:
+        """How many of them returned in the oracle."""
+        return sum(isinstance(made.outcome, Returned) for made in self.made)
+
+    @property
+    def call(self) -> str | None:
+        """The call that the verdict is about, as a script's action; None: it is about the instantiation."""
+        return self.made[-1].action() if self.made else None
 
 
 def arguments(t: ValType, choose: random.Random) -> int | None:
@@ -109,14 +125,9 @@ def judge(oracle: Oracle, engine: Engine, source: bytes | str, calls: Sequence[C
     for name, args in planned:
         if verdict.kind != AGREES:
             break
-        judgement.call = name, args
-        judgement.types = tuple(t.name if isinstance(t, NumType) else "ref" for t in case.types[name].params)
-        judgement.calls += 1
-        judgement.made.append(judgement.call)
-        judgement.made_types.append(judgement.types)
         outcome = case.call(name, args)
-        judgement.outcomes.append(outcome)
-        judgement.returned += isinstance(outcome, Returned)
+        types = tuple(t.name if isinstance(t, NumType) else "ref" for t in case.types[name].params)
+        judgement.made.append(Made(name, args, types, outcome))
         if isinstance(outcome, (Exhausted, Limited)):  # the engine might never come back
             verdict = Verdict(UNDECIDED, "call", f"the oracle: {outcome!r}")
             break
@@ -165,4 +176,4 @@ def _state(case: Case, session: Session) -> Verdict:
     return Verdict(AGREES)
 
 
-__all__ = ["EDGES", "MAX_CALLS", "Call", "Died", "Judgement", "Shimmed", "judge", "plan"]
+__all__ = ["EDGES", "MAX_CALLS", "Call", "Judgement", "Made", "judge", "plan"]
