@@ -30,7 +30,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oracle": ("text.numbers", "execution.interpreter.shadow", "syntax", "errors",
                "embedding", "validation.features", "validation.matching"),
     "campaign": ("text.printer", "syntax", "errors", "embedding", "oracle", "engines"),
-    "engines": ("syntax", "errors", "embedding", "oracle", "validation.features"),
+    "engines": ("syntax", "errors", "embedding", "oracle", "validation.features", "validation.matching"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
             "oracle", "engines", "campaign", "execution.instantiation", "execution.memory"),
     "__init__": ("api", "errors", "host.parallel", "program"),

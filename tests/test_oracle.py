@@ -83,7 +83,7 @@ SMOKE = """(module (memory (export "m") 1 1) (global (export "g") (mut i32) (i32
 
 
 def test_each_engine_passes_the_smoke_test(judged: Engine) -> None:
-    session = Session(judged, e.module_validate(e.module_parse(SMOKE)).module)
+    session = Session(judged, e.module_validate(e.module_parse(SMOKE)))
     assert session.call("add", (0xFFFFFFFF, 3)) == Returned((Value("i32", 2),))
     assert session.call("trap", ()) == Trapped("unreachable")
     assert session.get_global("g") == Value("i32", 1)
@@ -97,7 +97,7 @@ def test_everything_crosses_the_shim(judged: Engine) -> None:
     if not judged.features >= ALL:
         pytest.skip("not all of WebAssembly 3.0")
     case = Oracle().instantiate(MODULE)
-    session = Session(judged, case.module)
+    session = Session(judged, case.validated)
     assert session.outcome == Returned(()) and session.shimmed.uncallable == ("needs",)
     args = (7, 0x7FA00000, 1 << 63, 0x3FF0000000000000, (3 << 64) + (1 << 63), None)
     assert session.call("mixed", args) == case.call("mixed", args)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from refwasm import embedding as e
 from refwasm.errors import WasmError
-from refwasm.oracle.closing import default_instr, func_types, signature
-from refwasm.syntax.instructions import END, Instr, instr
+from refwasm.oracle.closing import func_types, signature, subtypes, zeros
+from refwasm.syntax.instructions import Instr, instr
 from refwasm.syntax.modules import Expr, Func, Module, Names
 
 Interesting = Callable[[Module], bool]
@@ -102,13 +102,11 @@ class _Reducer:
     def _empty_functions(self) -> bool:
         """Let functions return zeros at once."""
         found = False
-        types = func_types(self.module)
-        imported = len(types) - len(self.module.funcs)
+        types = subtypes(self.module)
         for index, func in enumerate(self.module.funcs):
-            values = [default_instr(t) for t in signature(self.module, types[imported + index]).results]
-            body = [i for i in values if i is not None] if all(values) else [instr("unreachable")]
-            if len(func.body) > len(body) + 1:
-                found |= self._try(self._with_body(index, (*body, END)))
+            body = zeros(signature(types, func.type).results)
+            if len(func.body) > len(body):
+                found |= self._try(self._with_body(index, body))
         return found
 
     def _shorten_functions(self) -> bool:
@@ -129,7 +127,7 @@ class _Reducer:
     def _pieces(self, index: int, length: int) -> Iterator[Expr]:
         """Bodies with nothing, a constant or a parameter in place of a piece of that length."""
         func = self.module.funcs[index]
-        body, params = func.body, signature(self.module, func.type).params
+        body, params = func.body, signature(subtypes(self.module), func.type).params
         simple = (*_CONSTANTS, *(instr("local.get", i) for i in range(len(params))))
         step = 1 if length <= 8 else max(length // 2, 1)
         for start in range(0, len(body) - length, step):

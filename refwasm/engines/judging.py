@@ -108,13 +108,13 @@ def judge(oracle: Oracle, engine: Engine, source: bytes | str, calls: Sequence[C
     if isinstance(case.outcome, (Refused, Limited)):
         return Judgement(Verdict(UNDECIDED, "", f"the oracle: {case.outcome!r}"))
     try:
-        shimmed = shim(case.module)
+        shimmed = shim(case.validated)
     except Unclosable as error:
         return Judgement(Verdict(UNDECIDED, "", str(error)))
     lacking = _lacking(case, oracle, engine)
     if lacking:
         return Judgement(Verdict(UNDECIDED, "", lacking))
-    session = Session(engine, case.module, shimmed)
+    session = Session(engine, case.validated, shimmed)
     judgement = Judgement(_accepted(case, session, engine))
     if judgement.verdict.kind != AGREES or session.instance is None:
         return judgement
@@ -149,7 +149,7 @@ def _lacking(case: Case, oracle: Oracle, engine: Engine) -> str:
     if oracle.features <= engine.features:
         return ""
     try:
-        e.module_validate(case.module, engine.features)
+        e.module_validate(case.validated.module, engine.features)
     except UnsupportedFeature as error:
         return f"{engine.name} {engine.version}: {error}"
     return ""

@@ -8,16 +8,15 @@ from refwasm import embedding as e
 from refwasm.engines.protocol import Ended, Engine, Instance
 from refwasm.engines.shim import FIRST_TAG, RETURNED, Shimmed, Slot, Wrapped, shim
 from refwasm.oracle.outcomes import Limited, Outcome, Returned, Threw, Value
-from refwasm.syntax.modules import Module
 from refwasm.syntax.types import V128, NumType, RefType, ValType
 
 
 class Session:
-    """An instance of a (valid) module in an engine. ``outcome`` is that of the instantiation, or of the last call."""
+    """An instance of a module in an engine. ``outcome`` is that of the instantiation, or of the last call."""
 
-    def __init__(self, engine: Engine, module: Module, shimmed: Shimmed | None = None) -> None:
+    def __init__(self, engine: Engine, validated: e.Validated, shimmed: Shimmed | None = None) -> None:
         self.engine = engine
-        self.shimmed = shimmed or shim(module)
+        self.shimmed = shimmed or shim(validated)
         self.instance: Instance | None = None
         self.outcome: Outcome = Returned(())
         try:

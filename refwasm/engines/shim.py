@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from refwasm import embedding as e
 from refwasm.oracle.closing import closed, default_instr, func_types, signature, subtypes, with_types
 from refwasm.oracle.outcomes import CLASSES
 from refwasm.syntax.instructions import END, Catch, Instr, instr
@@ -21,8 +22,6 @@ from refwasm.syntax.types import (
     I64,
     V128,
     BlockType,
-    ContType,
-    Exact,
     FuncType,
     GlobalType,
     HeapType,
@@ -30,6 +29,7 @@ from refwasm.syntax.types import (
     RefType,
     ValType,
 )
+from refwasm.validation.matching import top_of
 
 RETURNED, THREW, FIRST_TAG = 0, 1, 2
 
@@ -63,18 +63,18 @@ class Shimmed(NamedTuple):
     uncallable: tuple[str, ...]
 
 
-def shim(module: Module) -> Shimmed:
-    """Rewrite a valid module. Raises Unclosable if what it imports can't be defined."""
-    return _Shim(closed(module)).build()
+def shim(validated: e.Validated) -> Shimmed:
+    """Rewrite a module. Raises Unclosable if what it imports can't be defined."""
+    return _Shim(closed(validated.module), validated).build()
 
 
 class _Shim:
     """The parts that are added to a module, which has no imports."""
 
-    def __init__(self, module: Module) -> None:
-        self.module = module
-        self.base_types = len(subtypes(module))
-        self.types: list[FuncType] = []
+    def __init__(self, module: Module, validated: e.Validated) -> None:
+        self.module, self.space = module, validated.space
+        self.subtypes = subtypes(module)
+        self.types: dict[FuncType, int] = {}  # those that are added, with their indices
         self.funcs: list[Func] = []
         self.globals: list[Global] = []
         self.exports: list[Export] = []
@@ -82,7 +82,7 @@ class _Shim:
 
     def build(self) -> Shimmed:
         module, by_index = self.module, func_types(self.module)
-        payloads = tuple(self._slots(signature(module, _index(tag.type)).params) for tag in module.tags)
+        payloads = tuple(self._slots(signature(self.subtypes, tag.type).params) for tag in module.tags)
         funcs: dict[str, Wrapped] = {}
         globals: dict[str, Slot] = {}
         memories: dict[str, str] = {}
@@ -90,7 +90,7 @@ class _Shim:
         uncallable = []
         for number, export in enumerate(module.exports):
             if export.kind == "func":
-                t = signature(module, by_index[export.index])
+                t = signature(self.subtypes, by_index[export.index])
                 if any(isinstance(p, RefType) and not p.nullable for p in t.params):
                     uncallable.append(export.name)
                     continue
@@ -110,10 +110,7 @@ class _Shim:
 
     def type_index(self, params: tuple[ValType, ...], results: tuple[ValType, ...]) -> int:
         """The index of a function type, which is added if need be."""
-        t = FuncType(params, results)
-        if t not in self.types:
-            self.types.append(t)
-        return self.base_types + self.types.index(t)
+        return self.types.setdefault(FuncType(params, results), len(self.subtypes) + len(self.types))
 
     def _function(self, name: str, params: tuple[ValType, ...], results: tuple[ValType, ...], body: Expr) -> None:
         """An exported function without locals."""
@@ -155,7 +152,7 @@ class _Shim:
 
     def _class_of(self, got: list[Instr], heap: HeapType) -> list[Instr]:
         """The class of a reference that ``got`` pushes."""
-        top = self._top(heap)
+        top = top_of(self.space.heap(heap))
         if top != "any":
             number = instr("i32.const", CLASSES.index(top))
             return [*got, instr("ref.is_null"), instr("i32.eqz"), number, instr("i32.mul")]
@@ -164,18 +161,6 @@ class _Shim:
             number = instr("i32.const", CLASSES.index(name))
             body += [*got, instr("ref.test", name), number, instr("i32.mul"), instr("i32.add")]
         return body
-
-    def _top(self, heap: HeapType) -> str:
-        """The hierarchy of a heap type."""
-        if isinstance(heap, Exact):
-            heap = _index(heap.type)
-        if isinstance(heap, int):
-            composite = subtypes(self.module)[heap].composite
-            return "func" if isinstance(composite, FuncType) else "cont" if isinstance(composite, ContType) else "any"
-        assert isinstance(heap, str)
-        return {"nofunc": "func", "noextern": "extern", "noexn": "exn", "nocont": "cont"}.get(
-            heap, heap if heap in CLASSES[1:5] else "any"
-        )
 
     def _table(self, number: int, index: int) -> tuple[str, str]:
         table = self.module.tables[index].type
@@ -217,11 +202,6 @@ class _Shim:
             body += [END, *_stores(first, len(slots)), instr("i32.const", FIRST_TAG + tag), instr("return")]
             first += len(slots)
         return [*body, END, instr("i32.const", THREW)]
-
-
-def _index(heap: object) -> int:
-    assert isinstance(heap, int)
-    return heap
 
 
 def _stores(first: int, count: int) -> list[Instr]:

@@ -155,7 +155,8 @@ def class_of(value: Any, t: ValType) -> str:
 
 
 class Case:
-    """A module and the calls so far. What it shows is a set: :meth:`admits` tells whether an observation is in it."""
+    """A module and the calls so far. What it shows is a set: :meth:`admits` tells whether an observation is in it.
+    ``validated`` is the module as it is executed, without imports."""
 
     def __init__(self, oracle: Oracle, source: bytes | str) -> None:
         self.oracle = oracle
@@ -178,11 +179,6 @@ class Case:
                 if isinstance(item, e.FuncInst):
                     self.types[name] = item.signature
         return self.now.outcome
-
-    @property
-    def module(self) -> Any:
-        """The module as it is executed: without imports."""
-        return self.validated.module
 
     def call(self, name: str, args: Sequence[int | None]) -> Outcome:
         """Call an exported function with internal values (unsigned bits; None for null)."""

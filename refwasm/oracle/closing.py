@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from refwasm.errors import UnsupportedFeature
 from refwasm.syntax.instructions import END, Instr, instr
 from refwasm.syntax.modules import Expr, Func, Global, Module, Table
@@ -12,7 +14,6 @@ from refwasm.syntax.types import (
     MemType,
     NumType,
     RecType,
-    RefType,
     SubType,
     TableType,
     TagType,
@@ -35,9 +36,10 @@ def func_types(module: Module) -> list[int]:
     return [*(index for index in imported if isinstance(index, int)), *(f.type for f in module.funcs)]
 
 
-def signature(module: Module, type_index: int) -> FuncType:
-    """The function type of an index; the module must be valid."""
-    composite = subtypes(module)[type_index].composite
+def signature(types: Sequence[SubType], index: object) -> FuncType:
+    """The function type of an index among the sub types of a valid module."""
+    assert isinstance(index, int)
+    composite = types[index].composite
     assert isinstance(composite, FuncType)
     return composite
 
@@ -56,7 +58,8 @@ def closed(module: Module) -> Module:
     Raises Unclosable for an imported global or table of references that can't be null."""
     if not module.imports:
         return module
-    stubs = [_stub(module, i.type.type) for i in module.imports if isinstance(i.type, FuncUse)]
+    types = subtypes(module)
+    stubs = [_stub(types, i.type.type) for i in module.imports if isinstance(i.type, FuncUse)]
     globals = [
         Global(i.type, _constant(i.type.value, i.name)) for i in module.imports if isinstance(i.type, GlobalType)
     ]
@@ -83,17 +86,23 @@ def _constant(t: ValType, name: str) -> Expr:
     return (value, END)
 
 
-def _stub(module: Module, type_index: object) -> Func:
-    assert isinstance(type_index, int)
-    results = [default_instr(t) for t in signature(module, type_index).results]
-    body = [i for i in results if i is not None] if all(results) else [instr("unreachable")]
-    return Func(type_index, (), (*body, END))
+def _stub(types: Sequence[SubType], index: object) -> Func:
+    assert isinstance(index, int)
+    return Func(index, (), zeros(signature(types, index).results))
 
 
-def with_types(module: Module, added: list[FuncType]) -> Module:
+def zeros(results: Sequence[ValType]) -> Expr:
+    """A body that returns zeros and nulls; that traps where a reference can't be null."""
+    values = [default_instr(t) for t in results]
+    return (*(i for i in values if i is not None), END) if all(values) else (instr("unreachable"), END)
+
+
+def with_types(module: Module, added: Iterable[FuncType]) -> Module:
     """The module with more function types behind its own."""
     recs = tuple(RecType((SubType(True, (), t),)) for t in added)
     return module._replace(types=(*module.types, *recs), digest=b"")
 
 
-__all__ = ["RefType", "Unclosable", "closed", "default_instr", "func_types", "signature", "subtypes", "with_types"]
+__all__ = [
+    "Unclosable", "closed", "default_instr", "func_types", "signature", "subtypes", "with_types", "zeros",
+]  # fmt: skip
