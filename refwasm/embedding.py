@@ -16,6 +16,7 @@ from refwasm.cache import CacheFile, default_directory, digest
 from refwasm.errors import Malformed, Trap, Unlinkable, did_you_mean
 from refwasm.execution import instantiation, store
 from refwasm.execution.auto import Auto
+from refwasm.execution.choices import Choices, Seeded
 from refwasm.execution.compiler import Compiler
 from refwasm.execution.compiler.explanation import Explanation, explanation
 from refwasm.execution.interpreter import Interpreter, Scheduler
@@ -65,12 +66,26 @@ DEFAULT_TIER = os.environ.get("REFWASM_TIER") or "auto"
 WORTH_NOTING = 5_000
 
 
-def store_init(settings: Settings | None = None, tier: str = DEFAULT_TIER, seed: int | None = None) -> Store:
-    """A new store. With a ``seed`` it is interleaved: agents (the interpreter's) take turns that the seed decides."""
-    new = Store(settings, None if seed is None else Scheduler(seed))
+def store_init(
+    settings: Settings | None = None, tier: str = DEFAULT_TIER, seed: int | None = None,
+    choices: Choices | None = None, interleaved: bool = False,
+) -> Store:  # fmt: skip
+    """A new store. With a ``seed``, or if it is ``interleaved``, agents (the interpreter's) take turns that the seed or
+    the ``choices`` decide. With ``choices``, the interpreter asks them wherever the specification leaves something
+    open, and time-outs come when they say so; without, it executes the deterministic profile."""
+    scheduler = None
+    if choices is not None and interleaved:
+        scheduler = Scheduler(choices, virtual=True)
+    elif seed is not None:
+        scheduler = Scheduler(Seeded(seed))
+    new = Store(settings, scheduler)
     if tier not in TIERS:
         raise ValueError(f"unknown tier {tier!r}; there are {', '.join(TIERS)}")
-    new.tier = TIERS[tier if seed is None else "interpret"](new)
+    new.tier = TIERS[tier if scheduler is None and choices is None else "interpret"](new)
+    if choices is not None:
+        from refwasm.execution.interpreter.choosing import choose_with  # not at start-up
+
+        choose_with(new, choices)
     return new
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from refwasm import embedding as e
 from refwasm.errors import Exit, Unlinkable
+from refwasm.execution.choices import Choices
 from refwasm.execution.memory import SharedMemory
 from refwasm.host import unknown, wasi
 from refwasm.host.guest import Guest, host_functions
@@ -36,6 +37,9 @@ class Program:
 
     What executes functions, kernels too, is the ``tier``: ``interpret``, ``compile`` or ``auto``. Threads are
     ``processes``, or ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
+
+    With ``choices`` the interpreter executes everything in this process, clocks and random numbers are the same in
+    every run, and whatever else may go more than one way is asked of them (``docs/choices.md``).
 
     Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises. With ``deferred``, each function is
     checked when it is first called, and the call traps if it is malformed or invalid: large programs start sooner.
@@ -70,17 +74,19 @@ class Program:
         features: frozenset[str] = e.ALL,
         deferred: bool = False,
         unknown_imports: str = unknown.REFUSE,
+        choices: Choices | None = None,
     ) -> None:
         self.settings = settings or e.Settings()
         self.report = report
-        self.imports, self.unknown_imports = imports or {}, unknown_imports
+        self.imports, self.unknown_imports, self.choices = imports or {}, unknown_imports, choices
         self.validated = e.within(self.settings, lambda: e.module_open(source, self.settings.cache, features, deferred))
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
         form = form_of(self.validated, PARALLEL)
         self.tier = tier
-        self.context = Context(chosen, limits, device, self.settings, strict, form, tier)
-        options = WasiOptions(args, dict(env or {}), (), sockets, stdin, stdout, stderr, deterministic)
+        self.context = Context(chosen, limits, device, self.settings, strict, form, tier, choices)
+        is_replayable = deterministic or choices is not None
+        options = WasiOptions(args, dict(env or {}), (), sockets, stdin, stdout, stderr, is_replayable)
         self.system = System(self.guest, options, self.settings.deadline)
         try:
             self.system.open_directories(dirs)
@@ -96,8 +102,8 @@ class Program:
         self.threads = threads.uses_threads(self.validated)
         seed = threads.seed_of(how)
         self.interleaving: threads.Interleaving | None = None
-        interleaved = self.threads and seed is not None
-        self.store = e.store_init(self.settings, self.tier, seed if interleaved else None)
+        interleaved = self.threads and (seed is not None or self.choices is not None)
+        self.store = e.store_init(self.settings, self.tier, seed if interleaved else None, self.choices, interleaved)
         if self.threads:
             if self.context.form is Form.FOR_FUNCTION:
                 raise Unlinkable("kernels in a table (the form of 2021) and threads don't go together")
@@ -130,7 +136,7 @@ class Program:
         if self.memory is not None:
             module, name, memory = self.memory
             _add(provided, {module: {name: memory}})
-        _add(provided, unknown.stand_ins(self.validated, provided, self.unknown_imports))
+        _add(provided, unknown.stand_ins(self.validated, provided, self.unknown_imports, self.choices))
         return provided
 
     # ---- running -----------------------------------------------------------------------------------------------------

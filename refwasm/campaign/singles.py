@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from refwasm import embedding as e
 from refwasm.campaign.source import Item
-from refwasm.engines.judging import EDGES, Call
+from refwasm.engines.judging import Call
+from refwasm.execution.numerics.edges import EDGES
 from refwasm.syntax.instructions import END, FORMS, Form, Instr, MemArg, instr
 from refwasm.syntax.modules import Data, Export, Expr, Func, Module
 from refwasm.syntax.types import I32, FuncType, Limits, MemType, NumType, RecType, SubType, ValType

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError, positive
+from refwasm.cli.choices import add_choices, enumeration, parsed, print_all, tell
 from refwasm.cli.files import add_features, located, naming, parse_features, read_file
 from refwasm.cli.values import arguments, show
 from refwasm.errors import did_you_mean
+from refwasm.execution.choices import Choices, Enumeration
 from refwasm.execution.memory import PAGE
 from refwasm.host import unknown
 from refwasm.host.parallel import Context, ParallelLimits, Policies
@@ -64,8 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tier", choices=list(e.TIERS), default=e.DEFAULT_TIER, help="what executes functions")
     parser.add_argument("--defer-validation", action="store_true", help="check functions when they are first called")
     parser.add_argument(
-        "--unknown-imports", choices=unknown.CHOICES, default=unknown.REFUSE, metavar="HOW",
-        help="functions that nobody provides trap when called (trap), return zeros (zero), or stop the start (refuse)",
+        "--unknown-imports", choices=unknown.WAYS, default=unknown.REFUSE, metavar="HOW",
+        help="functions that nobody provides trap when called (trap), return zeros (zero), return what --choices say "
+        "(any), or stop the start (refuse)",
     )  # fmt: skip
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep compiled code")
     parser.add_argument("--fuel", type=positive(int), metavar="N", help="stop after N instructions")
@@ -73,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-memory", metavar="SIZE", help="of one memory: bytes, or with K, M, G")
     parser.add_argument("--call-depth", type=positive(int), default=100_000, metavar="N", help="of nested calls")
     add_features(parser)
+    add_choices(parser)
     parser.add_argument("--deterministic", action="store_true", help="clocks that count looks, seeded random numbers")
     parser.add_argument("--observe", metavar="FILE", help="write there, as JSON, what is left: memory, errors, buffers")
     parser.add_argument("--timeline", metavar="FILE", help="write there what ran where and when, for Perfetto")
@@ -91,12 +95,11 @@ def _device(text: str) -> DeviceKind:
 
 def run(options: argparse.Namespace) -> int:
     """Load, link, run."""
-    deadline = None if options.timeout is None else options.started + options.timeout
-    cache = None if options.no_cache else e.cache_directory()
-    settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline, cache)
-    with naming(options.file):
-        program = _program(options, settings)
-        located(program.validated.module, options.file)
+    executions = enumeration(options.choices)
+    if executions is not None:
+        return _run_all(options, executions)
+    choices = parsed(options.choices)
+    program = _loaded(options, choices)
     try:
         return _start(program, options) & 0xFF
     finally:
@@ -107,10 +110,35 @@ def run(options: argparse.Namespace) -> int:
         if options.observe:
             _observe(options.observe, program)
         _print_violations(program.context)
+        tell(choices)
         program.close()
 
 
-def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
+def _run_all(options: argparse.Namespace, executions: Enumeration) -> int:
+    """Call one function in all executions."""
+    if options.invoke is None:
+        raise UsageError("--choices all needs --invoke: the results of a function are compared")
+
+    def call(choices: Choices) -> str:
+        with _loaded(options, choices) as program:
+            return " ".join(_invoked(program, options)) or "nothing"
+
+    print_all(executions, call)
+    return 0
+
+
+def _loaded(options: argparse.Namespace, choices: Choices | None) -> Program:
+    """The program, linked."""
+    deadline = None if options.timeout is None else options.started + options.timeout
+    cache = None if options.no_cache else e.cache_directory()
+    settings = e.Settings(options.call_depth, _pages(options.max_memory), options.fuel, deadline, cache)
+    with naming(options.file):
+        program = _program(options, settings, choices)
+        located(program.validated.module, options.file)
+    return program
+
+
+def _program(options: argparse.Namespace, settings: e.Settings, choices: Choices | None) -> Program:
     try:
         policies = Policies.parse(options.policy)
         seed_of(options.threads)
@@ -135,6 +163,7 @@ def _program(options: argparse.Namespace, settings: e.Settings) -> Program:
         tier=options.tier,
         threads=options.threads,
         unknown_imports=options.unknown_imports,
+        choices=choices,
     )
 
 
@@ -183,6 +212,13 @@ def _start(program: Program, options: argparse.Namespace) -> int:
         return program.run()
     if options.invoke is None and "_start" in dict(e.module_exports(program.validated)):
         program.check_entry("_start")
+    for line in _invoked(program, options):
+        print(line)
+    return 0
+
+
+def _invoked(program: Program, options: argparse.Namespace) -> list[str]:
+    """The results of one function, as constants."""
     instance = program.instantiate()
     name = "_start" if options.invoke is None else options.invoke
     function = instance.exports.get(name)
@@ -193,9 +229,7 @@ def _start(program: Program, options: argparse.Namespace) -> int:
         raise UsageError(f"{options.file} exports no function {name!r}{guess}")
     t = e.func_type(function)
     args = [] if options.invoke is None else arguments(options.args, t.params)
-    for value, result in zip(e.func_invoke(program.store, function, args), t.results):
-        print(show(value, result))
-    return 0
+    return [show(value, result) for value, result in zip(e.func_invoke(program.store, function, args), t.results)]
 
 
 def _report(failure: Failure) -> None:

@@ -10,14 +10,17 @@ import json
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
+from refwasm.cli.choices import parsed
 from refwasm.cli.files import add_features, parse_features
+from refwasm.execution.choices import parse_choices
 from refwasm.script.dialects import DIALECTS
-from refwasm.script.runner import Options, Report
+from refwasm.script.runner import OPEN, Options, Report
 from refwasm.script.suite import find_scripts, run_scripts
 
 
@@ -26,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help="processes")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--seed", type=int, default=0, help="of the scheduler, for scripts with threads")
+    parser.add_argument(
+        "--choices", metavar="HOW", help="executions that go other ways than the deterministic profile's: seed:N"
+    )
     parser.add_argument("--tier", choices=list(e.TIERS), default="interpret", help="what executes functions")
     add_features(parser)
     parser.add_argument("--round-trip", action="store_true", help="take every module through both formats and back")
@@ -39,7 +45,10 @@ def run(options: argparse.Namespace) -> int:
     if not files:
         raise UsageError(f"no .wast files in {', '.join(options.paths)}")
     features = parse_features(options.features)
-    run_options = Options(seed=options.seed, tier=options.tier, features=features, round_trip=options.round_trip,
+    parsed(options.choices)
+    choices = None if options.choices is None else partial(parse_choices, options.choices, OPEN)
+    run_options = Options(seed=options.seed, choices=choices, tier=options.tier, features=features,
+                          round_trip=options.round_trip,
                           dialect=DIALECTS.get(options.dialect))  # fmt: skip
     started = time.monotonic()
     reports = []

@@ -13,6 +13,7 @@ from refwasm.engines.protocol import Engine
 from refwasm.engines.session import Session
 from refwasm.engines.shim import shim
 from refwasm.errors import UnsupportedFeature
+from refwasm.execution.numerics.edges import EDGES
 from refwasm.oracle.case import Case, Oracle
 from refwasm.oracle.closing import Unclosable
 from refwasm.oracle.outcomes import (
@@ -29,18 +30,6 @@ from refwasm.oracle.outcomes import (
 )
 from refwasm.syntax.types import FuncType, NumType, ValType
 
-#: Arguments that are tried more often than others, by type.
-EDGES: dict[str, tuple[int, ...]] = {
-    "i32": (0, 1, 2, 31, 32, 0x7F, 0x80, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF),
-    "i64": (0, 1, 63, 64, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 63) - 1, 1 << 63, (1 << 64) - 1),
-    "f32": (0, 0x80000000, 1, 0x3F800000, 0xBF800000, 0x4F000000, 0xCF000000, 0x5F000000, 0x7F7FFFFF, 0x7F800000,
-            0xFF800000, 0x7FC00000, 0x7F800001),
-    "f64": (0, 1 << 63, 1, 0x3FF0000000000000, 0xBFF0000000000000, 0x41E0000000000000, 0xC1E0000000000000,
-            0x43E0000000000000, 0x7FEFFFFFFFFFFFFF, 0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000000,
-            0x7FF0000000000001),
-    "v128": (0, (1 << 128) - 1, 0x0102030405060708090A0B0C0D0E0F10, int("80" * 16, 16), int("7fff8000" * 4, 16),
-             int("3f8000007fc00000" * 2, 16), int("7ff00000000000014330000000000001", 16)),
-}  # fmt: skip
 #: Calls of one module.
 MAX_CALLS = 5
 
@@ -176,4 +165,4 @@ def _state(case: Case, session: Session) -> Verdict:
     return Verdict(AGREES)
 
 
-__all__ = ["EDGES", "MAX_CALLS", "Call", "Judgement", "Made", "judge", "plan"]
+__all__ = ["MAX_CALLS", "Call", "Judgement", "Made", "judge", "plan"]

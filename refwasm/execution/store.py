@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 from refwasm.errors import Exhaustion, ResourceLimit
+from refwasm.execution.choices import Choices
 from refwasm.execution.memory import Memory
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.modules import Expr, Func, Module
@@ -94,10 +95,11 @@ class Store:
     ``prepare`` is None or called with the interpreter's code of a function before that runs for the first time, to make
     its closures or put others there. With ``switches``, an instance may switch stacks: only the interpreter, whose
     stacks are explicit, executes functions then. ``around`` is None or makes, of the closure of an instruction of the
-    interpreter, another one that stands for it: it gets the code, the instruction and the closure.
+    interpreter, another one that stands for it: it gets the code, the instruction and the closure. ``choices`` is None
+    in the deterministic profile, or what the interpreter asks wherever the specification leaves something open.
     """
 
-    __slots__ = ("settings", "tier", "interleaved", "depth", "watch", "prepare", "switches", "around")
+    __slots__ = ("settings", "tier", "interleaved", "depth", "watch", "prepare", "switches", "around", "choices")
 
     def __init__(self, settings: Settings | None = None, interleaved: Any = None) -> None:
         self.settings = settings or Settings()
@@ -108,6 +110,7 @@ class Store:
         self.prepare: Callable[[Any], object] | None = None
         self.switches = False
         self.around: Callable[[Any, Instr, Any], Any] | None = None
+        self.choices: Choices | None = None
 
     def invoke(self, func: AnyFunc, args: Sequence[Any]) -> list[Any]:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""

@@ -1,10 +1,11 @@
 """The oracle: what a module may do, as a set of outcomes, and whether an engine did one of them."""
 
-from refwasm.oracle.case import Case, Instantiated, Oracle
+from refwasm.oracle.case import Case, Oracle
 from refwasm.oracle.outcomes import (
     Exhausted,
     Limited,
     Outcome,
+    Outcomes,
     Refused,
     Returned,
     Threw,
@@ -14,6 +15,6 @@ from refwasm.oracle.outcomes import (
 )
 
 __all__ = [
-    "Case", "Exhausted", "Instantiated", "Limited", "Oracle", "Outcome", "Refused", "Returned", "Threw", "Trapped",
+    "Case", "Exhausted", "Limited", "Oracle", "Outcome", "Outcomes", "Refused", "Returned", "Threw", "Trapped",
     "Value", "Verdict",
 ]  # fmt: skip

@@ -1,17 +1,20 @@
 """The oracle on one module: :class:`Oracle`, :class:`Case`.
 
-A case is executed by the interpreter. Only where an engine shows something else is the same execution repeated with
-shadow bits (:mod:`refwasm.execution.interpreter.shadow`), and the rest of the case stays with these: they say which
-bits the specification leaves open. So a case without a difference costs what interpreting costs.
+A case keeps one execution that shows all that was observed of the engine: its *witness*. At first that is the
+deterministic profile's. Where an engine shows something else, the case looks for another witness: executions in which
+memories and tables grow or not (:mod:`refwasm.execution.choices`), each with shadow bits, which say what of values and
+memories the specification leaves open (:mod:`refwasm.execution.interpreter.shadow`). So a case without a difference
+costs what interpreting costs. If there is no witness, the engine differs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from refwasm import embedding as e
 from refwasm.errors import UncaughtException, WasmError
+from refwasm.execution.choices import GROW, Choices, Enumeration
 from refwasm.execution.interpreter.shadow import shadowed_store
 from refwasm.oracle.closing import closed
 from refwasm.oracle.ended import outcome_of
@@ -20,8 +23,8 @@ from refwasm.oracle.outcomes import (
     CLASSES,
     DIFFERS,
     UNDECIDED,
-    Limited,
     Outcome,
+    Outcomes,
     Returned,
     Threw,
     Value,
@@ -36,6 +39,8 @@ from refwasm.validation.matching import top_of
 FUEL = 1_000_000
 #: Calls inside each other, and bytes of one memory.
 CALL_DEPTH, MAX_MEMORY = 2_000, 64 << 20
+#: Executions that are looked at for one verdict, and the kinds of choices that tell them apart.
+EXECUTIONS, OPEN = 256, (GROW,)
 
 #: Switches of wasm-smith's configuration, and the features that they need.
 SMITH_FEATURES = {
@@ -51,7 +56,7 @@ SMITH_FEATURES = {
 
 class Oracle:
     """Judges engines. ``features`` is what modules may use, as a text or a set; ``fuel``, ``call_depth`` and
-    ``max_memory`` end a case without a verdict."""
+    ``max_memory`` end a case without a verdict; so many ``executions`` are looked at for a witness."""
 
     def __init__(
         self,
@@ -60,9 +65,11 @@ class Oracle:
         call_depth: int = CALL_DEPTH,
         max_memory: int = MAX_MEMORY,
         tier: str = "interpret",
+        executions: int = EXECUTIONS,
     ) -> None:
         self.features = parse(features) if isinstance(features, str) else features
         self.fuel, self.call_depth, self.max_memory, self.tier = fuel, call_depth, max_memory, tier
+        self.executions = executions
 
     def instantiate(self, source: bytes | str) -> Case:
         """A case: the module (in either format), instantiated with defaults for what it imports."""
@@ -83,21 +90,47 @@ class Oracle:
         return {**chosen, "memory_max_size_required": True, "table_max_size_required": True,
                 "export_everything": True, "shared_everything_threads_enabled": False}  # fmt: skip
 
-    def store(self, shadowed: bool = False) -> e.Store:
+    def outcomes(self, source: bytes | str, calls: Sequence[tuple[str, Sequence[int | None]]]) -> Outcomes:
+        """What the last of these calls may come to (without any: instantiating the module), over all executions in
+        which memories and tables grow or not. Exhaustion may always come instead. Raises what loading raises."""
+        return self.executions_of(self.loaded(source), calls)
+
+    def executions_of(self, validated: e.Validated, calls: Sequence[tuple[str, Sequence[int | None]]]) -> Outcomes:
+        """The same for a module that was loaded."""
+        found: dict[Outcome, str] = {}
+        executions = Enumeration(self.executions, OPEN)
+        for choices in executions:
+            execution = Execution(self, validated, choices)
+            for name, args in calls:
+                if execution.instance is None:
+                    break
+                execution.call(name, args)
+            found.setdefault(execution.outcome, str(choices))
+        return Outcomes(found, executions.complete)
+
+    def loaded(self, source: bytes | str) -> e.Validated:
+        """The module, which defines what it would import. Raises Malformed, Invalid, Unclosable."""
+        validated = e.module_validate(e.module_load(source), self.features)
+        if validated.module.imports:
+            validated = e.module_validate(closed(validated.module), self.features)
+        return validated
+
+    def store(self, choices: Choices | None = None) -> e.Store:
         """A new store under these limits."""
         settings = e.Settings()
         settings.fuel, settings.call_depth = self.fuel, self.call_depth
         settings.memory_pages = self.max_memory >> 16
-        return e.store_init(settings, "interpret" if shadowed else self.tier)
+        return e.store_init(settings, self.tier, choices=choices)
 
 
-class Instantiated:
-    """One execution of a case: an instance, or why there is none."""
+class Execution:
+    """One execution of a case: an instance, or why there is none, and the ``outcome`` of the last call. With
+    ``choices`` it has shadow bits."""
 
-    def __init__(self, oracle: Oracle, validated: e.Validated, shadowed: bool) -> None:
-        self.store = oracle.store(shadowed)
+    def __init__(self, oracle: Oracle, validated: e.Validated, choices: Choices | None = None) -> None:
+        self.store = oracle.store(choices)
         self.fuel = oracle.fuel
-        self.shadow = shadowed_store(self.store) if shadowed else None
+        self.shadow = None if choices is None else shadowed_store(self.store)
         self.instance: e.ModuleInst | None = None
         self.outcome = self._ended(lambda: self._instantiate(validated))
 
@@ -131,7 +164,27 @@ class Instantiated:
             results = e.func_invoke(self.store, func, args)
             return Returned(tuple(map(value_of, results, func.signature.results)))
 
-        return self._ended(run)
+        self.outcome = self._ended(run)
+        return self.outcome
+
+    def exports(self) -> dict[str, Any]:
+        """What the instance exports."""
+        assert self.instance is not None
+        return self.instance.exports
+
+    def get_global(self, name: str) -> Value:
+        """The value of an exported global."""
+        item = self.exports()[name]
+        return value_of(item.value, item.type.value)
+
+    def get_memory(self, name: str) -> bytes:
+        """The contents of an exported memory."""
+        item = self.exports()[name]
+        return bytes(item.read(0, item.size() * item.page))
+
+    def open_bytes(self, name: str) -> set[int]:
+        """The addresses of bytes of a memory that have open bits."""
+        return set() if self.shadow is None else self.shadow.of(self.exports()[name])
 
 
 def value_of(value: Any, t: ValType) -> Value:
@@ -154,6 +207,14 @@ def class_of(value: Any, t: ValType) -> str:
     return "struct" if isinstance(value, e.StructInst) else "array" if isinstance(value, e.ArrayInst) else "null"
 
 
+class Observation(NamedTuple):
+    """Something that an engine showed after so many calls: ``verdict`` judges it by an execution that got there."""
+
+    calls: int
+    where: str
+    verdict: Callable[[Execution], Verdict]
+
+
 class Case:
     """A module and the calls so far. What it shows is a set: :meth:`admits` tells whether an observation is in it.
     ``validated`` is the module as it is executed, without imports."""
@@ -161,19 +222,18 @@ class Case:
     def __init__(self, oracle: Oracle, source: bytes | str) -> None:
         self.oracle = oracle
         self.calls: list[tuple[str, tuple[int | None, ...]]] = []
+        self.observations: list[Observation] = []
         self.types: dict[str, FuncType] = {}
         self.undecided = ""  # why nothing can be said any more
-        self.now: Instantiated | None = None
+        self.now: Execution | None = None
         self.outcome = self._begun(source)
 
     def _begun(self, source: bytes | str) -> Outcome:
         try:
-            self.validated = e.module_validate(e.module_load(source), self.oracle.features)
-            if self.validated.module.imports:
-                self.validated = e.module_validate(closed(self.validated.module), self.oracle.features)
+            self.validated = self.oracle.loaded(source)
         except WasmError as error:
             return outcome_of(error)
-        self.now = Instantiated(self.oracle, self.validated, False)
+        self.now = Execution(self.oracle, self.validated)
         if self.now.instance is not None:
             for name, item in self.now.instance.exports.items():
                 if isinstance(item, e.FuncInst):
@@ -199,77 +259,96 @@ class Case:
 
     def get_global(self, name: str) -> Value:
         """The value of an exported global."""
-        item: Any = self._exports()[name]
-        return value_of(item.value, item.type.value)
+        assert self.now is not None
+        return self.now.get_global(name)
 
     def get_memory(self, name: str) -> bytes:
         """The contents of an exported memory."""
-        item: Any = self._exports()[name]
-        return bytes(item.read(0, item.size() * item.page))
-
-    def _exports(self) -> Any:
-        assert self.now is not None and self.now.instance is not None
-        return self.now.instance.exports
+        assert self.now is not None
+        return self.now.get_memory(name)
 
     # ---- verdicts ----------------------------------------------------------------------------------------------------
 
     def admits(self, observed: Outcome, merges: Sequence[frozenset[str]] = ()) -> Verdict:
         """The verdict on the last call, or on the instantiation."""
-        return self._judged("call", lambda: compare(self.outcome, observed, merges))
+        if self.now is None:
+            return compare(self.outcome, observed, merges)
+        return self._judged("call", lambda execution: compare(execution.outcome, observed, merges))
 
     def admits_global(self, name: str, observed: Value) -> Verdict:
         """The verdict on an exported global after the last call."""
-        return self._judged(f"global {name}", lambda: self._global_verdict(name, observed))
+        return self._judged(f"global {name}", lambda execution: _global_verdict(execution, name, observed))
 
     def admits_memory(self, name: str, observed: bytes) -> Verdict:
         """The verdict on an exported memory after the last call."""
-        return self._judged(f"memory {name}", lambda: self._memory_verdict(name, observed))
+        return self._judged(f"memory {name}", lambda execution: _memory_verdict(execution, name, observed))
 
-    def _judged(self, where: str, judge: Callable[[], Verdict]) -> Verdict:
+    def _judged(self, where: str, judge: Callable[[Execution], Verdict]) -> Verdict:
         if self.undecided:
             return Verdict(UNDECIDED, where, self.undecided)
-        verdict = judge()
-        if verdict.kind == DIFFERS and self._shadowed():
-            verdict = Verdict(UNDECIDED, where, self.undecided) if self.undecided else judge()
-        return verdict if verdict.kind == AGREES else self._concluded(verdict._replace(where=where))
+        assert self.now is not None
+        self.observations.append(Observation(len(self.calls), where, judge))
+        verdict = judge(self.now)
+        if verdict.kind == DIFFERS:
+            verdict = self._another_witness()
+        else:
+            verdict = verdict._replace(where=where)
+        if verdict.kind != AGREES:
+            self.undecided = verdict.reason or "there was a difference before"
+        return verdict if verdict.kind != AGREES else Verdict(AGREES)
 
-    def _global_verdict(self, name: str, observed: Value) -> Verdict:
-        expected = self.get_global(name)
-        return Verdict(AGREES) if expected.admits(observed) else Verdict(DIFFERS, "", "", expected, observed)
+    def _another_witness(self) -> Verdict:
+        """Look for an execution that shows all that was observed. If there is none, the verdict tells how the one
+        that came farthest differs."""
+        executions = Enumeration(self.oracle.executions, OPEN)
+        farthest, difference, reason = -1, Verdict(UNDECIDED), ""
+        for choices in executions:
+            execution, passed, verdict = self._retraced(choices)
+            if verdict.kind == AGREES:
+                self.now, self.outcome = execution, execution.outcome
+                return verdict
+            reason = reason or verdict.reason
+            if verdict.kind == DIFFERS and passed > farthest:
+                farthest, difference = passed, verdict
+        if not executions.complete:
+            reason = reason or f"over {self.oracle.executions} executions are possible"
+        where = self.observations[-1].where
+        return Verdict(UNDECIDED, where, reason) if reason else difference
 
-    def _memory_verdict(self, name: str, observed: bytes) -> Verdict:
-        expected = self.get_memory(name)
-        if expected == observed:
-            return Verdict(AGREES)
-        if len(expected) != len(observed):
-            return Verdict(DIFFERS, "", "", f"{len(expected)} bytes", f"{len(observed)} bytes")
-        item: Any = self._exports()[name]
-        shadow = self.now.shadow if self.now is not None else None
-        is_open = shadow.of(item) if shadow is not None else frozenset()
-        for at, (a, b) in enumerate(zip(expected, observed)):
-            if a != b and at not in is_open:
-                return Verdict(DIFFERS, "", "", f"{a:#04x} at {at:#x}", f"{b:#04x} at {at:#x}")
+    def _retraced(self, choices: Choices) -> tuple[Execution, int, Verdict]:
+        """An execution of the calls so far; how many observations it shows, and the verdict on the next one."""
+        execution = Execution(self.oracle, self.validated, choices)
+        done = 0
+        for passed, observation in enumerate(self.observations):
+            for name, args in self.calls[done : observation.calls]:
+                if execution.instance is not None:
+                    execution.call(name, args)
+            done = observation.calls
+            verdict = self._seen(execution, observation)
+            if verdict.kind != AGREES:
+                return execution, passed, verdict._replace(where=observation.where)
+        return execution, len(self.observations), Verdict(AGREES)
+
+    def _seen(self, execution: Execution, observation: Observation) -> Verdict:
+        """The verdict on an observation; what needs an instance can't be judged without one."""
+        if execution.instance is None and (observation.calls or observation.where != "call"):
+            return Verdict(DIFFERS, "", "", execution.outcome, "an instance")
+        return observation.verdict(execution)
+
+
+def _global_verdict(execution: Execution, name: str, observed: Value) -> Verdict:
+    expected = execution.get_global(name)
+    return Verdict(AGREES) if expected.admits(observed) else Verdict(DIFFERS, "", "", expected, observed)
+
+
+def _memory_verdict(execution: Execution, name: str, observed: bytes) -> Verdict:
+    expected = execution.get_memory(name)
+    if expected == observed:
         return Verdict(AGREES)
-
-    def _concluded(self, verdict: Verdict) -> Verdict:
-        """The verdict that ends the case: undecided if something happened that an engine need not do."""
-        shadow = self.now.shadow if self.now is not None else None
-        if verdict.kind == DIFFERS and shadow is not None and shadow.grew:
-            verdict = Verdict(UNDECIDED, verdict.where, "a memory or table grew, which an engine may refuse")
-        self.undecided = verdict.reason or "there was a difference before"
-        return verdict
-
-    def _shadowed(self) -> bool:
-        """Repeat the execution so far with shadow bits; whether that was not done before."""
-        if self.now is None or self.now.shadow is not None:
-            return False
-        self.now = Instantiated(self.oracle, self.validated, True)
-        self.outcome = self.now.outcome
-        for name, args in self.calls:
-            if self.now.instance is None:
-                break
-            self.outcome = self.now.call(name, args)
-            if isinstance(self.outcome, Limited):
-                self.undecided = f"the oracle: {self.outcome!r}"
-                break
-        return True
+    if len(expected) != len(observed):
+        return Verdict(DIFFERS, "", "", f"{len(expected)} bytes", f"{len(observed)} bytes")
+    is_open = execution.open_bytes(name)
+    for at, (a, b) in enumerate(zip(expected, observed)):
+        if a != b and at not in is_open:
+            return Verdict(DIFFERS, "", "", f"{a:#04x} at {at:#x}", f"{b:#04x} at {at:#x}")
+    return Verdict(AGREES)

@@ -103,6 +103,29 @@ class Refused(NamedTuple):
 
 Outcome = Union[Returned, Trapped, Threw, Exhausted, Limited, Refused]
 
+
+@distinct
+class Outcomes(NamedTuple):
+    """What a call may come to: each outcome with the choices that first led to it, and whether there are no others.
+    What is open within an outcome, is in its values."""
+
+    found: dict[Outcome, str]
+    complete: bool
+
+    def admits(self, observed: Outcome, merges: Sequence[frozenset[str]] = ()) -> Verdict:
+        """The verdict on an outcome that was observed."""
+        verdicts = [compare(expected, observed, merges) for expected in self.found]
+        for kind in (AGREES, UNDECIDED, DIFFERS):
+            for verdict in verdicts:
+                if verdict.kind == kind and (kind != DIFFERS or self.complete):
+                    return verdict
+        return Verdict(UNDECIDED, "call", "not all executions are known")
+
+    def __repr__(self) -> str:
+        shown = "; ".join(f"{outcome!r} ({choices})" for outcome, choices in self.found.items())
+        return shown if self.complete else f"{shown}; and perhaps others"
+
+
 AGREES, DIFFERS, UNDECIDED = "agrees", "differs", "undecided"
 
 

@@ -50,6 +50,7 @@ class Server:
             "admits": self._admits,
             "admits_global": self._admits_global,
             "admits_memory": self._admits_memory,
+            "outcomes": self._outcomes,
             "configure": self._configure,
             "drop": self._drop,
         }
@@ -113,6 +114,14 @@ class Server:
     def _admits_memory(self, request: dict[str, Any]) -> dict[str, Any]:
         case, name = self._named(request, "memory")
         return verdict_to(case.admits_memory(name, bytes_from(field(request, "bytes", str))))
+
+    def _outcomes(self, request: dict[str, Any]) -> dict[str, Any]:
+        case = self._case(request)
+        if case.now is None:
+            raise BadMessage("the module of the case was refused")
+        found = self.oracle.executions_of(case.validated, case.calls)
+        outcomes = [{"outcome": outcome_to(outcome), "choices": text} for outcome, text in found.found.items()]
+        return {"outcomes": outcomes, "complete": found.complete}
 
     def _configure(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"config": self.oracle.configure(field(request, "config", dict))}

@@ -23,6 +23,7 @@ from refwasm.errors import (
     Unlinkable,
     WasmError,
 )
+from refwasm.execution.choices import AGENT, NAN, RELAXED, WAIT, Choices
 from refwasm.host import spectest
 from refwasm.script import syntax as s
 from refwasm.script.dialects import Dialect, NotApplicable, check_script
@@ -90,6 +91,10 @@ class Report:
         return bool(self.not_applicable) or (not self.failures and bool(self.commands))
 
 
+#: What scripts leave open: they expect that memories and tables grow, and that calls don't exhaust the stack.
+OPEN = (NAN, RELAXED, AGENT, WAIT)
+
+
 class Scope:
     """The modules that a thread of a script sees."""
 
@@ -105,9 +110,11 @@ class Scope:
 @dataclass(frozen=True)
 class Options:
     """How to run: seed of the scheduler, tier, features, whether modules must survive both formats, and the dialect if
-    it is not the official suite's."""
+    it is not the official suite's. ``choices`` makes those of one script, for executions that go other ways than the
+    deterministic profile's."""
 
     seed: int = 0
+    choices: Callable[[], Choices] | None = None
     tier: str = "interpret"
     features: frozenset[str] = ALL
     round_trip: bool = False
@@ -123,7 +130,9 @@ class Runner:
         self.options = options
         self.report = Report(file)
         threaded = "thread" in source.tokens
-        self.store = e.store_init(options.settings(), options.tier, options.seed if threaded else None)
+        choices = None if options.choices is None else options.choices()
+        seed = options.seed if threaded else None
+        self.store = e.store_init(options.settings(), options.tier, seed, choices, threaded)
 
     def run(self) -> Report:
         """Run all commands."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from refwasm.execution import bulk
 from refwasm.execution.interpreter.code import Code
+from refwasm.execution.interpreter.growing import fails
 from refwasm.execution.interpreter.meaning import MEANINGS, Op, meaning
 from refwasm.execution.interpreter.pausing import before_access
 from refwasm.execution.memory import Memory
@@ -193,10 +194,13 @@ def _memory_size(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 @meaning("memory.grow")
 def _memory_grow(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     memory = code.instance.memories[instr.args[0]]
-    mask = (1 << memory.type.address.bits) - 1
+    mask, choices = (1 << memory.type.address.bits) - 1, code.store.choices
+    maximum = memory.type.limits.maximum
+    declared = 1 << memory.type.address.bits - memory.type.page_bits if maximum is None else maximum
 
     def op(t: Any, s: list[Any]) -> Any:
-        s[-1] = memory.grow(s[-1]) & mask
+        delta = s[-1]
+        s[-1] = mask if fails(choices, memory.size() + delta, memory.limit, declared) else memory.grow(delta) & mask
         return following
 
     return before_access(code.store, memory, instr, 0, op)

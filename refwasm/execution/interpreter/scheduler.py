@@ -1,6 +1,6 @@
 """Several agents in one process, interleaved: who goes on is decided before every access others could observe.
 
-Runs are reproducible: all choices come from one seeded generator.
+Runs are reproducible: who goes on is asked of :class:`refwasm.execution.choices.Choices`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refwasm.errors import Deadlock
+from refwasm.execution.choices import AGENT, WAIT, Choices
 from refwasm.execution.interpreter.agent import Agent, Blocked, Paused
 from refwasm.execution.memory import Memory
 
@@ -17,6 +18,8 @@ from refwasm.execution.memory import Memory
 SLICE = 0.1
 #: Steps an agent may run without touching shared memory before others get their turn.
 TURN = 10_000
+#: The time in virtual time: before every time-out, but for those that have come.
+NEVER = float("-inf")
 
 
 class Task:
@@ -34,15 +37,12 @@ class Task:
 class Scheduler:
     """Agents that sleep in ``memory.atomic.wait``, and the choice of who goes on.
 
-    ``choose(n)`` picks a number below n; the default is a generator seeded with ``seed``.
+    With ``virtual`` time nobody sleeps: a time-out may come at any moment at which the choices say so, and comes when
+    nobody else can go on.
     """
 
-    def __init__(self, seed: int = 0, choose: Callable[[int], int] | None = None) -> None:
-        if choose is None:
-            from random import Random  # not at start-up
-
-            choose = Random(seed).randrange
-        self.choose = choose
+    def __init__(self, choices: Choices, virtual: bool = False) -> None:
+        self.choices, self.virtual = choices, virtual
         self.sleeping: list[Agent] = []
         self.tasks: list[Task] = []
 
@@ -55,11 +55,13 @@ class Scheduler:
     def run_until(self, wanted: Task) -> None:
         """Advance tasks, chosen at random among those that are ready, until ``wanted`` is done."""
         while not wanted.done:
-            ready = [task for task in self.tasks if not task.done and not task.running and task.ready()]
+            ready = self._ready()
+            if self.virtual and self._time_passes(bool(ready)):
+                ready = self._ready()
             if not ready:
                 self._sleep_until_a_timeout()
                 continue
-            task = ready[self.choose(len(ready))]
+            task = ready[self.choices.choose(AGENT, len(ready))]
             task.running = True
             try:
                 task.done = task.advance()
@@ -67,6 +69,9 @@ class Scheduler:
                 task.running = False
             if task.done:
                 self.tasks.remove(task)
+
+    def _ready(self) -> list[Task]:
+        return [task for task in self.tasks if not task.done and not task.running and task.ready()]
 
     def advance_agent(self, agent: Agent) -> list[Any] | None:
         """Run an agent to its next stop; its results if it has finished. It must be ready."""
@@ -85,7 +90,8 @@ class Scheduler:
         """Whether an agent is awake, has been notified or has timed out."""
         if agent not in self.sleeping:
             return True
-        return agent.woken or (agent.wake_at is not None and time.monotonic() >= agent.wake_at)
+        now = NEVER if self.virtual else time.monotonic()
+        return agent.woken or (agent.wake_at is not None and now >= agent.wake_at)
 
     def _wake(self, agent: Agent) -> None:
         if agent in self.sleeping:
@@ -105,6 +111,15 @@ class Scheduler:
         for agent in found[:count]:
             agent.woken = True
         return min(len(found), count)
+
+    def _time_passes(self, others: bool) -> bool:
+        """Perhaps, or if there are no others certainly, the time of somebody who waits is out; whether it is."""
+        waiting = [agent for agent in self.sleeping if agent.wake_at is not None and not self.is_ready(agent)]
+        chosen = self.choices.choose(WAIT, len(waiting) + others) - others
+        if not waiting or chosen < 0:
+            return False
+        waiting[chosen].wake_at = NEVER
+        return True
 
     def _sleep_until_a_timeout(self) -> None:
         times = [agent.wake_at for agent in self.sleeping if agent.wake_at is not None]

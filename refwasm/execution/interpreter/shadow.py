@@ -7,7 +7,8 @@ looks at its operands first (:func:`watched`): where none is open, the ordinary 
 rule says what of the result is open, or, if there is no rule, the execution ends with :class:`Undetermined`.
 
 Bits are open too often rather than too seldom: two uses of one open bit are taken as independent. So whatever is said
-to be settled is the same in each execution that the specification allows, but for what :class:`Shadow` counts.
+to be settled is the same in each execution that the specification allows and that makes the same choices otherwise:
+whether memories and tables grow (:mod:`refwasm.execution.choices`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,19 @@ from typing import Any
 from refwasm.errors import WasmError
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import Op
-from refwasm.execution.interpreter.shadow_rules import ARITHMETIC, RULES, Arithmetic, Open, Rule, refused, result_width
+from refwasm.execution.interpreter.shadow_rules import (
+    ARITHMETIC,
+    RULES,
+    Arithmetic,
+    Open,
+    Rule,
+    arithmetic_lanes,
+    refused,
+    relaxed_mask,
+    result_width,
+)
 from refwasm.execution.memory import Memory
+from refwasm.execution.numerics.relaxed import RELAXED, Relaxed
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import Store
 from refwasm.syntax.instructions import Instr
@@ -48,14 +60,12 @@ class Undetermined(WasmError):
 
 
 class Shadow:
-    """What is open of a store besides values: bytes of memories, by the memory's identity; and whether something
-    happened that another execution need not do: a memory or table grew."""
+    """What is open of a store besides values: bytes of memories, by the memory's identity."""
 
-    __slots__ = ("bytes", "grew")
+    __slots__ = ("bytes",)
 
     def __init__(self) -> None:
         self.bytes: dict[int, set[int]] = {}
-        self.grew = False
 
     def of(self, memory: Memory) -> set[int]:
         """The open bytes of a memory, by address."""
@@ -69,9 +79,9 @@ def watched(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
         return op
     if mnemonic in LAST:
         return _looking(instr, op, 1)
-    if mnemonic in ("memory.grow", "table.grow"):
-        return _growing(shadow, instr, op)
-    if "relaxed" in mnemonic or is_numeric(mnemonic) or mnemonic in RULES:
+    if mnemonic in RELAXED:
+        return _relaxed(instr, RELAXED[mnemonic], op)
+    if is_numeric(mnemonic) or mnemonic in RULES:
         return _computing(instr, op)
     if form.takes_address:
         return _accessing(shadow, code, instr, op)
@@ -98,27 +108,12 @@ def _looking(instr: Instr, op: Op, count: int) -> Op:
     return looking
 
 
-def _growing(shadow: Shadow, instr: Instr, op: Op) -> Op:
-    """An engine may have less memory than we (4.6.8, rule of memory.grow)."""
-    operands = 1 if instr.form.mnemonic == "memory.grow" else 2
-    look = _looking(instr, op, operands)
-
-    def growing(t: Any, s: list[Any]) -> Any:
-        delta = s[-1]
-        following = look(t, s)
-        shadow.grew = shadow.grew or delta > 0
-        return following
-
-    return growing
-
-
 def _computing(instr: Instr, op: Op) -> Op:
     """A numeric instruction, or one on vector lanes: open operands have a rule, and NaNs that come out are open."""
     form = instr.form
     count, everything = len(form.params or ()), (1 << result_width(form)) - 1
     arithmetic: Arithmetic | None = ARITHMETIC.get(form.mnemonic)
     rule: Rule = RULES.get(form.mnemonic, refused)
-    is_relaxed = "relaxed" in form.mnemonic
 
     def computing(t: Any, s: list[Any]) -> Any:
         operands = s[-count:]
@@ -128,13 +123,27 @@ def _computing(instr: Instr, op: Op) -> Op:
             if found is None:
                 raise _undetermined(instr)
         following = op(t, s)
-        if is_relaxed:  # which of several results, is not said
-            s[-1] = Open(s[-1], everything)
-        elif arithmetic is not None:
+        if arithmetic is not None:
             s[-1] = arithmetic(s[-1], operands)
         elif found is not None:
             mask, lanes = found
             s[-1] = Open(s[-1], mask & everything, lanes) if mask & everything else int(s[-1])
+        return following
+
+    return computing
+
+
+def _relaxed(instr: Instr, relaxed: Relaxed, op: Op) -> Op:
+    """What a relaxed instruction's options differ in, is open."""
+    count, everything = len(instr.form.params or ()), (1 << 128) - 1
+    lane, _ = arithmetic_lanes(instr.form.mnemonic) or (0, 0)
+
+    def computing(t: Any, s: list[Any]) -> Any:
+        operands = s[-count:]
+        is_open = any(type(value) is Open for value in operands)
+        mask = everything if is_open else relaxed_mask(relaxed, operands, lane)
+        following = op(t, s)
+        s[-1] = Open(s[-1], mask) if mask else int(s[-1])
         return following
 
     return computing

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from refwasm.execution.numerics.floats import is_nan
+from refwasm.execution.numerics.relaxed import RELAXED, Relaxed, differing
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.syntax.instructions import FORMS, Form, Instr
 from refwasm.syntax.types import NumType, ValType
@@ -102,6 +103,19 @@ def _conversion(width: int, lane: int, source: int, bits: int) -> Arithmetic:
         return Open(result, mask, lane) if mask else int(result)
 
     return result_of
+
+
+def relaxed_mask(relaxed: Relaxed, operands: Sequence[int], lane: int) -> int:
+    """The bits that a relaxed instruction's options differ in; float lanes (0: it has none) are open as a whole where
+    one of the options gives a NaN."""
+    results = [option(*operands) for option in relaxed.options]
+    mask = differing(results, relaxed.anything)
+    if lane:
+        ones = (1 << lane) - 1
+        for shift in range(0, 128, lane):
+            if any(is_nan(lane, result >> shift & ones) for result in results):
+                mask |= ones << shift
+    return mask
 
 
 # ---- rules ----------------------------------------------------------------------------------------------------------
@@ -237,7 +251,9 @@ def _first(lane: int) -> Rule:
     return rule
 
 
-_ARITHMETIC = frozenset(["add", "sub", "mul", "div", "sqrt", "min", "max", "ceil", "floor", "trunc", "nearest"])
+_ARITHMETIC = frozenset(
+    ["add", "sub", "mul", "div", "sqrt", "min", "max", "ceil", "floor", "trunc", "nearest", "madd", "nmadd"]
+)
 _COMPARISONS = frozenset(["eq", "ne", "lt", "gt", "le", "ge"])
 
 
@@ -284,14 +300,24 @@ def _integer_rule(mnemonic: str) -> Rule:
     return _NAMED.get(name, _all)
 
 
+def arithmetic_lanes(mnemonic: str) -> tuple[int, int] | None:
+    """The width of float lanes of the result and of the operands, if the instruction can make NaNs."""
+    shape, _, name = mnemonic.partition(".")
+    if shape[0] == "f" and name.removeprefix("relaxed_") in _ARITHMETIC:
+        return int(shape[1:3]), int(shape[1:3])
+    if name.startswith(("promote", "demote")):
+        return int(shape[1:3]), _float_width(mnemonic)
+    return None
+
+
 def _arithmetic_of(mnemonic: str) -> Arithmetic | None:
     """What makes the NaNs of an instruction open, if it can make any."""
-    form, (shape, _, name) = FORMS[mnemonic], mnemonic.partition(".")
-    if shape[0] == "f" and name in _ARITHMETIC:
-        return _arithmetic(result_width(form), int(shape[1:3]))
-    if name.startswith(("promote", "demote")):
-        return _conversion(result_width(form), int(shape[1:3]), _float_width(mnemonic), _width(form.params))
-    return None
+    form, lanes = FORMS[mnemonic], arithmetic_lanes(mnemonic)
+    if lanes is None or mnemonic in RELAXED:
+        return None
+    if lanes[0] == lanes[1]:
+        return _arithmetic(result_width(form), lanes[0])
+    return _conversion(result_width(form), *lanes, _width(form.params))
 
 
 _NAMED: dict[str, Rule] = {

@@ -7,7 +7,9 @@ from typing import Any
 from refwasm.errors import Trap
 from refwasm.execution import bulk
 from refwasm.execution.interpreter.code import Code
+from refwasm.execution.interpreter.growing import fails
 from refwasm.execution.interpreter.meaning import Op, meaning
+from refwasm.execution.store import MAX_TABLE_ELEMENTS
 from refwasm.syntax.instructions import Instr
 
 
@@ -53,13 +55,16 @@ def _table_size(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 @meaning("table.grow")
 def _table_grow(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     table = code.instance.tables[instr.args[0]]
-    mask = (1 << table.type.address.bits) - 1
+    mask, choices = (1 << table.type.address.bits) - 1, code.store.choices
+    maximum = table.type.limits.maximum
+    declared = mask if maximum is None else maximum
 
     def op(t: Any, s: list[Any]) -> Any:
         count = s.pop()
         if table.has_room(count):
             t.work(count)
-        s[-1] = table.grow(count, s[-1]) & mask
+        refused = fails(choices, len(table.elements) + count, MAX_TABLE_ELEMENTS, declared)
+        s[-1] = mask if refused else table.grow(count, s[-1]) & mask
         return following
 
     return op

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from refwasm import embedding as e
+from refwasm.execution.choices import Choices
 from refwasm.host.parallel.devices import Device, make_device
 from refwasm.host.parallel.execution import Execution
 from refwasm.host.parallel.forms import Form
@@ -49,6 +50,7 @@ class Context:
         strict: bool = False,
         form: Form = Form.EXEC,
         tier: str = e.DEFAULT_TIER,
+        choices: Choices | None = None,
     ) -> None:  # fmt: skip
         self.policies = policies
         self.limits = limits
@@ -56,7 +58,7 @@ class Context:
         self.settings = settings or e.Settings()
         self.strict = strict
         self.form = form
-        self.tier = tier
+        self.tier, self.choices = tier, choices
         self.devices: dict[int, Device] = {}
         self.buffers: dict[int, Buffer] = {}
         self.kernels: dict[tuple[bytes, int | None], Kernel] = {}
@@ -81,6 +83,8 @@ class Context:
         kind = hint
         if self.force_device is not None and hint is not DeviceKind.SEQUENTIAL:
             kind = self.force_device
+        if self.choices is not None:  # which are made in this process
+            return DeviceKind.SEQUENTIAL
         return kind if kind in (DeviceKind.SEQUENTIAL, DeviceKind.CPU) else DeviceKind.CPU
 
     def _make(self, kind: DeviceKind) -> Device:

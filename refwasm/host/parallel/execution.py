@@ -64,6 +64,7 @@ class Execution:
         return Task(
             iterations, block_size, (), _least(settings.deadline, end), _least(settings.fuel, limits.fuel),
             settings.call_depth, settings.memory_pages, context.policies, tier=context.tier, cache=settings.cache,
+            choices=context.choices,
         )  # fmt: skip
 
     def _execute(self, memory: e.Memory, places: dict[int, int]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from refwasm import embedding as e
 from refwasm.errors import Invalid, Malformed, ResourceLimit
+from refwasm.execution.choices import Choices
 from refwasm.host.parallel.forms import kernel_module
 from refwasm.host.parallel.policies import Policies
 from refwasm.host.parallel.schedule import Schedule
@@ -34,7 +35,7 @@ class Task(NamedTuple):
     """A ``parallel_exec`` beside its kernel and memory; it can travel between processes.
 
     ``pairs`` are the kernel's arguments after the first three; ``fuel`` is for each iteration; ``watched`` is where its
-    buffers lie in strict mode, otherwise empty.
+    buffers lie in strict mode, otherwise empty. With ``choices`` it stays in this process.
     """
 
     iterations: int
@@ -48,6 +49,7 @@ class Task(NamedTuple):
     watched: tuple[Region, ...] = ()
     tier: str = e.DEFAULT_TIER
     cache: str | None = None
+    choices: Choices | None = None
 
     @property
     def fresh(self) -> bool:
@@ -56,7 +58,7 @@ class Task(NamedTuple):
 
     def schedule(self) -> Schedule:
         """In which order and groups the iterations run."""
-        return Schedule(self.iterations, self.block_size, self.policies)
+        return Schedule(self.iterations, self.block_size, self.policies, self.choices)
 
     def settings(self) -> e.Settings:
         """Limits of a kernel instance."""
@@ -137,7 +139,7 @@ class KernelInstance:
         self.kernel, self.memory = kernel, memory
         self.settings = task.settings()
         self.settings.interrupted = stopped
-        self.watched, self.tier = task.watched, task.tier
+        self.watched, self.tier, self.choices = task.watched, task.tier, task.choices
         self.watch = AccessWatch(memory, task.watched) if task.watched else None
         self._instantiate()
 
@@ -147,7 +149,7 @@ class KernelInstance:
             self.watch.found.clear()
 
     def _instantiate(self) -> None:
-        self.store = e.store_init(self.settings, self.tier)
+        self.store = e.store_init(self.settings, self.tier, choices=self.choices)
         self.store.watch = self.watch
         self._make(self.kernel.validated)
         self._saved = self._module_state() if self.kernel.has_state else []

@@ -11,24 +11,33 @@ import random
 from collections.abc import Iterable
 from itertools import chain
 
-from refwasm.host.parallel.policies import Policies
+from refwasm.execution import choices as choice
+from refwasm.execution.choices import Choices
+from refwasm.host.parallel.policies import GROUPING, ORDER, Policies
 
 #: Up to so many units are shuffled as a list.
 LARGE = 1 << 16
+#: All orders of so many units are options of one choice.
+FEW = 7
 #: Most iterations handed out at once: an uneven tail stays short.
 MAX_SHARE = 4096
 
 
 class Schedule:
-    """The units of ``count`` iterations under policies; ``units`` is their number."""
+    """The units of ``count`` iterations under policies; ``units`` is their number. What the policies leave at their
+    defaults, ``choices`` decide, if there are any."""
 
-    def __init__(self, count: int, block_size: int, policies: Policies) -> None:
+    def __init__(self, count: int, block_size: int, policies: Policies, choices: Choices | None = None) -> None:
         self.count = count
         self.block_size = block_size
-        self.guided = policies.grouping == "guided"
-        self.unit = {"block": max(block_size, 1), "whole": max(count, 1)}.get(policies.grouping, 1)
+        grouping = policies.grouping
+        if choices is not None and grouping == GROUPING[0]:
+            grouping = GROUPING[choices.choose(choice.GROUPING, len(GROUPING))]
+        self.guided = grouping == "guided"
+        self.unit = {"block": max(block_size, 1), "whole": max(count, 1)}.get(grouping, 1)
         self.units = -(-count // self.unit)
-        self._order = _order(self.units, policies)
+        chosen = choices is not None and policies.order == "ascending"
+        self._order = _chosen(self.units, choices) if chosen and choices else _order(self.units, policies)
 
     def ids(self, start: int, stop: int) -> Iterable[int]:
         """The iterations of the units at positions ``start`` to ``stop`` (exclusive)."""
@@ -63,6 +72,19 @@ def _order(count: int, policies: Policies) -> range | list[int] | _Strided:
     shuffled = list(range(count))
     generator.shuffle(shuffled)
     return shuffled
+
+
+def _chosen(count: int, choices: Choices) -> range | list[int] | _Strided:
+    """The numbers below ``count``, ascending by default: few in any order, more ascending, descending or shuffled."""
+    if count > FEW:
+        option = choices.choose(choice.ORDER, LARGE)
+        return _order(count, Policies(order=ORDER[min(option, 2)], seed=option))
+    left, rank = list(range(count)), choices.choose(choice.ORDER, math.factorial(count))
+    order = []
+    for remaining in range(count, 0, -1):
+        position, rank = divmod(rank, math.factorial(remaining - 1))
+        order.append(left.pop(position))
+    return order
 
 
 class _Strided:
