@@ -16,7 +16,7 @@ from refwasm.engines.versions import versioned
 from refwasm.engines.wasmtime_engine import WasmtimeEngine
 from refwasm.errors import did_you_mean
 
-NODE = Path(__file__).with_name("node_engine.mjs")
+NODE = Path(__file__).with_name("adapters") / "javascript.mjs"
 
 
 #: What is finished in the standard, and behind a flag in versions of V8 that have all of it.

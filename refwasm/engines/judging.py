@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from refwasm import embedding as e
-from refwasm.engines.protocol import Engine
-from refwasm.engines.session import Session
+from refwasm.engines.protocol import Died, Engine
+from refwasm.engines.session import Session, Step
 from refwasm.engines.shim import shim
+from refwasm.engines.shim_memory import hash_of
 from refwasm.errors import UnsupportedFeature
 from refwasm.execution.numerics.edges import EDGES
 from refwasm.oracle.case import Case, Oracle
@@ -103,34 +104,46 @@ def judge(oracle: Oracle, engine: Engine, source: bytes | str, calls: Sequence[C
     lacking = _lacking(case, oracle, engine)
     if lacking:
         return Judgement(Verdict(UNDECIDED, "", lacking))
-    session = Session(engine, case.validated, shimmed)
+    session = Session(engine, shimmed)
     judgement = Judgement(_accepted(case, session, engine))
     if judgement.verdict.kind != AGREES or session.instance is None:
         return judgement
-    verdict = _state(case, session)
     callable = {name: t for name, t in case.types.items() if name in shimmed.funcs}
     planned = list(plan(callable, seed, most) if calls is None else calls)
-    observed = _at_once(session, planned) if calls is not None and verdict.kind == AGREES else None
-    for name, args in planned:
-        if verdict.kind != AGREES:
-            break
-        outcome = case.call(name, args)
-        types = tuple(t.name if isinstance(t, NumType) else "ref" for t in case.types[name].params)
-        judgement.made.append(Made(name, args, types, outcome))
-        if isinstance(outcome, (Exhausted, Limited)):  # the engine might never come back
-            verdict = Verdict(UNDECIDED, "call", f"the oracle: {outcome!r}")
-            break
-        verdict = case.admits(next(observed) if observed else session.call(name, args), engine.merges)
-        if verdict.kind == AGREES:
-            verdict = _state(case, session)
-    judgement.verdict = verdict
+    _compare(case, session, planned, judgement)
     return judgement
 
 
-def _at_once(session: Session, calls: Sequence[Call]) -> Iterator[Outcome] | None:
-    """The outcomes of calls that somebody chose, made all at once where there is no state to compare after each."""
-    stateless = not session.shimmed.globals and not session.shimmed.memories
-    return iter(session.call_all(calls)) if stateless and len(calls) > 1 else None
+def _compare(case: Case, session: Session, planned: Sequence[Call], judgement: Judgement) -> None:
+    """Make the calls in both, and compare what they show, until the verdict is no longer that they agree."""
+    steps = session.steps(planned)
+    try:
+        first = next(steps)
+    except Died:
+        if _never_ends(case, planned, judgement):
+            return
+        raise
+    judgement.verdict = _state(case, session, planned, first)
+    for name, args in planned:
+        if judgement.verdict.kind != AGREES or _never_ends(case, [(name, args)], judgement):
+            return
+        step = next(steps)
+        judgement.verdict = case.admits(step.outcome, session.engine.merges)
+        if judgement.verdict.kind == AGREES:
+            judgement.verdict = _state(case, session, planned, step)
+
+
+def _never_ends(case: Case, calls: Sequence[Call], judgement: Judgement) -> bool:
+    """Make calls in the oracle. Whether one of them does not end there: then the engine might never come back from it,
+    and nothing is decided."""
+    for name, args in calls:
+        outcome = case.call(name, args)
+        types = tuple(t.name if isinstance(t, NumType) else "ref" for t in case.types[name].params)
+        judgement.made.append(Made(name, args, types, outcome))
+        if isinstance(outcome, (Exhausted, Limited)):
+            judgement.verdict = Verdict(UNDECIDED, "call", f"the oracle: {outcome!r}")
+            return True
+    return False
 
 
 def _lacking(case: Case, oracle: Oracle, engine: Engine) -> str:
@@ -152,14 +165,18 @@ def _accepted(case: Case, session: Session, engine: Engine) -> Verdict:
     return verdict._replace(where="instantiation") if verdict.kind == DIFFERS else verdict
 
 
-def _state(case: Case, session: Session) -> Verdict:
+def _state(case: Case, session: Session, planned: Sequence[Call], step: Step) -> Verdict:
     """The verdict on all exported globals and memories."""
-    for name in session.shimmed.globals:
-        verdict = case.admits_global(name, session.get_global(name))
+    for name, value in step.globals.items():
+        verdict = case.admits_global(name, value)
         if verdict.kind != AGREES:
             return verdict
-    for name in session.shimmed.memories:
-        verdict = case.admits_memory(name, session.get_memory(name))
+    for name, shown in step.memories.items():
+        if isinstance(shown, int):
+            contents = case.get_memory(name)
+            same = hash_of(contents) == shown
+            shown = contents if same else session.memory_after(planned[: step.calls], name)
+        verdict = case.admits_memory(name, shown)
         if verdict.kind != AGREES:
             return verdict
     return Verdict(AGREES)

@@ -22,6 +22,7 @@ class RefwasmEngine:
     """One of the tiers."""
 
     merges: tuple[frozenset[str], ...] = ()
+    batch = False
 
     def __init__(self, tier: str, features: frozenset[str] = ALL) -> None:
         self.name, self.version, self.tier, self.features = f"refwasm-{tier}", version("refwasm"), tier, features

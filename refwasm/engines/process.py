@@ -25,6 +25,7 @@ class ProcessEngine:
     """A command that speaks the protocol. It is started when it is first needed, and again after it died."""
 
     merges: tuple[frozenset[str], ...] = ()
+    batch = True
 
     def __init__(self, command: Sequence[str], name: str = "", timeout: float = TIMEOUT) -> None:
         if shutil.which(command[0]) is None:

@@ -46,18 +46,19 @@ class Instance(Protocol):
         """Make calls one after the other, whatever comes of them; for each the result, or the outcome if it did not
         return."""
 
-    def memory(self, export: str) -> bytes:
-        """The contents of an exported memory."""
+    def memory(self, export: str) -> bytes | None:
+        """The contents of an exported memory; None if the engine shows no memories."""
 
 
 class Engine(Protocol):
     """An engine. ``features`` are names of :mod:`refwasm.validation.features`; ``merges`` are kinds of traps that it
-    does not tell apart."""
+    does not tell apart. ``batch`` is whether many calls at once are much faster than one after the other."""
 
     name: str
     version: str
     features: frozenset[str]
     merges: tuple[frozenset[str], ...]
+    batch: bool
 
     def instantiate(self, module: bytes) -> Instance:
         """A new instance of a module without imports. Raises Ended and Died."""

@@ -26,7 +26,9 @@ class Serving:
             "instantiate": self._instantiate,
             "call": lambda request: self._call(self._instance(request), request),
             "call_all": self._call_all,
-            "memory": lambda request: {"bytes": bytes_to(self._instance(request).memory(field(request, "name", str)))},
+            "memory": lambda request: {
+                "bytes": bytes_to(self._instance(request).memory(field(request, "name", str)) or b"")
+            },
             "drop": self._drop,
         }
 

@@ -3,73 +3,147 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from refwasm import embedding as e
 from refwasm.engines.protocol import Ended, Engine, Instance
-from refwasm.engines.shim import FIRST_TAG, RETURNED, Shimmed, Slot, Wrapped, shim
+from refwasm.engines.shim import FIRST_TAG, RETURNED, MemorySlot, Shimmed, Slot, Wrapped, shim
+from refwasm.engines.shim_memory import contents, words_of
 from refwasm.oracle.outcomes import Limited, Outcome, Returned, Threw, Value
 from refwasm.syntax.types import V128, NumType, RefType, ValType
 
+Calls = Sequence[tuple[str, Sequence["int | None"]]]
+Export = tuple[str, Sequence[Value]]
+Found = Iterator["int | Outcome | None"]
+
+
+class Step(NamedTuple):
+    """What an engine shows after so many calls: the outcome of the last one (or of the instantiation), exported
+    globals, and each exported memory, or a number for its contents (:func:`refwasm.engines.shim_memory.hash_of`)."""
+
+    calls: int
+    outcome: Outcome
+    globals: dict[str, Value]
+    memories: dict[str, bytes | int]
+
 
 class Session:
-    """An instance of a module in an engine. ``outcome`` is that of the instantiation, or of the last call."""
+    """An instance of a module in an engine. ``outcome`` is that of the instantiation."""
 
-    def __init__(self, engine: Engine, validated: e.Validated, shimmed: Shimmed | None = None) -> None:
+    def __init__(self, engine: Engine, module: e.Validated | Shimmed) -> None:
         self.engine = engine
-        self.shimmed = shimmed or shim(validated)
+        self.shimmed = module if isinstance(module, Shimmed) else shim(module)
+        self.binary = e.module_encode(self.shimmed.module)
         self.instance: Instance | None = None
         self.outcome: Outcome = Returned(())
         try:
-            self.instance = engine.instantiate(e.module_encode(self.shimmed.module))
+            self.instance = engine.instantiate(self.binary)
         except Ended as ended:
             self.outcome = ended.outcome
 
+    # ---- one thing at a time -----------------------------------------------------------------------------------------
+
     def call(self, name: str, args: Sequence[int | None]) -> Outcome:
         """Call an exported function with internal values; what came of it. Raises Died."""
-        return self.call_all([(name, args)])[0]
+        return self._outcome(self.shimmed.funcs[name], self._ask(self._call(name, args)))
 
-    def call_all(self, calls: Sequence[tuple[str, Sequence[int | None]]]) -> list[Outcome]:
-        """The outcomes of several calls, one after the other, whatever comes of each. Raises Died."""
+    def get_global(self, name: str) -> Value:
+        """The value of an exported global."""
+        slot = self.shimmed.globals[name]
+        return _value(slot, self._ask([(getter, ()) for getter in slot.getters]))
+
+    def get_memory(self, name: str) -> bytes:
+        """The contents of an exported memory."""
         assert self.instance is not None
-        made: list[tuple[str, Sequence[Value]]] = []
-        for name, args in calls:
-            wrapped = self.shimmed.funcs[name]
-            made.append((wrapped.export, _words(args, wrapped.type.params)))
-            made += [(getter, ()) for slot in wrapped.results for getter in slot.getters]
-            if self.shimmed.payloads:  # what an exception carries is overwritten by the next one
-                made += [(getter, ()) for slots in self.shimmed.payloads for s in slots for getter in s.getters]
-        found = iter(self.instance.call_all(made))
-        return [self._outcome(self.shimmed.funcs[name], found) for name, _ in calls]
+        slot = self.shimmed.memories[name]
+        found = self.instance.memory(slot.export)
+        return self._read(slot) if found is None else found
 
-    def _outcome(self, wrapped: Wrapped, found: Iterator[int | Outcome | None]) -> Outcome:
+    def _read(self, slot: MemorySlot) -> bytes:
+        """The contents word by word."""
+        size = _word(self._ask([(slot.size, ())]))
+        words, tail = words_of(size)
+        at = [(slot.word, i) for i in words] + [(slot.byte, i) for i in tail]
+        found = self._ask([(export, [Value("i64", address)]) for export, address in at])
+        pieces = [_word(found) for _ in at]
+        return contents(size, pieces[: len(words)], pieces[len(words) :])
+
+    def _ask(self, exports: Sequence[Export]) -> Found:
+        assert self.instance is not None
+        return iter(self.instance.call_all(exports))
+
+    # ---- step by step ------------------------------------------------------------------------------------------------
+
+    def steps(self, calls: Calls) -> Iterator[Step]:
+        """What the engine shows after its instantiation, and after each call; whatever comes of a call, the next one is
+        made. An engine that prefers it makes all calls at once when the first step is asked for. Raises Died."""
+        if self.engine.batch:
+            yield from self._all_steps(calls)
+            return
+        yield Step(0, self.outcome, *self._seen())
+        for number, (name, args) in enumerate(calls, 1):
+            outcome = self.call(name, args)
+            yield Step(number, outcome, *self._seen())
+
+    def _seen(self) -> tuple[dict[str, Value], dict[str, bytes | int]]:
+        globals = {name: self.get_global(name) for name in self.shimmed.globals}
+        return globals, {name: self.get_memory(name) for name in self.shimmed.memories}
+
+    def _all_steps(self, calls: Calls) -> Iterator[Step]:
+        state = [(getter, ()) for slot in self.shimmed.globals.values() for getter in slot.getters]
+        state += [(slot.hash, ()) for slot in self.shimmed.memories.values()]
+        wanted: list[Export] = [*state]
+        for name, args in calls:
+            wanted += [*self._call(name, args), *state]
+        found = self._ask(wanted) if wanted else iter(())
+        yield Step(0, self.outcome, *self._told(found))
+        for number, (name, _) in enumerate(calls, 1):
+            outcome = self._outcome(self.shimmed.funcs[name], found)
+            yield Step(number, outcome, *self._told(found))
+
+    def _told(self, found: Found) -> tuple[dict[str, Value], dict[str, bytes | int]]:
+        globals = {name: _value(slot, found) for name, slot in self.shimmed.globals.items()}
+        return globals, {name: _word(found) for name in self.shimmed.memories}
+
+    def memory_after(self, calls: Calls, name: str) -> bytes:
+        """The contents of an exported memory after some calls, made in a new instance."""
+        again = Session(self.engine, self.shimmed)
+        again._ask([export for called, args in calls for export in again._call(called, args)])
+        return again.get_memory(name)
+
+    # ---- calls -------------------------------------------------------------------------------------------------------
+
+    def _call(self, name: str, args: Sequence[int | None]) -> list[Export]:
+        """The exports to call for a call: its wrapper, then the getters of all that may have come out."""
+        wrapped = self.shimmed.funcs[name]
+        made: list[Export] = [(wrapped.export, _words(args, wrapped.type.params))]
+        made += [(getter, ()) for slot in wrapped.results for getter in slot.getters]
+        # what an exception carries is overwritten by the next one
+        return made + [(getter, ()) for slots in self.shimmed.payloads for s in slots for getter in s.getters]
+
+    def _outcome(self, wrapped: Wrapped, found: Found) -> Outcome:
         """The outcome of a call, from what its wrapper and all its getters gave."""
         status = next(found)
         results = tuple([_value(slot, found) for slot in wrapped.results])
         payloads = [tuple([_value(slot, found) for slot in slots]) for slots in self.shimmed.payloads]
         if status is None or not isinstance(status, int):
             return Limited("a wrapper gave nothing") if status is None else status
+        status &= (1 << 32) - 1
         if status == RETURNED:
             return Returned(results)
         return Threw(None) if status < FIRST_TAG else Threw(status - FIRST_TAG, payloads[status - FIRST_TAG])
 
-    def get_global(self, name: str) -> Value:
-        """The value of an exported global."""
-        return self._read(self.shimmed.globals[name])
 
-    def get_memory(self, name: str) -> bytes:
-        """The contents of an exported memory."""
-        assert self.instance is not None
-        return self.instance.memory(self.shimmed.memories[name])
-
-    def _read(self, slot: Slot) -> Value:
-        assert self.instance is not None
-        return _value(slot, iter(self.instance.call_all([(getter, ()) for getter in slot.getters])))
+def _word(found: Found) -> int:
+    """The next word, 0 if there is none."""
+    word = next(found)
+    return word & (1 << 64) - 1 if isinstance(word, int) else 0
 
 
-def _value(slot: Slot, found: Iterator[int | Outcome | None]) -> Value:
+def _value(slot: Slot, found: Found) -> Value:
     """A value from its words, the lower first."""
     mask = (1 << 32) - 1 if not isinstance(slot.type, NumType) or slot.type.bits == 32 else (1 << 64) - 1
-    words = [word & mask if isinstance(word, int) else 0 for word in (next(found) for _ in slot.getters)]
+    words = [_word(found) & mask for _ in slot.getters]
     if isinstance(slot.type, RefType):
         return Value("ref", words[0])
     return Value(slot.type.name, sum(word << 64 * i for i, word in enumerate(words)))

@@ -4,7 +4,8 @@ Engines' bindings differ in what they can pass: some know no v128, JavaScript lo
 one value only. So the harness is WebAssembly itself. Each exported function ``k`` gets a wrapper ``call k`` that takes
 words (an i32 for 32-bit values, an i64 for 64-bit ones, two i64 for vectors, nothing for references, which are null)
 and returns how the call ended: 0 it returned, 1 an exception came out, 2 + t: one of tag ``t`` did. What came out is
-read word by word by getters. A reference is read as its class, a number (:data:`refwasm.oracle.outcomes.CLASSES`).
+read word by word by getters. A reference is read as its class, a number (:data:`refwasm.oracle.outcomes.CLASSES`), a
+memory as its size, its words and one number for all of it (:mod:`.shim_memory`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from refwasm import embedding as e
+from refwasm.engines.shim_memory import hash_body, load_body, size_body
 from refwasm.oracle.closing import closed, default_instr, func_types, signature, subtypes, with_types
 from refwasm.oracle.outcomes import CLASSES
 from refwasm.syntax.instructions import END, Catch, Instr, instr
@@ -49,6 +51,17 @@ class Wrapped(NamedTuple):
     results: tuple[Slot, ...]
 
 
+class MemorySlot(NamedTuple):
+    """How a memory can be read: its own export, and exported functions for its size in bytes, the number for its
+    contents, and the word and the byte at an address (all i64)."""
+
+    export: str
+    size: str
+    hash: str
+    word: str
+    byte: str
+
+
 class Shimmed(NamedTuple):
     """A shimmed module, and what its exports are for, by the names of the original's exports. ``payloads`` are the
     values of each tag; ``tables`` have the exported getters of size and of the class of an element; ``uncallable`` are
@@ -57,7 +70,7 @@ class Shimmed(NamedTuple):
     module: Module
     funcs: dict[str, Wrapped]
     globals: dict[str, Slot]
-    memories: dict[str, str]
+    memories: dict[str, MemorySlot]
     tables: dict[str, tuple[str, str]]
     payloads: tuple[tuple[Slot, ...], ...]
     uncallable: tuple[str, ...]
@@ -85,7 +98,7 @@ class _Shim:
         payloads = tuple(self._slots(signature(self.subtypes, tag.type).params) for tag in module.tags)
         funcs: dict[str, Wrapped] = {}
         globals: dict[str, Slot] = {}
-        memories: dict[str, str] = {}
+        memories: dict[str, MemorySlot] = {}
         tables: dict[str, tuple[str, str]] = {}
         uncallable = []
         for number, export in enumerate(module.exports):
@@ -98,8 +111,7 @@ class _Shim:
             elif export.kind == "global":
                 globals[export.name] = self._slot(module.globals[export.index].type.value, export.index)
             elif export.kind == "memory":
-                memories[export.name] = f"memory {number}"
-                self.exports.append(Export(f"memory {number}", "memory", export.index))
+                memories[export.name] = self._memory(number, export.index)
             elif export.kind == "table":
                 tables[export.name] = self._table(number, export.index)
         whole = with_types(module, self.types)._replace(
@@ -112,10 +124,13 @@ class _Shim:
         """The index of a function type, which is added if need be."""
         return self.types.setdefault(FuncType(params, results), len(self.subtypes) + len(self.types))
 
-    def _function(self, name: str, params: tuple[ValType, ...], results: tuple[ValType, ...], body: Expr) -> None:
-        """An exported function without locals."""
+    def _function(
+        self, name: str, params: tuple[ValType, ...], results: tuple[ValType, ...], body: Expr,
+        locals: tuple[tuple[int, ValType], ...] = (),
+    ) -> None:  # fmt: skip
+        """An exported function."""
         index = len(self.module.funcs) + len(self.funcs)
-        self.funcs.append(Func(self.type_index(params, results), (), body))
+        self.funcs.append(Func(self.type_index(params, results), locals, body))
         self.exports.append(Export(name, "func", index))
 
     # ---- values that are read ----------------------------------------------------------------------------------------
@@ -162,16 +177,26 @@ class _Shim:
             body += [*got, instr("ref.test", name), number, instr("i32.mul"), instr("i32.add")]
         return body
 
+    def _memory(self, number: int, index: int) -> MemorySlot:
+        memory = self.module.memories[index]
+        found = MemorySlot(*(f"{word} {number}" for word in ("memory", "size", "hash", "word", "byte")))
+        self.exports.append(Export(found.export, "memory", index))
+        self._function(found.size, (), (I64,), (*size_body(index, memory), END))
+        self._function(found.hash, (), (I64,), (*hash_body(index, memory), END), ((2, I64),))
+        self._function(found.word, (I64,), (I64,), (*load_body(index, memory, "i64.load", 0), END))
+        self._function(found.byte, (I64,), (I64,), (*load_body(index, memory, "i64.load8_u", 0), END))
+        return found
+
     def _table(self, number: int, index: int) -> tuple[str, str]:
         table = self.module.tables[index].type
         size = [instr("table.size", index)]
         if table.address is I64:
             size.append(instr("i32.wrap_i64"))
-        self._function(f"size {number}", (), (I32,), (*size, END))
+        self._function(f"length {number}", (), (I32,), (*size, END))
         at = [instr("local.get", 0), *([instr("i64.extend_i32_u")] if table.address is I64 else [])]
         got = [*at, instr("table.get", index)]
         self._function(f"at {number}", (I32,), (I32,), (*self._class_of(got, table.element.heap), END))
-        return f"size {number}", f"at {number}"
+        return f"length {number}", f"at {number}"
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ class WasmtimeEngine:
     name = "wasmtime"
     features = VERSION_3 | {"threads", "wide-arithmetic", "compact-import-section"}
     merges: tuple[frozenset[str], ...] = (TABLE_ACCESS,)
+    batch = False
 
     def __init__(self) -> None:
         try:
