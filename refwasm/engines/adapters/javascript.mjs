@@ -75,9 +75,8 @@ function writeAll(writeSync, bytes) {
 
 async function gjs() {
   const { default: Gio } = await import("gi://Gio");
-  const { default: GioUnix } = await import("gi://GioUnix").catch(() => ({ default: Gio }));
   const { default: GLib } = await import("gi://GLib");
-  const input = new Gio.DataInputStream({ base_stream: new GioUnix.InputStream({ fd: 0 }) });
+  const input = new Gio.DataInputStream({ base_stream: new Gio.UnixInputStream({ fd: 0 }) });
   return {
     name: "spidermonkey",
     version: `gjs ${imports.system.version}`,
