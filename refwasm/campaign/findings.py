@@ -17,10 +17,12 @@ from refwasm.oracle.outcomes import Refused, Returned, Threw, Trapped
 
 class Finding(NamedTuple):
     """Something that an engine does otherwise. ``bucket`` is one for each fault, as far as can be told; ``module`` is
-    the module that shows it, ``call`` what was called (None: instantiating it was enough)."""
+    the module that shows it, ``call`` what was called (None: instantiating it was enough), ``kind`` what the item is
+    about."""
 
     bucket: str
     engine: str
+    kind: str
     item: str
     call: str | None
     expected: str
@@ -36,12 +38,14 @@ def finding(judgement: Judgement, engine: str, item: Item) -> Finding:
     """What a judgement that differs shows."""
     expected, observed = judgement.verdict.expected, judgement.verdict.observed
     bucket = f"{engine}: {item.kind}: {difference(judgement)}"
-    return Finding(bucket, engine, item.label, judgement.call, repr(expected), repr(observed), item.module)
+    return Finding(bucket, engine, item.kind, item.label, judgement.call, repr(expected), repr(observed), item.module)
 
 
 def died(engine: str, item: Item, reason: str) -> Finding:
     """An engine died of a module."""
-    return Finding(f"{engine}: {item.kind}: died", engine, item.label, None, "an outcome", reason, item.module)
+    return Finding(
+        f"{engine}: {item.kind}: died", engine, item.kind, item.label, None, "an outcome", reason, item.module
+    )
 
 
 def difference(judgement: Judgement) -> str:
@@ -106,9 +110,14 @@ class Findings:
         """Where the script is that shows a bucket."""
         return self.path.parent / (re.sub(r"[^A-Za-z0-9.]+", "-", bucket)[:120].strip("-") + ".wast")
 
-    def write_script(self, bucket: str, text: str) -> None:
-        """Keep the script that shows a bucket."""
+    def write_script(self, text: str) -> None:
+        """Keep the script that shows a bucket, which its first line names."""
+        bucket = text.partition("\n")[0].removeprefix(";; ")
         self.script_of(bucket).write_text(text, encoding="utf-8")
+
+    def of_a_death(self, engine: str, item: str, reason: str) -> Finding:
+        """An engine took its process with it."""
+        return Finding(f"{engine}: died", engine, "generated", item, None, "an outcome", reason, b"")
 
     def save(self, state: dict[str, Any]) -> None:
         """How far the campaign is; the file is the old or the new one, never a part."""
@@ -116,13 +125,14 @@ class Findings:
         partial.write_text(json.dumps(state, indent=1), encoding="utf-8")
         partial.replace(self.state)
 
-    def load(self) -> dict[str, Any]:
-        """What was saved last; nothing if nothing was."""
+    def load(self, source: str, seed: int) -> dict[str, Any]:
+        """What was saved last of this source; nothing if nothing was."""
         try:
             found = json.loads(self.state.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        same = isinstance(found, dict) and (found.get("source"), found.get("seed")) == (source, seed)
+        return found if same else {}
 
 
 __all__ = ["Finding", "Findings", "died", "difference", "finding"]

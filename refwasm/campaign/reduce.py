@@ -7,6 +7,8 @@ out exports, segments and start functions.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 
 from refwasm import embedding as e
@@ -32,15 +34,15 @@ def size(module: Module) -> int:
     return sum(len(func.body) - 1 for func in module.funcs)
 
 
-def reduced(module: Module, interesting: Interesting, most: int = MOST_QUESTIONS) -> Module:
+def reduced(module: Module, interesting: Interesting, most: int = MOST_QUESTIONS, until: float = math.inf) -> Module:
     """The smallest module found for which ``interesting`` holds, as it does for this one. It is asked about valid
-    modules only, at most so many times."""
-    return _Reducer(module, interesting, most).run()
+    modules only, at most so many times, ``until`` that time (``time.monotonic``)."""
+    return _Reducer(module, interesting, most, until).run()
 
 
 class _Reducer:
-    def __init__(self, module: Module, interesting: Interesting, most: int) -> None:
-        self.module, self.interesting, self.left = module, interesting, most
+    def __init__(self, module: Module, interesting: Interesting, most: int, until: float) -> None:
+        self.module, self.interesting, self.left, self.until = module, interesting, most, until
 
     def run(self) -> Module:
         """Edit until no edit helps."""
@@ -58,7 +60,7 @@ class _Reducer:
             e.module_validate(candidate)
         except WasmError:
             return False
-        if not self.left:
+        if not self.left or time.monotonic() > self.until:
             raise _Spent
         self.left -= 1
         if not self.interesting(candidate):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from refwasm import embedding as e
@@ -16,8 +17,10 @@ from refwasm.syntax.modules import Module
 from refwasm.text.printer import print_module
 
 
-def reproducer(oracle: Oracle, engine: Engine, module: bytes, judgement: Judgement) -> tuple[Module, list[Call]]:
-    """A module and calls that show the same difference as a judgement, found by reducing both."""
+def reproducer(
+    oracle: Oracle, engine: Engine, module: bytes, judgement: Judgement, until: float = math.inf
+) -> tuple[Module, list[Call]]:
+    """A module and calls that show the same difference as a judgement, found by reducing both, ``until`` that time."""
     wanted = difference(judgement)
     calls: list[Call] = [(made.name, made.args) for made in judgement.made]
 
@@ -36,7 +39,7 @@ def reproducer(oracle: Oracle, engine: Engine, module: bytes, judgement: Judgeme
         if len(last) < len(calls) and shows(parsed, last):
             calls = last
             break
-    return reduced(parsed, lambda candidate: shows(candidate, calls)), calls
+    return reduced(parsed, lambda candidate: shows(candidate, calls), until=until), calls
 
 
 def script(module: Module, judgement: Judgement, title: str) -> str:

@@ -1,117 +1,128 @@
-"""The loop of a campaign: each item on each engine, statistics as it goes."""
+"""The loop of a campaign: ranges of items to workers, what comes back into statistics, buckets and scripts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from refwasm import embedding as e
-from refwasm.campaign.findings import Finding, Findings, died, finding
-from refwasm.campaign.reproducer import reproducer, script
-from refwasm.campaign.source import Item
-from refwasm.engines.judging import Judgement, judge
-from refwasm.engines.protocol import Died, Engine
-from refwasm.oracle.case import Oracle
-from refwasm.oracle.outcomes import AGREES, DIFFERS
+from refwasm.campaign.findings import Findings
+from refwasm.campaign.statistics import Statistics
+from refwasm.campaign.work import DIED, Batch, Job, Record, Work
+from refwasm.campaign.workers import Workers
+from refwasm.engines.protocol import Died
 
-#: Seconds between two reports.
-INTERVAL = 10.0
-
-
-@dataclass
-class Statistics:
-    """What was done so far: modules by verdict, calls, and how many of them returned."""
-
-    modules: int = 0
-    agrees: int = 0
-    differs: int = 0
-    undecided: int = 0
-    died: int = 0
-    calls: int = 0
-    returned: int = 0
-    seconds: float = 0.0
-
-    def line(self, buckets: int) -> str:
-        """In one line."""
-        rate = self.modules / self.seconds if self.seconds else 0.0
-        share = 100 * self.returned / self.calls if self.calls else 0.0
-        return (
-            f"{self.modules} modules ({rate:.0f}/s), {self.calls} calls ({share:.0f} % returned), {self.agrees} agree, "
-            f"{self.differs} differ, {self.undecided} undecided, {self.died} died; {buckets} buckets"
-        )
+#: Seconds between two reports, and that reducing one finding may take.
+INTERVAL, REDUCE = 10.0, 60.0
+#: Items of one job.
+BATCH = 50
 
 
 class Campaign:
-    """Engines, a source of items, and a folder for what is found. Started again on the same folder, it goes on behind
-    the last item that was finished."""
+    """Work, workers, and a folder for what is found. Started again on the same folder, it goes on with what was not
+    finished."""
 
-    def __init__(self, engines: list[Engine], oracle: Oracle, folder: Path, tell: Callable[[str], object]) -> None:
-        self.engines, self.oracle, self.tell = engines, oracle, tell
+    def __init__(
+        self, work: Work, count: int | None, workers: Workers, folder: Path, tell: Callable[[str], object],
+        batch: int = BATCH, reduce: float = REDUCE,
+    ) -> None:  # fmt: skip
+        self.work, self.count, self.workers, self.tell = work, count, workers, tell
+        self.batch, self.reduce = batch, reduce
         self.findings = Findings(folder)
-        state = self.findings.load()
-        known = {k: v for k, v in state.items() if k in Statistics.__dataclass_fields__}
-        self.statistics = Statistics(**known)
-        self.done: int = state.get("done", 0)
+        state = self.findings.load(work.source, work.seed)
+        self.statistics = Statistics.from_state(state)
+        self.done: set[int] = set(state.get("beyond", ()))  # beginnings of finished ranges, beyond the first open one
+        self.first: int = state.get("done", 0)  # all items below it are done
+        self.urgent: deque[Job] = deque()
 
-    def run(self, items: Iterable[Item], seconds: float | None = None) -> Statistics:
-        """Judge items until there are no more, or time is up."""
+    def run(self, seconds: float | None = None, most: int | None = None) -> Statistics:
+        """Judge items until there are no more, ``most`` are done, or time is up."""
         began = told = time.monotonic()
-        before, done = self.statistics.seconds, self.done
-        for number, item in enumerate(items):
-            if number < done:
-                continue
-            for engine in self.engines:
-                self._judge(engine, item)
-            now = time.monotonic()
-            self.statistics.seconds, self.done = before + now - began, number + 1
-            if now - told > INTERVAL:
-                told = now
+        before = self.statistics.seconds
+        ranges = self._ranges(most)
+        is_over = False
+        active = 0
+        while True:
+            is_over = is_over or (seconds is not None and time.monotonic() - began > seconds)
+            for job in self._jobs(ranges, is_over):
+                self.workers.submit(job)
+                active += 1
+            if not active:
+                break
+            for job, result in self.workers.finished(INTERVAL):
+                active -= 1
+                self._take(job, result)
+            self.statistics.seconds = before + time.monotonic() - began
+            if time.monotonic() - told > INTERVAL:
+                told = time.monotonic()
                 self._save()
                 self.tell(self.statistics.line(len(self.findings.buckets)))
-            if seconds is not None and now - began > seconds:
-                break
         self._save()
         return self.statistics
 
+    def _ranges(self, most: int | None) -> Iterator[Job]:
+        """The jobs that were not done before."""
+        start, end = self.first, self.count if most is None else min(most, self.count or most)
+        while end is None or start < end:
+            stop = start + self.batch if end is None else min(start + self.batch, end)
+            if start not in self.done:
+                yield Job(self.work, start, stop)
+            start = stop
+
+    def _jobs(self, ranges: Iterator[Job], is_over: bool) -> Iterator[Job]:
+        """As many jobs as workers are free; what is urgent first."""
+        for _ in range(self.workers.free()):
+            job = self.urgent.popleft() if self.urgent else None if is_over else next(ranges, None)
+            if job is None:
+                return
+            yield job
+
+    def _take(self, job: Job, result: Batch | Died) -> None:
+        if job.reduce:
+            if isinstance(result, Batch) and result.script:
+                self.findings.write_script(result.script)
+            return
+        if isinstance(result, Died):
+            self._divide(job, result)
+            return
+        self.statistics.take(result)
+        for record in result.records:
+            self._keep(job, record)
+        if job.stop - job.start > 1 or self.batch == 1:
+            self._finish(job)
+
+    def _divide(self, job: Job, reason: Died) -> None:
+        """A worker died: find out of which item, on which engine."""
+        if job.stop - job.start > 1 or len(job.work.engines) > 1:
+            engines = [job.work._replace(engines=(judged,)) for judged in job.work.engines]
+            numbers = range(job.start, job.stop)
+            self.urgent.extend(Job(work, number, number + 1) for number in numbers for work in engines)
+            self._finish(job)
+            return
+        name = job.work.engines[0].name
+        finding = self.findings.of_a_death(name, f"{self.work.source} {job.start}", str(reason))
+        self._keep(job, Record(job.start, name, DIED, finding=finding))
+        self.statistics.take(Batch((Record(job.start, name, DIED),)))
+
+    def _keep(self, job: Job, record: Record) -> None:
+        """Keep a finding; if its bucket is new, have it reduced."""
+        if record.finding is None or not self.findings.add(record.finding):
+            return
+        found = record.finding
+        where = found.call or "instantiation"
+        self.tell(f"new: {found.bucket}\n     {where}: expected {found.expected}, observed {found.observed}")
+        if record.verdict != DIED and self.reduce:
+            self.urgent.append(Job(job.work, record.number, record.number + 1, record.engine, self.reduce))
+
+    def _finish(self, job: Job) -> None:
+        self.done.add(job.start)
+        while self.first in self.done:
+            self.done.remove(self.first)
+            self.first += self.batch
+
     def _save(self) -> None:
-        self.findings.save({**asdict(self.statistics), "done": self.done})
-
-    def _judge(self, engine: Engine, item: Item) -> None:
-        statistics, name = self.statistics, f"{engine.name} {engine.version}"
-        statistics.modules += 1
-        try:
-            judgement = judge(self.oracle, engine, item.module, item.calls, item.seed)
-        except Died as error:
-            statistics.died += 1
-            self._add(died(name, item, str(error)))
-            return
-        statistics.calls += judgement.calls
-        statistics.returned += judgement.returned
-        kind = judgement.verdict.kind
-        statistics.agrees += kind == AGREES
-        statistics.differs += kind == DIFFERS
-        statistics.undecided += kind not in (AGREES, DIFFERS)
-        if kind == DIFFERS:
-            found = finding(judgement, name, item)
-            if self._add(found):
-                self._reproduce(engine, item, found, judgement)
-
-    def _add(self, found: Finding) -> bool:
-        """Keep a finding; whether its bucket is new."""
-        is_new = self.findings.add(found)
-        if is_new:
-            where = found.call or "instantiation"
-            self.tell(f"new: {found.bucket}\n     {where}: expected {found.expected}, observed {found.observed}")
-        return is_new
-
-    def _reproduce(self, engine: Engine, item: Item, found: Finding, judgement: Judgement) -> None:
-        """Write the script that shows a bucket, as small as it gets."""
-        try:
-            module, calls = reproducer(self.oracle, engine, item.module, judgement)
-            judgement = judge(self.oracle, engine, e.module_encode(module), calls)
-        except Died:
-            return
-        title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
-        self.findings.write_script(found.bucket, script(module, judgement, title))
+        self.findings.save({
+            **self.statistics.state(), "source": self.work.source, "seed": self.work.seed, "batch": self.batch,
+            "done": self.first, "beyond": sorted(self.done),
+        })  # fmt: skip

@@ -11,12 +11,13 @@ import random
 from collections.abc import Iterator
 
 from refwasm import embedding as e
+from refwasm.campaign.functions import module_of
 from refwasm.campaign.source import Item
 from refwasm.engines.judging import Call
 from refwasm.execution.numerics.edges import EDGES
 from refwasm.syntax.instructions import END, FORMS, Form, Instr, MemArg, instr
-from refwasm.syntax.modules import Data, Export, Expr, Func, Module
-from refwasm.syntax.types import I32, FuncType, Limits, MemType, NumType, RecType, SubType, ValType
+from refwasm.syntax.modules import Expr
+from refwasm.syntax.types import I32, FuncType, NumType, ValType
 
 #: Calls of one function, and functions with constants, of one instruction.
 MOST_CALLS, MOST_CONSTANTS = 160, 24
@@ -83,7 +84,8 @@ def _item(instruction: Instr) -> Item:
         body = [instr("local.get", 0), instr(f"{params[1]!r}.const", amount), instruction, END]
         functions[f"by {amount}"] = FuncType((params[0],), results), tuple(body)
         calls += [(f"by {amount}", (value,)) for value in _values(params[0])]
-    module = e.module_encode(_module(functions, form.takes_address))
+    stores = form.takes_address and not any(t.results for t, _ in functions.values())
+    module = e.module_encode(module_of(functions, form.takes_address, stores))
     return Item(_label(instruction), module, calls, kind=form.mnemonic)
 
 
@@ -113,21 +115,3 @@ def _rows(form: Form, params: list[ValType]) -> Iterator[tuple[int, ...]]:
     if len(rows) > MOST_CALLS:
         rows = random.Random(form.mnemonic).sample(rows, MOST_CALLS)
     yield from rows
-
-
-def _module(functions: dict[str, tuple[FuncType, Expr]], with_memory: bool) -> Module:
-    types = list(dict.fromkeys(t for t, _ in functions.values()))
-    memory = {}
-    if with_memory:
-        pattern = bytes((7 * i + 0x81) & 0xFF for i in range(64))
-        active = [Data(pattern, "active", 0, (instr("i32.const", at), END)) for at in (0, 65536 - 64)]
-        memory = {"memories": (MemType(I32, Limits(1, 1)),), "datas": tuple(active)}
-    exports = [Export(name, "func", index) for index, name in enumerate(functions)]
-    if with_memory and not any(t.results for t in types):
-        exports.append(Export("memory", "memory", 0))
-    return Module(
-        types=tuple(RecType((SubType(True, (), t),)) for t in types),
-        funcs=tuple(Func(types.index(t), (), body) for t, body in functions.values()),
-        exports=tuple(exports),
-        **memory,  # type: ignore[arg-type]
-    )

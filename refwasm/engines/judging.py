@@ -31,6 +31,8 @@ from refwasm.oracle.outcomes import (
 )
 from refwasm.syntax.types import FuncType, NumType, ValType
 
+#: Words in a refusal by which engines say that they do not have something.
+LIMITS = ("limit", "unsupported", "not supported", "unimplemented", "not implemented")
 #: Calls of one module.
 MAX_CALLS = 5
 
@@ -54,10 +56,11 @@ class Made(NamedTuple):
 @dataclass
 class Judgement:
     """The verdict on an engine, and the calls that were made. It is about the last of them, or, without any, about the
-    instantiation."""
+    instantiation. ``case`` is the oracle's side of it."""
 
     verdict: Verdict
     made: list[Made] = field(default_factory=list)
+    case: Case | None = None
 
     @property
     def calls(self) -> int:
@@ -105,7 +108,7 @@ def judge(oracle: Oracle, engine: Engine, source: bytes | str, calls: Sequence[C
     if lacking:
         return Judgement(Verdict(UNDECIDED, "", lacking))
     session = Session(engine, shimmed)
-    judgement = Judgement(_accepted(case, session, engine))
+    judgement = Judgement(_accepted(case, session, engine), case=case)
     if judgement.verdict.kind != AGREES or session.instance is None:
         return judgement
     callable = {name: t for name, t in case.types.items() if name in shimmed.funcs}
@@ -158,8 +161,9 @@ def _lacking(case: Case, oracle: Oracle, engine: Engine) -> str:
 
 
 def _accepted(case: Case, session: Session, engine: Engine) -> Verdict:
-    """The verdict on the instantiation."""
-    if isinstance(session.outcome, Refused) and "limit" in session.outcome.reason:
+    """The verdict on the instantiation. What an engine says that it does not have is a limit of it."""
+    reason = session.outcome.reason.lower() if isinstance(session.outcome, Refused) else ""
+    if any(word in reason for word in LIMITS):
         return Verdict(UNDECIDED, "instantiation", f"the engine: {session.outcome!r}")
     verdict = case.admits(session.outcome, engine.merges)
     return verdict._replace(where="instantiation") if verdict.kind == DIFFERS else verdict

@@ -62,8 +62,10 @@ class ProcessEngine:
         return self._exchange(request, self.timeout)
 
     def _start(self) -> dict[str, Any]:
-        """Start the process; its answer to the greeting, for which it has longer."""
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        """Start the process; its answer to the greeting, for which it has longer. Some write a line for each trap."""
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         self.rest = b""
         return self._exchange({"op": "hello"}, START)
 

@@ -267,6 +267,23 @@ class Case:
         assert self.now is not None
         return self.now.get_memory(name)
 
+    def reached(self) -> tuple[set[str], int, int]:
+        """The instructions that the calls so far got to, by name, and how many of how many that is. (Pieces without
+        jumps count as a whole.)"""
+        if self.now is None or self.now.instance is None:
+            return set(), 0, 0
+        names: set[str] = set()
+        count = whole = 0
+        for func in self.now.instance.funcs:
+            if not isinstance(func, e.FuncInst):
+                continue
+            whole += len(func.func.body)
+            if func.code is not None and func.code.ops:
+                found = [i.form.mnemonic for i, op in zip(func.func.body, func.code.ops) if op is not None]
+                names.update(found)
+                count += len(found)
+        return names, count, whole
+
     # ---- verdicts ----------------------------------------------------------------------------------------------------
 
     def admits(self, observed: Outcome, merges: Sequence[frozenset[str]] = ()) -> Verdict:

@@ -41,7 +41,8 @@ const CALLS = ["call-type", "uninitialized-element", "undefined-element"];
 const ENGINES = {
   v8: { traps: V8, merges: [["integer-overflow", "invalid-conversion"], ["table-access", "undefined-element"], CALLS,
                             ACCESS] },
-  jsc: { traps: JSC, merges: [["integer-overflow", "invalid-conversion"], ACCESS, CALLS] },
+  jsc: { traps: JSC, merges: [["integer-overflow", "invalid-conversion"], ACCESS, CALLS,
+                              ["unshared-wait", "memory-access"]] },
   spidermonkey: { traps: SPIDERMONKEY, merges: [["integer-overflow", "invalid-conversion"], ACCESS, CALLS] },
 };
 

@@ -193,9 +193,10 @@ def _table() -> dict[str, Relaxed]:
         for word in ("min", "max"):
             found[f"f{n}x{count}.relaxed_{word}"] = Relaxed(f"f{word}", _extremes(n, word == "min"))
     for source, tail in ((32, "f32x4_{}"), (64, "f64x2_{}_zero")):
-        for sign, default in (("s", 0x80000000), ("u", 0xFFFFFFFF)):
+        for sign, most in (("s", 0x80000000), ("u", 0xFFFFFFFF)):
             name = f"i32x4.relaxed_trunc_{tail.format(sign)}"
-            found[name] = Relaxed(f"trunc_{sign}", (usual(name), _truncated(name, source, default)), 32)
+            given = (_truncated(name, source, default) for default in (most, 0))
+            found[name] = Relaxed(f"trunc_{sign}", (usual(name), *given), 32)
     return found
 
 

@@ -1,0 +1,156 @@
+"""Pairs of instructions: what compilers fuse, fold and move.
+
+For each instruction there is a module in which every other one computes one of its operands: scalar instructions
+completely, vector instructions a part of them that the name decides. Loads and comparisons compute operands too, and
+``select``, branches and stores use results. Constants stand for the other operands half of the time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from refwasm import embedding as e
+from refwasm.campaign.functions import module_of
+from refwasm.campaign.source import Item
+from refwasm.engines.judging import Call
+from refwasm.execution.numerics.edges import EDGES
+from refwasm.execution.numerics.table import is_numeric
+from refwasm.syntax.instructions import END, FORMS, Form, Instr, MemArg, instr
+from refwasm.syntax.modules import Expr
+from refwasm.syntax.types import I32, BlockType, FuncType, NumType, ValType
+
+#: Calls of one function, and producers of one vector instruction.
+CALLS, VECTOR_PRODUCERS = 5, 60
+#: Addresses that loads take.
+ADDRESSES = (0, 8, 17, 65520, 65536)
+
+
+class Producer(NamedTuple):
+    """Something that computes a value: what it takes, what comes out, and its instruction."""
+
+    name: str
+    params: tuple[NumType, ...]
+    result: NumType
+    instruction: Instr
+
+
+def pairs(features: frozenset[str]) -> Iterator[Item]:
+    """An item for each instruction that uses values."""
+    producers = list(_producers(features))
+    by_result: dict[NumType, list[Producer]] = {}
+    for producer in producers:
+        by_result.setdefault(producer.result, []).append(producer)
+    for form in FORMS.values():
+        if form.feature in features and is_numeric(form.mnemonic):
+            yield from _item(form, by_result)
+    yield from _uses(by_result, features)
+
+
+def _numbers(types: Sequence[ValType] | None) -> tuple[NumType, ...]:
+    return tuple(t for t in types or () if isinstance(t, NumType))
+
+
+def _producers(features: frozenset[str]) -> Iterator[Producer]:
+    for form in FORMS.values():
+        if form.feature not in features:
+            continue
+        if is_numeric(form.mnemonic):
+            params, results = _numbers(form.params), _numbers(form.results)
+            yield Producer(form.mnemonic, params, results[0], instr(form.mnemonic))
+        elif form.takes_address and form.width and form.results and not form.params and "atomic" not in form.mnemonic:
+            arg = MemArg(0, 0, 0)
+            yield Producer(form.mnemonic, (I32,), _numbers(form.results)[0], Instr(form, (arg,)))
+
+
+class _Functions:
+    """The functions of one module, and the calls to make of them."""
+
+    def __init__(self, name: str) -> None:
+        self.choose = random.Random(name)
+        self.functions: dict[str, tuple[FuncType, Expr]] = {}
+        self.calls: list[Call] = []
+
+    def add(self, name: str, params: Sequence[NumType], results: tuple[ValType, ...], body: list[Instr],
+            addresses: frozenset[int] = frozenset()) -> None:  # fmt: skip
+        """A function; parameters with these numbers are addresses."""
+        self.functions[name] = FuncType(tuple(params), results), (*body, END)
+        for _ in range(CALLS):
+            row = [self.choose.choice(ADDRESSES if i in addresses else EDGES[t.name]) for i, t in enumerate(params)]
+            self.calls.append((name, tuple(row)))
+
+    def operand(self, t: NumType, params: list[NumType]) -> Instr:
+        """A constant, or a new parameter."""
+        if self.choose.random() < 0.5:
+            return instr(f"{t.name}.const", self.choose.choice(EDGES[t.name]))
+        params.append(t)
+        return instr("local.get", len(params) - 1)
+
+    def item(self, label: str, kind: str) -> Iterator[Item]:
+        """The item, unless there is nothing in it."""
+        if self.functions:
+            loads = any(i.form.takes_address for _, body in self.functions.values() for i in body)
+            yield Item(label, e.module_encode(module_of(self.functions, loads)), self.calls, kind=kind)
+
+
+def _item(form: Form, by_result: dict[NumType, list[Producer]]) -> Iterator[Item]:
+    """An instruction whose operands other instructions compute."""
+    made = _Functions(form.mnemonic)
+    operands, results = _numbers(form.params), _numbers(form.results)
+    for place, t in enumerate(operands):
+        producers = by_result.get(t, [])
+        if t.name == "v128" and len(producers) > VECTOR_PRODUCERS:
+            producers = made.choose.sample(producers, VECTOR_PRODUCERS)
+        for producer in producers:
+            params = list(producer.params)
+            inner = [*(instr("local.get", i) for i in range(len(params))), producer.instruction]
+            body: list[Instr] = []
+            for i, other in enumerate(operands):
+                body += inner if i == place else [made.operand(other, params)]
+            addresses = frozenset([0]) if producer.instruction.form.takes_address else frozenset()
+            body.append(instr(form.mnemonic))
+            made.add(f"{producer.name} as operand {place}", params, results, body, addresses)
+    yield from made.item(f"{form.mnemonic} of", form.mnemonic)
+
+
+def _uses(by_result: dict[NumType, list[Producer]], features: frozenset[str]) -> Iterator[Item]:
+    """Control and ``select`` that use a condition, and stores that use a value."""
+    for producer in by_result[I32]:
+        made = _Functions(producer.name)
+        params = list(producer.params)
+        condition = [*(instr("local.get", i) for i in range(len(params))), producer.instruction]
+        addresses = frozenset([0]) if producer.instruction.form.takes_address else frozenset()
+        for t in (t for t in by_result if t.name != "v128"):
+            first, second = instr("local.get", len(params)), instr("local.get", len(params) + 1)
+            block, whole = BlockType(None, t), [*params, t, t]
+            made.add(f"select {t.name}", whole, (t,), [first, second, *condition, instr("select")], addresses)
+            branch = [instr("block", block), first, *condition, instr("br_if", 0), instr("drop"), second, END]
+            made.add(f"br_if {t.name}", whole, (t,), branch, addresses)
+            both = [*condition, instr("if", block), first, instr("else"), second, END]
+            made.add(f"if {t.name}", whole, (t,), both, addresses)
+        numbers = [instr("i32.const", 1), instr("else"), instr("i32.const", 2), END]
+        negated = [*condition, instr("i32.eqz"), instr("if", BlockType(None, I32)), *numbers]
+        made.add("if not", params, (I32,), negated, addresses)
+        yield from made.item(f"uses of {producer.name}", f"uses of {producer.name}")
+    for form in FORMS.values():
+        stores = form.takes_address and ".store" in form.mnemonic and "lane" not in form.mnemonic
+        if stores and form.feature in features:
+            yield from _stores(form, by_result)
+
+
+def _stores(form: Form, by_result: dict[NumType, list[Producer]]) -> Iterator[Item]:
+    """A store of what an instruction computes, read back."""
+    made, (t,) = _Functions(form.mnemonic), _numbers(form.params)
+    for producer in by_result.get(t, [])[:VECTOR_PRODUCERS]:
+        params = list(producer.params)
+        value = [*(instr("local.get", i) for i in range(len(params))), producer.instruction]
+        addresses = frozenset([0]) if producer.instruction.form.takes_address else frozenset()
+        arg = MemArg(0, form.width.bit_length() - 1, 256)
+        body = [instr("i32.const", 0), *value, Instr(form, (arg,)), instr("i32.const", 0),
+                instr("i64.load", MemArg(0, 0, 256))]  # fmt: skip
+        made.add(f"of {producer.name}", params, _I64, body, addresses)
+    yield from made.item(f"{form.mnemonic} of", form.mnemonic)
+
+
+_I64: tuple[ValType, ...] = tuple(FORMS["i64.load"].results or ())

@@ -1,0 +1,65 @@
+"""The modules of scripts (the official suite's format), with the calls that their assertions make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from refwasm import embedding as e
+from refwasm.campaign.source import Item
+from refwasm.engines.judging import Call
+from refwasm.errors import WasmError
+from refwasm.script import syntax as s
+from refwasm.script.parser import parse_script
+from refwasm.text.lexer import Source
+
+#: Calls of one module at most.
+MOST = 200
+
+
+def from_script(file: Path) -> Iterator[Item]:
+    """An item for each module of a script that its commands call. What does not parse is left out."""
+    try:
+        commands = parse_script(Source(file.read_bytes()))
+    except WasmError:
+        return
+    module: bytes | None = None
+    calls: list[Call] = []
+    number = 0
+    for command in commands:
+        if isinstance(command, s.ModuleCommand):
+            yield from _item(file, number, module, calls)
+            module, calls, number = _binary(command), [], number + 1
+        elif (call := _call(command)) is not None and len(calls) < MOST:
+            calls.append(call)
+    yield from _item(file, number, module, calls)
+
+
+def _item(file: Path, number: int, module: bytes | None, calls: list[Call]) -> Iterator[Item]:
+    if module is not None:
+        yield Item(f"{file.name}, module {number}", module, calls or None, number, kind=file.name)
+
+
+def _binary(command: s.ModuleCommand) -> bytes | None:
+    """The module in the binary format; None if it is only defined, or bad."""
+    if command.only_definition:
+        return None
+    try:
+        module = command.definition.load(64)
+        e.module_validate(module)
+        return e.module_encode(module)
+    except WasmError:
+        return None
+
+
+def _call(command: s.Command) -> Call | None:
+    """The call of the last module that a command makes, if references among its arguments are null."""
+    if isinstance(command, s.AssertReturn):
+        action: object = command.action
+    else:
+        action = command.subject if isinstance(command, s.AssertFailure) else command
+    if not isinstance(action, s.Invoke) or action.module is not None:
+        return None
+    if any(not isinstance(arg, int) and arg is not None for arg in action.args):
+        return None
+    return action.name, tuple(action.args)

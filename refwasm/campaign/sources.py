@@ -1,0 +1,49 @@
+"""Sources by name: what ``--source`` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from refwasm.campaign.mutate import Mutated
+from refwasm.campaign.pairs import pairs
+from refwasm.campaign.scripts import from_script
+from refwasm.campaign.singles import singles
+from refwasm.campaign.smith import Smith
+from refwasm.campaign.source import Item, Listed, Source
+
+#: The sources, and what they are.
+SOURCES = {
+    "singles": "each instruction with edge operands",
+    "pairs": "each instruction of two that compilers fuse",
+    "smith": "modules of wasm-tools smith",
+    "corpus:DIR": "modules and scripts below a folder",
+    "mutate:DIR": "mutations of these modules",
+}
+
+
+def source_of(text: str, features: frozenset[str], seed: int) -> Source:
+    """The source of that name. ``features`` are those that its modules may use, ``seed`` is that of the first one that
+    is made at random. Raises ValueError, and Unavailable."""
+    kind, colon, place = text.partition(":")
+    if text == "singles":
+        return Listed(list(singles(features)))
+    if text == "pairs":
+        return Listed(list(pairs(features)))
+    if text == "smith":
+        return Smith(features, seed)
+    if kind in ("corpus", "mutate") and colon and Path(place).is_dir():
+        items = list(_below(Path(place)))
+        return Listed(items) if kind == "corpus" else Mutated(items, seed)
+    raise ValueError(f"--source {text}: expected {', '.join(SOURCES)}")
+
+
+def _below(folder: Path) -> Iterator[Item]:
+    """The modules in the files below a folder."""
+    files = chain.from_iterable(sorted(folder.rglob(f"*.{ending}")) for ending in ("wasm", "wat", "wast"))
+    for file in files:
+        if file.suffix == ".wast":
+            yield from from_script(file)
+        else:
+            yield Item(str(file), file.read_bytes(), kind=file.name)

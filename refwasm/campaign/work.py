@@ -1,0 +1,154 @@
+"""What a campaign's workers do: judge a range of a source's items, and reduce what differs. All of it can travel to
+other processes and machines."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from refwasm import embedding as e
+from refwasm.campaign.findings import Finding, died, finding
+from refwasm.campaign.reproducer import reproducer, script
+from refwasm.campaign.source import Item, Source
+from refwasm.campaign.sources import source_of
+from refwasm.engines.catalogue import engine
+from refwasm.engines.judging import Judgement, judge
+from refwasm.engines.protocol import Died, Engine
+from refwasm.oracle.case import Oracle
+from refwasm.oracle.outcomes import AGREES, DIFFERS, UNDECIDED
+
+#: A verdict of the campaign's, besides those of the oracle.
+DIED = "died"
+
+
+class Judged(NamedTuple):
+    """An engine to judge: its name, and the features that it has."""
+
+    name: str
+    features: frozenset[str]
+
+
+class Work(NamedTuple):
+    """The campaign as workers see it: the engines, the source with its features and seed, and the oracle's features."""
+
+    engines: tuple[Judged, ...]
+    source: str
+    source_features: frozenset[str]
+    seed: int
+    features: frozenset[str]
+
+
+class Job(NamedTuple):
+    """A piece of work: the items with these numbers; or, with ``reduce``, the one item whose finding is to be reduced
+    for the named engine, in so many seconds."""
+
+    work: Work
+    start: int
+    stop: int
+    reduce: str = ""
+    seconds: float = 0.0
+
+
+class Record(NamedTuple):
+    """What came of an item on an engine (``engine`` is its name in the work): the verdict, how many calls were made and
+    returned in the oracle, and the finding if there is one."""
+
+    number: int
+    engine: str
+    verdict: str
+    calls: int = 0
+    returned: int = 0
+    finding: Finding | None = None
+
+
+class Batch(NamedTuple):
+    """What came of a job: a record for each item and engine; the instructions that were reached, by name, and how many
+    of how many; or the script that shows a finding."""
+
+    records: tuple[Record, ...] = ()
+    reached: frozenset[str] = frozenset()
+    instructions: tuple[int, int] = (0, 0)
+    script: str = ""
+
+
+class Worker:
+    """Engines, oracle and source of one work, made once in a process."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.oracle = Oracle(work.features)
+        self.source: Source = source_of(work.source, work.source_features, work.seed)
+        self.engines: dict[str, Engine] = {}
+
+    def do(self, job: Job) -> Batch:
+        """Do a job."""
+        if job.reduce:
+            return Batch(script=self._script(job))
+        records, reached, count, whole = [], set(), 0, 0
+        for number, item in self.source.items(job.start, job.stop):
+            for judged in self.work.engines:
+                record, judgement = self._record(number, item, judged)
+                records.append(record)
+                if judgement is not None and judgement.case is not None:
+                    names, got, of = judgement.case.reached()
+                    reached |= names
+                    count, whole = count + got, whole + of
+        return Batch(tuple(records), frozenset(reached), (count, whole))
+
+    def engine(self, judged: Judged) -> Engine:
+        """The engine of that name."""
+        if judged.name not in self.engines:
+            self.engines[judged.name] = engine(judged.name, features=judged.features)
+        return self.engines[judged.name]
+
+    def _record(self, number: int, item: Item, judged: Judged) -> tuple[Record, Judgement | None]:
+        made = self.engine(judged)
+        try:
+            judgement = judge(self.oracle, made, item.module, item.calls, item.seed)
+        except Died as error:
+            return Record(number, judged.name, DIED, finding=died(_title(made), item, str(error))), None
+        kind = judgement.verdict.kind
+        found = finding(judgement, _title(made), item) if kind == DIFFERS else None
+        return Record(number, judged.name, kind, judgement.calls, judgement.returned, found), judgement
+
+    def _script(self, job: Job) -> str:
+        """The script that shows a finding, as small as it gets in the time; "" if it does not show again."""
+        until = time.monotonic() + job.seconds
+        made = self.engine(next(judged for judged in self.work.engines if judged.name == job.reduce))
+        for _, item in self.source.items(job.start, job.stop):
+            try:
+                judgement = judge(self.oracle, made, item.module, item.calls, item.seed)
+                if judgement.verdict.kind != DIFFERS:
+                    return ""
+                bucket = finding(judgement, _title(made), item).bucket
+                module, calls = reproducer(self.oracle, made, item.module, judgement, until)
+                judgement = judge(self.oracle, made, e.module_encode(module), calls)
+            except Died:
+                return ""
+            return script(module, judgement, f"{bucket}\nobserved: {judgement.verdict.observed!r}")
+        return ""
+
+    def close(self) -> None:
+        """End the engines."""
+        for made in self.engines.values():
+            made.close()
+
+
+def _title(made: Engine) -> str:
+    return f"{made.name} {made.version}"
+
+
+_worker: Worker | None = None
+
+
+def do(job: Job) -> Batch:
+    """Do a job in this process, whose worker stays for the next one."""
+    global _worker
+    if _worker is None or _worker.work != job.work:
+        if _worker is not None:
+            _worker.close()
+        _worker = Worker(job.work)
+    return _worker.do(job)
+
+
+__all__ = ["AGREES", "DIED", "DIFFERS", "UNDECIDED", "Batch", "Job", "Judged", "Record", "Work", "Worker", "do"]
