@@ -18,7 +18,7 @@ from refwasm.oracle.outcomes import Refused, Returned, Threw, Trapped
 class Finding(NamedTuple):
     """Something that an engine does otherwise. ``bucket`` is one for each fault, as far as can be told; ``module`` is
     the module that shows it, ``call`` what was called (None: instantiating it was enough), ``kind`` what the item is
-    about."""
+    about. ``of`` is the bucket that it was in before it was reduced, if that is another."""
 
     bucket: str
     engine: str
@@ -28,6 +28,7 @@ class Finding(NamedTuple):
     expected: str
     observed: str
     module: bytes
+    of: str = ""
 
     def line(self) -> str:
         """As JSON."""
@@ -38,7 +39,9 @@ def finding(judgement: Judgement, engine: str, item: Item) -> Finding:
     """What a judgement that differs shows."""
     expected, observed = judgement.verdict.expected, judgement.verdict.observed
     bucket = f"{engine}: {item.kind}: {difference(judgement)}"
-    return Finding(bucket, engine, item.kind, item.label, judgement.call, repr(expected), repr(observed), item.module)
+    return Finding(
+        bucket, engine, item.kind, item.label, judgement.call, repr(expected), repr(observed), item.module
+    )  # fmt: skip
 
 
 def died(engine: str, item: Item, reason: str) -> Finding:
@@ -105,6 +108,14 @@ class Findings:
                 file.flush()
                 os.fsync(file.fileno())
         return not count
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """The first finding of each bucket, but for buckets whose findings are in others since they were reduced."""
+        first: dict[str, dict[str, Any]] = {}
+        for found in self:
+            first.setdefault(found["bucket"], found)
+        divided = {found["of"] for found in first.values()}
+        return {bucket: found for bucket, found in first.items() if bucket not in divided}
 
     def script_of(self, bucket: str) -> Path:
         """Where the script is that shows a bucket."""

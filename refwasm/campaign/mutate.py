@@ -40,7 +40,7 @@ class Mutated:
                 if module is not None:
                     label = f"mutation {seed} of {original.label}, which {way}"
                     calls = None if way == CHANGES else original.calls
-                    yield number, Item(label, module, calls, seed, original.kind)
+                    yield number, Item(label, module, calls, seed)
 
     def _original(self, seed: int) -> Item:
         """What is mutated."""

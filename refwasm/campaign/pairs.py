@@ -1,8 +1,9 @@
 """Pairs of instructions: what compilers fuse, fold and move.
 
 For each instruction there is a module in which every other one computes one of its operands: scalar instructions
-completely, vector instructions a part of them that the name decides. Loads and comparisons compute operands too, and
-``select``, branches and stores use results. Constants stand for the other operands half of the time.
+completely, vector instructions a part of them that the name decides. Loads (also the last ones that a memory allows,
+and at constant addresses), globals and comparisons compute operands too; ``select``, branches and stores use results.
+Constants stand for the other operands half of the time. Operands are shared between the two, and read again afterwards.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from refwasm import embedding as e
-from refwasm.campaign.functions import module_of
+from refwasm.campaign.functions import GLOBALS, module_of, with_globals
 from refwasm.campaign.source import Item
 from refwasm.engines.judging import Call
 from refwasm.execution.numerics.edges import EDGES
@@ -23,8 +24,8 @@ from refwasm.syntax.types import I32, BlockType, FuncType, NumType, ValType
 
 #: Calls of one function, and producers of one vector instruction.
 CALLS, VECTOR_PRODUCERS = 5, 60
-#: Addresses that loads take.
-ADDRESSES = (0, 8, 17, 65520, 65536)
+#: Addresses that loads take: aligned and not, the last ones for each width, and one beyond.
+ADDRESSES = (0, 8, 17, 65520, 65528, 65532, 65534, 65535, 65536)
 
 
 class Producer(NamedTuple):
@@ -44,7 +45,7 @@ def pairs(features: frozenset[str]) -> Iterator[Item]:
         by_result.setdefault(producer.result, []).append(producer)
     for form in FORMS.values():
         if form.feature in features and is_numeric(form.mnemonic):
-            yield from _item(form, by_result)
+            yield from _item(form, by_result, "multi-value" in features)
     yield from _uses(by_result, features)
 
 
@@ -65,10 +66,10 @@ def _producers(features: frozenset[str]) -> Iterator[Producer]:
 
 
 class _Functions:
-    """The functions of one module, and the calls to make of them."""
+    """The functions of one module, which may have ``several`` results, and the calls to make of them."""
 
-    def __init__(self, name: str) -> None:
-        self.choose = random.Random(name)
+    def __init__(self, name: str, several: bool = False) -> None:
+        self.choose, self.several = random.Random(name), several
         self.functions: dict[str, tuple[FuncType, Expr]] = {}
         self.calls: list[Call] = []
 
@@ -91,27 +92,76 @@ class _Functions:
         """The item, unless there is nothing in it."""
         if self.functions:
             loads = any(i.form.takes_address for _, body in self.functions.values() for i in body)
-            yield Item(label, e.module_encode(module_of(self.functions, loads)), self.calls, kind=kind)
+            uses = {i.args[0] for _, body in self.functions.values() for i in body if i.form.mnemonic == "global.get"}
+            module = with_globals(module_of(self.functions, loads), max(uses) + 1 if uses else 0)
+            yield Item(label, e.module_encode(module), self.calls, kind=kind)
 
 
-def _item(form: Form, by_result: dict[NumType, list[Producer]]) -> Iterator[Item]:
+def _item(form: Form, by_result: dict[NumType, list[Producer]], several: bool) -> Iterator[Item]:
     """An instruction whose operands other instructions compute."""
-    made = _Functions(form.mnemonic)
-    operands, results = _numbers(form.params), _numbers(form.results)
-    for place, t in enumerate(operands):
+    made = _Functions(form.mnemonic, several)
+    for place, t in enumerate(_numbers(form.params)):
         producers = by_result.get(t, [])
         if t.name == "v128" and len(producers) > VECTOR_PRODUCERS:
             producers = made.choose.sample(producers, VECTOR_PRODUCERS)
         for producer in producers:
-            params = list(producer.params)
-            inner = [*(instr("local.get", i) for i in range(len(params))), producer.instruction]
-            body: list[Instr] = []
-            for i, other in enumerate(operands):
-                body += inner if i == place else [made.operand(other, params)]
-            addresses = frozenset([0]) if producer.instruction.form.takes_address else frozenset()
-            body.append(instr(form.mnemonic))
-            made.add(f"{producer.name} as operand {place}", params, results, body, addresses)
+            _computed(made, form, place, producer)
+            _shared(made, form, place, producer)
+        _from_global(made, form, place, t)
     yield from made.item(f"{form.mnemonic} of", form.mnemonic)
+
+
+def _computed(made: _Functions, form: Form, place: int, producer: Producer) -> None:
+    """Another instruction computes one operand; a load may have a constant address."""
+    params = list(producer.params)
+    is_load = producer.instruction.form.takes_address
+    if is_load and made.choose.random() < 0.5:
+        inner, params = [instr("i32.const", made.choose.choice(ADDRESSES))], []
+    else:
+        inner = [instr("local.get", i) for i in range(len(params))]
+    addresses = frozenset(range(len(params))) if is_load else frozenset()
+    body: list[Instr] = []
+    for i, other in enumerate(_numbers(form.params)):
+        body += [*inner, producer.instruction] if i == place else [made.operand(other, params)]
+    body.append(instr(form.mnemonic))
+    made.add(f"{producer.name} as operand {place}", params, _numbers(form.results), body, addresses)
+
+
+def _shared(made: _Functions, form: Form, place: int, producer: Producer) -> None:
+    """Both instructions take the same values, or the same constant, and the operands are read again afterwards."""
+    if producer.instruction.form.takes_address:
+        return
+    params = list(dict.fromkeys(producer.params))  # one for each type
+    constant = {t: instr(f"{t.name}.const", made.choose.choice(EDGES[t.name])) for t in params}
+    is_constant = len(producer.params) > 1 and made.choose.random() < 0.5
+
+    def operand(i: int, t: NumType) -> Instr:
+        if t not in params:
+            params.append(t)
+        return constant[t] if is_constant and i and t in constant else instr("local.get", params.index(t))
+
+    body: list[Instr] = []
+    for i, t in enumerate(_numbers(form.params)):
+        if i == place:
+            body += [*(operand(j, u) for j, u in enumerate(producer.params)), producer.instruction]
+        else:
+            body.append(operand(i, t))
+    body.append(instr(form.mnemonic))
+    results = list(_numbers(form.results))
+    if made.several and made.choose.random() < 0.5:
+        body += [instr("local.get", i) for i in range(len(params))]
+        results += params
+    made.add(f"{producer.name} as operand {place}, shared", params, tuple(results), body)
+
+
+def _from_global(made: _Functions, form: Form, place: int, t: NumType) -> None:
+    """A global is one operand."""
+    params: list[NumType] = []
+    body = []
+    for i, other in enumerate(_numbers(form.params)):
+        body.append(instr("global.get", GLOBALS.index(t.name)) if i == place else made.operand(other, params))
+    body.append(instr(form.mnemonic))
+    made.add(f"a global as operand {place}", params, _numbers(form.results), body)
 
 
 def _uses(by_result: dict[NumType, list[Producer]], features: frozenset[str]) -> Iterator[Item]:

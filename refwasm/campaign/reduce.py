@@ -47,11 +47,28 @@ class _Reducer:
     def run(self) -> Module:
         """Edit until no edit helps."""
         try:
+            self._keep_what_is_reached()
             while any([self._drop_parts(), self._empty_functions(), self._drop_functions(), self._shorten_functions()]):
                 pass
         except _Spent:
             pass
         return self.module
+
+    def _keep_what_is_reached(self) -> None:
+        """Empty all functions but those that are needed, many at once at first."""
+        types = subtypes(self.module)
+        whole = range(len(self.module.funcs))
+        size = len(whole)
+        while size:
+            for start in whole[::size]:
+                funcs = list(self.module.funcs)
+                for index in whole[start : start + size]:
+                    body = zeros(signature(types, funcs[index].type).results)
+                    if len(funcs[index].body) > len(body):
+                        funcs[index] = Func(funcs[index].type, (), body)
+                if tuple(funcs) != self.module.funcs:
+                    self._try(self.module._replace(funcs=tuple(funcs)))
+            size //= 4
 
     def _try(self, candidate: Module) -> bool:
         """Take an edited module if it is valid and still interesting."""

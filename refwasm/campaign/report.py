@@ -40,7 +40,7 @@ pre {{ background: var(--soft); border-radius: .3rem; overflow: auto; padding: .
 
 def write_report(path: Path, findings: Findings, statistics: Statistics, work: Work) -> None:
     """Write the page."""
-    first = _first_of_each(findings)
+    first = findings.shown()
     page = _PAGE.format(
         count=len(first), summary=escape(_summary(statistics, work)),
         heads="".join(f'<th class="number">{verdict}</th>' for verdict in VERDICTS),
@@ -52,7 +52,7 @@ def write_report(path: Path, findings: Findings, statistics: Statistics, work: W
 
 def write_json(path: Path, findings: Findings, statistics: Statistics) -> None:
     """Write the same as JSON."""
-    first = _first_of_each(findings)
+    first = findings.shown()
     buckets = [
         {
             **{name: found[name] for name in ("bucket", "engine", "kind", "item", "call", "expected", "observed")},
@@ -61,13 +61,6 @@ def write_json(path: Path, findings: Findings, statistics: Statistics) -> None:
         for bucket, found in sorted(first.items())
     ]  # fmt: skip
     path.write_text(json.dumps({"statistics": statistics.state(), "buckets": buckets}, indent=1), encoding="utf-8")
-
-
-def _first_of_each(findings: Findings) -> dict[str, dict[str, Any]]:
-    first: dict[str, dict[str, Any]] = {}
-    for found in findings:
-        first.setdefault(found["bucket"], found)
-    return first
 
 
 def _script(findings: Findings, bucket: str) -> str | None:

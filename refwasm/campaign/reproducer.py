@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from refwasm import embedding as e
 from refwasm.campaign.findings import difference
 from refwasm.campaign.reduce import reduced
+from refwasm.campaign.source import GENERATED
 from refwasm.engines.judging import Call, Judgement, judge
 from refwasm.engines.protocol import Died, Engine
 from refwasm.oracle.case import Oracle
@@ -40,6 +42,19 @@ def reproducer(
             calls = last
             break
     return reduced(parsed, lambda candidate: shows(candidate, calls), until=until), calls
+
+
+#: Instructions that a reduced module has anyway.
+_PLAIN = re.compile(r"(local|global)\..*|.*\.const|end|else|block|loop|drop|return|nop|call|ref\.null")
+#: Instructions that a bucket names at most.
+MOST_NAMED = 3
+
+
+def about(module: Module) -> str:
+    """What a reduced module is about: its instructions, but for those that move values and give structure."""
+    names = sorted({i.form.mnemonic for func in module.funcs for i in func.body})
+    telling = [name for name in names if not _PLAIN.fullmatch(name)]
+    return " + ".join(telling[:MOST_NAMED]) + (" + more" if len(telling) > MOST_NAMED else "") or GENERATED
 
 
 def script(module: Module, judgement: Judgement, title: str) -> str:

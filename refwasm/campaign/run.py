@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from refwasm.campaign.findings import Findings
+from refwasm.campaign.findings import Finding, Findings
+from refwasm.campaign.source import GENERATED
 from refwasm.campaign.statistics import Statistics
 from refwasm.campaign.work import DIED, Batch, Job, Record, Work
 from refwasm.campaign.workers import Workers
@@ -15,6 +16,8 @@ from refwasm.engines.protocol import Died
 
 #: Seconds between two reports, and that reducing one finding may take.
 INTERVAL, REDUCE = 10.0, 60.0
+#: Findings that are reduced of one bucket of generated modules: it may hold several faults.
+REDUCED = 20
 #: Items of one job.
 BATCH = 50
 
@@ -57,7 +60,7 @@ class Campaign:
             if time.monotonic() - told > INTERVAL:
                 told = time.monotonic()
                 self._save()
-                self.tell(self.statistics.line(len(self.findings.buckets)))
+                self.tell(self.statistics.line(len(self.findings.shown())))
         self._save()
         return self.statistics
 
@@ -80,8 +83,8 @@ class Campaign:
 
     def _take(self, job: Job, result: Batch | Died) -> None:
         if job.reduce:
-            if isinstance(result, Batch) and result.script:
-                self.findings.write_script(result.script)
+            if isinstance(result, Batch) and result.finding is not None:
+                self._keep_reduced(result.finding, result.script)
             return
         if isinstance(result, Died):
             self._divide(job, result)
@@ -106,14 +109,27 @@ class Campaign:
         self.statistics.take(Batch((Record(job.start, name, DIED),)))
 
     def _keep(self, job: Job, record: Record) -> None:
-        """Keep a finding; if its bucket is new, have it reduced."""
-        if record.finding is None or not self.findings.add(record.finding):
-            return
+        """Keep a finding, and have it reduced if its bucket is new, or may hold several faults."""
         found = record.finding
+        if found is None:
+            return
+        is_new = self.findings.add(found)
+        if is_new:
+            self._tell(found)
+        several = found.kind == GENERATED and self.findings.buckets[found.bucket] <= REDUCED
+        if (is_new or several) and record.verdict != DIED and self.reduce:
+            self.urgent.append(Job(job.work, record.number, record.number + 1, record.engine, self.reduce))
+
+    def _keep_reduced(self, found: Finding, script: str) -> None:
+        """Keep the script of a finding; and the finding, if it is in another bucket now."""
+        if found.of and self.findings.add(found):
+            self._tell(found)
+        if not self.findings.script_of(found.bucket).exists():
+            self.findings.write_script(script)
+
+    def _tell(self, found: Finding) -> None:
         where = found.call or "instantiation"
         self.tell(f"new: {found.bucket}\n     {where}: expected {found.expected}, observed {found.observed}")
-        if record.verdict != DIED and self.reduce:
-            self.urgent.append(Job(job.work, record.number, record.number + 1, record.engine, self.reduce))
 
     def _finish(self, job: Job) -> None:
         self.done.add(job.start)

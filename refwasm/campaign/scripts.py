@@ -37,7 +37,7 @@ def from_script(file: Path) -> Iterator[Item]:
 
 def _item(file: Path, number: int, module: bytes | None, calls: list[Call]) -> Iterator[Item]:
     if module is not None:
-        yield Item(f"{file.name}, module {number}", module, calls or None, number, kind=file.name)
+        yield Item(f"{file.name}, module {number}", module, calls or None, number)
 
 
 def _binary(command: s.ModuleCommand) -> bytes | None:

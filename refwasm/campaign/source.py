@@ -7,16 +7,20 @@ from typing import NamedTuple, Protocol
 
 from refwasm.engines.judging import Call
 
+#: The kind of items that are about no instruction.
+GENERATED = "generated"
+
 
 class Item(NamedTuple):
     """A module in the binary format; its calls, None for those that ``seed`` chooses. ``label`` names it in reports,
-    ``kind`` is what buckets are told apart by: the instruction, where it is about one."""
+    ``kind`` is what buckets are told apart by: the instruction, where it is about one. What is generated is about none;
+    reducing tells what a difference is about."""
 
     label: str
     module: bytes
     calls: Sequence[Call] | None = None
     seed: int = 0
-    kind: str = "generated"
+    kind: str = GENERATED
 
 
 class Source(Protocol):

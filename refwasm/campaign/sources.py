@@ -12,11 +12,12 @@ from refwasm.campaign.scripts import from_script
 from refwasm.campaign.singles import singles
 from refwasm.campaign.smith import Smith
 from refwasm.campaign.source import Item, Listed, Source
+from refwasm.campaign.structures import structures
 
 #: The sources, and what they are.
 SOURCES = {
-    "singles": "each instruction with edge operands",
-    "pairs": "each instruction of two that compilers fuse",
+    "singles": "each instruction by itself, with edge operands",
+    "pairs": "two instructions that compilers may fuse",
     "smith": "modules of wasm-tools smith",
     "corpus:DIR": "modules and scripts below a folder",
     "mutate:DIR": "mutations of these modules",
@@ -28,7 +29,7 @@ def source_of(text: str, features: frozenset[str], seed: int) -> Source:
     is made at random. Raises ValueError, and Unavailable."""
     kind, colon, place = text.partition(":")
     if text == "singles":
-        return Listed(list(singles(features)))
+        return Listed([*singles(features), *structures(features)])
     if text == "pairs":
         return Listed(list(pairs(features)))
     if text == "smith":
@@ -46,4 +47,4 @@ def _below(folder: Path) -> Iterator[Item]:
         if file.suffix == ".wast":
             yield from from_script(file)
         else:
-            yield Item(str(file), file.read_bytes(), kind=file.name)
+            yield Item(str(file), file.read_bytes())

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from refwasm import embedding as e
 from refwasm.campaign.findings import Finding, died, finding
-from refwasm.campaign.reproducer import reproducer, script
-from refwasm.campaign.source import Item, Source
+from refwasm.campaign.reproducer import about, reproducer, script
+from refwasm.campaign.source import GENERATED, Item, Source
 from refwasm.campaign.sources import source_of
 from refwasm.engines.catalogue import engine
 from refwasm.engines.judging import Judgement, judge
@@ -63,12 +63,13 @@ class Record(NamedTuple):
 
 class Batch(NamedTuple):
     """What came of a job: a record for each item and engine; the instructions that were reached, by name, and how many
-    of how many; or the script that shows a finding."""
+    of how many; or the script that shows a finding, and the finding as it is once reduced."""
 
     records: tuple[Record, ...] = ()
     reached: frozenset[str] = frozenset()
     instructions: tuple[int, int] = (0, 0)
     script: str = ""
+    finding: Finding | None = None
 
 
 class Worker:
@@ -83,7 +84,7 @@ class Worker:
     def do(self, job: Job) -> Batch:
         """Do a job."""
         if job.reduce:
-            return Batch(script=self._script(job))
+            return self._reduced(job)
         records, reached, count, whole = [], set(), 0, 0
         for number, item in self.source.items(job.start, job.stop):
             for judged in self.work.engines:
@@ -111,22 +112,27 @@ class Worker:
         found = finding(judgement, _title(made), item) if kind == DIFFERS else None
         return Record(number, judged.name, kind, judgement.calls, judgement.returned, found), judgement
 
-    def _script(self, job: Job) -> str:
-        """The script that shows a finding, as small as it gets in the time; "" if it does not show again."""
+    def _reduced(self, job: Job) -> Batch:
+        """The finding of an item as small as it gets in the time; nothing if it does not show again."""
         until = time.monotonic() + job.seconds
         made = self.engine(next(judged for judged in self.work.engines if judged.name == job.reduce))
         for _, item in self.source.items(job.start, job.stop):
             try:
                 judgement = judge(self.oracle, made, item.module, item.calls, item.seed)
                 if judgement.verdict.kind != DIFFERS:
-                    return ""
-                bucket = finding(judgement, _title(made), item).bucket
+                    return Batch()
+                before = finding(judgement, _title(made), item).bucket
                 module, calls = reproducer(self.oracle, made, item.module, judgement, until)
-                judgement = judge(self.oracle, made, e.module_encode(module), calls)
+                binary = e.module_encode(module)
+                judgement = judge(self.oracle, made, binary, calls)
             except Died:
-                return ""
-            return script(module, judgement, f"{bucket}\nobserved: {judgement.verdict.observed!r}")
-        return ""
+                return Batch()
+            kind = about(module) if item.kind == GENERATED else item.kind
+            found = finding(judgement, _title(made), item._replace(module=binary, kind=kind))
+            of = before if before != found.bucket else ""
+            title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
+            return Batch(script=script(module, judgement, title), finding=found._replace(of=of))
+        return Batch()
 
     def close(self) -> None:
         """End the engines."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -118,11 +119,11 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         try:
-            from distributed import Client
+            self.distributed: Any = import_module("distributed")
         except ImportError:
             raise Unavailable("dask is not installed: pip install 'refwasm[dask]'") from None
         try:
-            self.client: Any = Client(address, timeout=10)
+            self.client: Any = self.distributed.Client(address, timeout=10)
         except (OSError, ValueError) as error:
             raise Unavailable(f"there is no scheduler at {address}: {error}") from None
         self.jobs: dict[Any, Job] = {}
@@ -137,13 +138,11 @@ class Cluster:
         self.jobs[future] = job
 
     def finished(self, timeout: float) -> Iterator[tuple[Job, Batch | Died]]:
-        from distributed import wait as wait_for
-
         if not self.jobs:
             time.sleep(timeout)
             return
         with suppress(TimeoutError):
-            wait_for(list(self.jobs), timeout=timeout, return_when="FIRST_COMPLETED")
+            self.distributed.wait(list(self.jobs), timeout=timeout, return_when="FIRST_COMPLETED")
         for future in [future for future in self.jobs if future.done()]:
             job = self.jobs.pop(future)
             try:

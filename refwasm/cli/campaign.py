@@ -70,9 +70,9 @@ def run(options: argparse.Namespace) -> int:
         workers.close()
         write_report(folder / "report.html", campaign.findings, campaign.statistics, work)
         write_json(folder / "report.json", campaign.findings, campaign.statistics)
-    found = campaign.findings
-    print(f"{campaign.statistics.line(len(found.buckets))}; see {folder / 'report.html'}")
-    return EXIT_BAD if found.buckets else 0
+    found = len(campaign.findings.shown())
+    print(f"{campaign.statistics.line(found)}; see {folder / 'report.html'}")
+    return EXIT_BAD if found else 0
 
 
 def _tell(text: str) -> None:

@@ -58,6 +58,8 @@ class WasmtimeEngine:
                 setattr(config, setting, True)
         with suppress(AttributeError):
             config.consume_fuel = True
+        with suppress(AttributeError):  # modules are small
+            config.parallel_compilation = False
         with suppress(AttributeError):  # reserving address space takes most of the time of an instance
             config.memory_reservation = 1 << 20
             config.memory_guard_size = 1 << 16
