@@ -78,6 +78,7 @@ class Findings:
         self.path, self.state = folder / "findings.jsonl", folder / "state.json"
         self._end_the_last_line()
         self.buckets: dict[str, int] = {}
+        self._reduced: set[str] = set()
         for found in self:
             self.buckets[found["bucket"]] = self.buckets.get(found["bucket"], 0) + 1
 
@@ -116,6 +117,14 @@ class Findings:
             first.setdefault(found["bucket"], found)
         divided = {found["of"] for found in first.values()}
         return {bucket: found for bucket, found in first.items() if bucket not in divided}
+
+    def note_reduced(self, bucket: str) -> None:
+        """Somebody reduces a finding of the bucket."""
+        self._reduced.add(bucket)
+
+    def was_reduced(self, bucket: str) -> bool:
+        """Whether somebody did."""
+        return bucket in self._reduced
 
     def script_of(self, bucket: str) -> Path:
         """Where the script is that shows a bucket."""

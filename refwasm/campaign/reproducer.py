@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from refwasm import embedding as e
 from refwasm.campaign.findings import difference
 from refwasm.campaign.reduce import reduced
-from refwasm.campaign.source import GENERATED
 from refwasm.engines.judging import Call, Judgement, judge
 from refwasm.engines.protocol import Died, Engine
 from refwasm.oracle.case import Oracle
@@ -54,7 +53,7 @@ def about(module: Module) -> str:
     """What a reduced module is about: its instructions, but for those that move values and give structure."""
     names = sorted({i.form.mnemonic for func in module.funcs for i in func.body})
     telling = [name for name in names if not _PLAIN.fullmatch(name)]
-    return " + ".join(telling[:MOST_NAMED]) + (" + more" if len(telling) > MOST_NAMED else "") or GENERATED
+    return " + ".join(telling[:MOST_NAMED]) + (" + more" if len(telling) > MOST_NAMED else "") or "moving values"
 
 
 def script(module: Module, judgement: Judgement, title: str) -> str:

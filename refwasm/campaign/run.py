@@ -16,8 +16,8 @@ from refwasm.engines.protocol import Died
 
 #: Seconds between two reports, and that reducing one finding may take.
 INTERVAL, REDUCE = 10.0, 60.0
-#: Findings that are reduced of one bucket of generated modules: it may hold several faults.
-REDUCED = 20
+#: Findings of one bucket that are reduced, of generated modules and of others: it may hold several faults.
+REDUCED_GENERATED, REDUCED = 20, 4
 #: Items of one job.
 BATCH = 50
 
@@ -37,7 +37,9 @@ class Campaign:
         self.statistics = Statistics.from_state(state)
         self.done: set[int] = set(state.get("beyond", ()))  # beginnings of finished ranges, beyond the first open one
         self.first: int = state.get("done", 0)  # all items below it are done
-        self.urgent: deque[Job] = deque()
+        self.urgent: deque[Job] = deque()  # pieces of a range whose worker died
+        self.reductions: deque[tuple[str, Job]] = deque()  # with the bucket that each is for
+        self.reduced_last = False
 
     def run(self, seconds: float | None = None, most: int | None = None) -> Statistics:
         """Judge items until there are no more, ``most`` are done, or time is up."""
@@ -74,12 +76,26 @@ class Campaign:
             start = stop
 
     def _jobs(self, ranges: Iterator[Job], is_over: bool) -> Iterator[Job]:
-        """As many jobs as workers are free; what is urgent first."""
+        """As many jobs as workers are free: what is urgent first, then reductions and ranges in turns."""
         for _ in range(self.workers.free()):
-            job = self.urgent.popleft() if self.urgent else None if is_over else next(ranges, None)
+            job = self.urgent.popleft() if self.urgent else None
+            if job is None and (is_over or not self.reduced_last):
+                job = self._reduction(is_over)
+            self.reduced_last = job is not None
+            if job is None and not is_over:
+                job = next(ranges, None) or self._reduction(True)
             if job is None:
                 return
             yield job
+
+    def _reduction(self, is_over: bool) -> Job | None:
+        """The next finding to reduce; at the end only one for each bucket."""
+        while self.reductions:
+            bucket, job = self.reductions.popleft()
+            if not is_over or not self.findings.was_reduced(bucket):
+                self.findings.note_reduced(bucket)
+                return job
+        return None
 
     def _take(self, job: Job, result: Batch | Died) -> None:
         if job.reduce:
@@ -109,16 +125,16 @@ class Campaign:
         self.statistics.take(Batch((Record(job.start, name, DIED),)))
 
     def _keep(self, job: Job, record: Record) -> None:
-        """Keep a finding, and have it reduced if its bucket is new, or may hold several faults."""
+        """Keep a finding, and have it reduced if it is one of the first of its bucket."""
         found = record.finding
         if found is None:
             return
-        is_new = self.findings.add(found)
-        if is_new:
+        if self.findings.add(found):
             self._tell(found)
-        several = found.kind == GENERATED and self.findings.buckets[found.bucket] <= REDUCED
-        if (is_new or several) and record.verdict != DIED and self.reduce:
-            self.urgent.append(Job(job.work, record.number, record.number + 1, record.engine, self.reduce))
+        most = REDUCED_GENERATED if found.kind == GENERATED else REDUCED
+        if self.findings.buckets[found.bucket] <= most and record.verdict != DIED and self.reduce:
+            reduction = Job(job.work, record.number, record.number + 1, record.engine, self.reduce)
+            self.reductions.append((found.bucket, reduction))
 
     def _keep_reduced(self, found: Finding, script: str) -> None:
         """Keep the script of a finding; and the finding, if it is in another bucket now."""

@@ -25,7 +25,7 @@ def from_script(file: Path) -> Iterator[Item]:
         return
     module: bytes | None = None
     calls: list[Call] = []
-    number = 0
+    number = -1
     for command in commands:
         if isinstance(command, s.ModuleCommand):
             yield from _item(file, number, module, calls)

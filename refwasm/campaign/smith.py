@@ -7,11 +7,14 @@ seeds, and the next batch is begun before anybody asks for it.
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import shlex
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from refwasm.campaign.source import Item
@@ -50,11 +53,18 @@ class Shell:
             lines.append(f"{shlex.join([*command, '-o', f'{number}.out'])} < {number}.in")
         self.process = subprocess.Popen(
             ["sh", "-s"], cwd=self.folder.name, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         assert self.process.stdin is not None
         self.process.stdin.write("\n".join(lines).encode() + b"\n")
         self.process.stdin.close()
+
+    def end(self) -> None:
+        """Stop it, and leave nothing behind."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.folder.cleanup()
 
     def made(self) -> dict[int, bytes]:
         """The contents of the files, by number; those that were not made are missing."""
@@ -82,13 +92,26 @@ class Smith:
     def items(self, start: int, stop: int) -> Iterator[tuple[int, Item]]:
         for first in range(start, stop, BATCH):
             numbers = range(first, min(first + BATCH, stop))
-            shell = self.begun[1] if self.begun is not None and self.begun[0] == numbers else self._begin(numbers)
-            following = range(numbers.stop, numbers.stop + len(numbers))
+            shell = self._begun(numbers)
             made = shell.made()
+            following = range(numbers.stop, numbers.stop + len(numbers))
             self.begun = following, self._begin(following)
             for number in numbers:
                 if number in made:
                     yield number, Item(f"smith {self.seed + number}", made[number], None, self.seed + number)
+
+    def _begun(self, numbers: range) -> Shell:
+        """The shell that makes these; one that makes others was begun in vain."""
+        before, self.begun = self.begun, None
+        if before is not None and before[0] == numbers:
+            return before[1]
+        if before is not None:
+            before[1].end()
+        return self._begin(numbers)
+
+    def __del__(self) -> None:
+        if getattr(self, "begun", None) is not None:
+            self.begun[1].end()  # type: ignore[index]
 
     def _begin(self, numbers: range) -> Shell:
         return Shell({number: self._command(self.seed + number) for number in numbers})

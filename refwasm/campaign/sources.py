@@ -27,14 +27,14 @@ SOURCES = {
 def source_of(text: str, features: frozenset[str], seed: int) -> Source:
     """The source of that name. ``features`` are those that its modules may use, ``seed`` is that of the first one that
     is made at random. Raises ValueError, and Unavailable."""
-    kind, colon, place = text.partition(":")
+    kind, _, place = text.partition(":")
     if text == "singles":
         return Listed([*singles(features), *structures(features)])
     if text == "pairs":
         return Listed(list(pairs(features)))
     if text == "smith":
         return Smith(features, seed)
-    if kind in ("corpus", "mutate") and colon and Path(place).is_dir():
+    if kind in ("corpus", "mutate") and place and Path(place).is_dir():
         items = list(_below(Path(place)))
         return Listed(items) if kind == "corpus" else Mutated(items, seed)
     raise ValueError(f"--source {text}: expected {', '.join(SOURCES)}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from refwasm import embedding as e
 from refwasm.campaign.findings import Finding, died, finding
 from refwasm.campaign.reproducer import about, reproducer, script
-from refwasm.campaign.source import GENERATED, Item, Source
+from refwasm.campaign.source import Item, Source
 from refwasm.campaign.sources import source_of
 from refwasm.engines.catalogue import engine
 from refwasm.engines.judging import Judgement, judge
@@ -127,8 +127,7 @@ class Worker:
                 judgement = judge(self.oracle, made, binary, calls)
             except Died:
                 return Batch()
-            kind = about(module) if item.kind == GENERATED else item.kind
-            found = finding(judgement, _title(made), item._replace(module=binary, kind=kind))
+            found = finding(judgement, _title(made), item._replace(module=binary, kind=about(module)))
             of = before if before != found.bucket else ""
             title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
             return Batch(script=script(module, judgement, title), finding=found._replace(of=of))

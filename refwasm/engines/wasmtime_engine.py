@@ -84,7 +84,10 @@ class WasmtimeInstance:
         except self.api.WasmtimeError as error:
             raise Ended(Refused("validate", str(error))) from None
         try:
-            self.exports = self.api.Instance(self.store, compiled, []).exports(self.store)
+            exports = self.api.Instance(self.store, compiled, []).exports
+            # before version 0.27, what is in a store knew it
+            self.given: tuple[Any, ...] = (self.store,) if callable(exports) else ()
+            self.exports = exports(self.store) if callable(exports) else exports
         except (self.api.Trap, self.api.WasmtimeError) as error:
             raise Ended(self._outcome(error)) from None
 
@@ -99,7 +102,7 @@ class WasmtimeInstance:
         signed = [_signed(word.bits, word.type) for word in words]
         self._refuel()
         try:
-            result = func(self.store, *signed)
+            result = func(*self.given, *signed)
         except (self.api.Trap, self.api.WasmtimeError) as error:
             raise Ended(self._outcome(error)) from None
         if result is None:
@@ -111,9 +114,10 @@ class WasmtimeInstance:
 
     def memory(self, export: str) -> bytes:
         memory = self.exports[export]
-        given = () if type(memory).__name__ == "SharedMemory" else (self.store,)
-        address = ctypes.cast(memory.data_ptr(*given), ctypes.c_void_p).value
-        return ctypes.string_at(address, memory.data_len(*given)) if address else b""
+        given = () if type(memory).__name__ == "SharedMemory" else self.given
+        pointer, size = (x(*given) if callable(x) else x for x in (memory.data_ptr, memory.data_len))
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
+        return ctypes.string_at(address, size) if address else b""
 
     def _outcome(self, error: Any) -> Outcome:
         code = getattr(getattr(error, "trap_code", None), "name", "")
