@@ -47,6 +47,8 @@ class _Reducer:
     def run(self) -> Module:
         """Edit until no edit helps."""
         try:
+            self._drop_of("exports")
+            self._drop_functions()
             self._keep_what_is_reached()
             while any([self._drop_parts(), self._empty_functions(), self._drop_functions(), self._shorten_functions()]):
                 pass
@@ -89,13 +91,7 @@ class _Reducer:
         """Leave out exports, segments, the start function, custom sections."""
         found = False
         for name in ("exports", "datas", "elems", "customs"):
-            index = 0
-            while index < len(getattr(self.module, name)):
-                parts = getattr(self.module, name)
-                if self._try(self.module._replace(**{name: parts[:index] + parts[index + 1 :]})):
-                    found = True
-                else:
-                    index += 1
+            found |= self._drop_of(name)
         for drop in _WITHOUT:
             candidate = drop(self.module)
             found |= candidate != self.module and self._try(candidate)
@@ -103,14 +99,29 @@ class _Reducer:
             found |= self._try(self.module._replace(start=None))
         return found
 
-    def _drop_functions(self) -> bool:
-        """Leave out functions that nobody mentions."""
+    def _drop_of(self, name: str) -> bool:
+        """Leave out parts of a kind, many at once at first."""
         found = False
-        imported = len(func_types(self.module)) - len(self.module.funcs)
-        for index in reversed(range(len(self.module.funcs))):
-            if (candidate := _without_function(self.module, imported + index, index)) is not None:
-                found |= self._try(candidate)
+        size = len(getattr(self.module, name))
+        while size:
+            index = 0
+            while index < len(getattr(self.module, name)):
+                parts = getattr(self.module, name)
+                if self._try(self.module._replace(**{name: parts[:index] + parts[index + size :]})):
+                    found = True
+                else:
+                    index += size
+            size //= 2
         return found
+
+    def _drop_functions(self) -> bool:
+        """Leave out functions that nobody mentions, all at once if that works."""
+        unused = _unused(self.module)
+        if not unused:
+            return False
+        if self._try(_without_functions(self.module, unused)):
+            return True
+        return any([self._try(_without_functions(self.module, {index})) for index in sorted(unused, reverse=True)])
 
     def _with_body(self, index: int, body: Expr) -> Module:
         funcs, func = list(self.module.funcs), self.module.funcs[index]
@@ -166,25 +177,30 @@ _WITHOUT: tuple[Callable[[Module], Module], ...] = (
 _MENTIONS = frozenset({"call", "return_call", "ref.func"})
 
 
-def _without_function(module: Module, index: int, own: int) -> Module | None:
-    """The module without a function; None if something mentions it. ``own`` is its place among the module's own."""
-    exported = any(x.kind == "func" and x.index == index for x in module.exports)
-    if exported or module.start == index or module.elems or _mentions(module, index):
-        return None
+def _unused(module: Module) -> set[int]:
+    """The module's own functions that nothing mentions; none if there are element segments."""
+    if module.elems:
+        return set()
+    imported = len(func_types(module)) - len(module.funcs)
+    used = {export.index for export in module.exports if export.kind == "func"} | {module.start}
+    for body in [*(func.body for func in module.funcs), *(g.init for g in module.globals)]:
+        used |= {i.args[0] for i in body if i.form.mnemonic in _MENTIONS}
+    return set(range(imported, imported + len(module.funcs))) - used
+
+
+def _without_functions(module: Module, dropped: set[int]) -> Module:
+    """The module without functions that nothing mentions."""
+    imported = len(func_types(module)) - len(module.funcs)
+    kept = [index for index in range(imported + len(module.funcs)) if index not in dropped]
+    numbers = {index: number for number, index in enumerate(kept)}
 
     def moved(i: Instr) -> Instr:
-        later = i.form.mnemonic in _MENTIONS and i.args[0] > index
-        return instr(i.form.mnemonic, i.args[0] - 1) if later else i
+        return instr(i.form.mnemonic, numbers[i.args[0]]) if i.form.mnemonic in _MENTIONS else i
 
-    funcs = [Func(f.type, f.locals, tuple(map(moved, f.body))) for f in module.funcs]
-    exports = [x._replace(index=x.index - 1) if x.kind == "func" and x.index > index else x for x in module.exports]
-    start = module.start - 1 if module.start is not None and module.start > index else module.start
-    globals = [g._replace(init=tuple(map(moved, g.init))) for g in module.globals]
+    own = (module.funcs[index - imported] for index in kept if index >= imported)
     return module._replace(
-        funcs=tuple(funcs[:own] + funcs[own + 1 :]), exports=tuple(exports), start=start, globals=tuple(globals)
+        funcs=tuple(Func(f.type, f.locals, tuple(map(moved, f.body))) for f in own),
+        exports=tuple(x._replace(index=numbers[x.index]) if x.kind == "func" else x for x in module.exports),
+        start=None if module.start is None else numbers[module.start],
+        globals=tuple(g._replace(init=tuple(map(moved, g.init))) for g in module.globals),
     )
-
-
-def _mentions(module: Module, index: int) -> bool:
-    bodies = [*(f.body for f in module.funcs), *(g.init for g in module.globals)]
-    return any(i.form.mnemonic in _MENTIONS and i.args[0] == index for body in bodies for i in body)
