@@ -25,6 +25,27 @@ MOST_QUESTIONS = 2_000
 _CONSTANTS = tuple(instr(f"{t}.const", 0) for t in ("i32", "i64", "f32", "f64", "v128"))
 
 
+#: Instructions that open a block.
+_OPENERS = frozenset({"block", "loop", "if", "try_table"})
+
+
+def is_nested(body: Expr) -> bool:
+    """Whether blocks are inside each other, and the last ``end`` is the body's. (Validation trusts the formats in
+    that.)"""
+    open_blocks = ["func"]
+    for instruction in body:
+        name = instruction.form.mnemonic
+        if not open_blocks or (name == "else" and open_blocks[-1] != "if"):
+            return False
+        if name in _OPENERS:
+            open_blocks.append(name)
+        elif name == "else":
+            open_blocks[-1] = "else"
+        elif name == "end":
+            open_blocks.pop()
+    return not open_blocks
+
+
 class _Spent(Exception):
     """Enough was asked."""
 
@@ -75,6 +96,8 @@ class _Reducer:
     def _try(self, candidate: Module) -> bool:
         """Take an edited module if it is valid and still interesting."""
         candidate = candidate._replace(digest=b"", names=Names(), branch_hints=(), locate=None)
+        if not all(is_nested(func.body) for func in candidate.funcs):
+            return False
         try:
             e.module_validate(candidate)
         except WasmError:

@@ -49,9 +49,12 @@ _PLAIN = re.compile(r"(local|global)\..*|.*\.const|end|else|block|loop|drop|retu
 MOST_NAMED = 3
 
 
-def about(module: Module) -> str:
-    """What a reduced module is about: its instructions, but for those that move values and give structure."""
+def about(module: Module, kind: str = "") -> str:
+    """What a reduced module is about: the instruction that the item was about, if that is still there; else its
+    instructions, but for those that move values and give structure."""
     names = sorted({i.form.mnemonic for func in module.funcs for i in func.body})
+    if kind in names:
+        return kind
     telling = [name for name in names if not _PLAIN.fullmatch(name)]
     return " + ".join(telling[:MOST_NAMED]) + (" + more" if len(telling) > MOST_NAMED else "") or "moving values"
 

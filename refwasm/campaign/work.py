@@ -127,7 +127,7 @@ class Worker:
                 judgement = judge(self.oracle, made, binary, calls)
             except Died:
                 return Batch()
-            found = finding(judgement, _title(made), item._replace(module=binary, kind=about(module)))
+            found = finding(judgement, _title(made), item._replace(module=binary, kind=about(module, item.kind)))
             of = before if before != found.bucket else ""
             title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
             return Batch(script=script(module, judgement, title), finding=found._replace(of=of))

@@ -98,8 +98,10 @@ class Local:
             return self._replaced(process, f"its process ended (exit code {process.process.exitcode})")
         job, process.job = process.job, None
         assert job is not None
-        if isinstance(result, Unavailable) or (isinstance(result, Exception) and not isinstance(result, Died)):
+        if isinstance(result, Unavailable):
             raise result
+        if isinstance(result, Exception):  # a fault of refwasm's: the item is kept, and the campaign goes on
+            return job, Died(f"{type(result).__name__}: {result}")
         return job, result
 
     def _replaced(self, process: _Process, reason: str) -> tuple[Job, Died]:

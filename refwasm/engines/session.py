@@ -131,7 +131,10 @@ class Session:
         status &= (1 << 32) - 1
         if status == RETURNED:
             return Returned(results)
-        return Threw(None) if status < FIRST_TAG else Threw(status - FIRST_TAG, payloads[status - FIRST_TAG])
+        tag = status - FIRST_TAG
+        if tag < 0:
+            return Threw(None)
+        return Threw(tag, payloads[tag]) if tag < len(payloads) else Threw(tag)  # which no sound engine gives
 
 
 def _word(found: Found) -> int:
