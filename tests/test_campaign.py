@@ -315,6 +315,34 @@ def test_workers_that_are_killed_are_replaced(tmp_path: Path) -> None:
     assert re.search(r"^40 modules", out.splitlines()[-1]), out
 
 
+def test_a_cluster_that_loses_a_worker_loses_no_result(tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        command = [sys.executable, "-m", "refwasm", "campaign", "--engines", "refwasm-interpret", "--source", "singles",
+                   "--modules", "60", "--out", str(tmp_path), "--batch", "5",
+                   "--scheduler", cluster.scheduler_address]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        time.sleep(4)
+        os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+        out, _ = process.communicate(timeout=240)
+    assert re.search(r"^60 modules .* 60 agree, 0 differ, 0 undecided, 0 died", out.splitlines()[-1]), out
+
+
+def test_a_cluster_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "campaign",
+        "--engines",
+        "refwasm-interpret",
+        "--out",
+        str(tmp_path),
+        "--scheduler",
+        "tcp://127.0.0.1:9",
+    ]
+    assert main(arguments) == 2
+    assert "no scheduler at tcp://127.0.0.1:9" in capsys.readouterr().err
+
+
 def test_times_have_units() -> None:
     from refwasm.cli.campaign import seconds
 

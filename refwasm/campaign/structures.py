@@ -74,10 +74,11 @@ CONTROL = {
           (i64.const 7) (i32.const 8) (i64.const 9) (f64.const 10) (f32.const 11) (f64.const 12) (f32.const 13)
           (f64.const 14) (f32.const 15) (f64.const 16) (f32.const 17) (f64.const 18.5) (f32.const 19.25)))""",
     "call_indirect": """(type $t (func (param i32) (result i32))) (type $u (func (result i64)))
-      (table 4 funcref) (elem (i32.const 0) $a $b $c)
-      (func $a (type $t) (i32.add (local.get 0) (i32.const 1))) (func $b (type $t) (i32.mul (local.get 0)
-        (i32.const 2)))
-      (func $c (type $u) (i64.const 3))
+      (type $v (func (param i32) (result i64))) (table 7 funcref) (elem (i32.const 0) $a $b $c $d $e)
+      (func $a (type $t) (i32.add (local.get 0) (i32.const 1)))
+      (func $b (type $t) (i32.mul (local.get 0) (i32.const 2)))
+      (func $c (type $u) (i64.const 3)) (func $d (type $v) (i64.const 4))
+      (func $e (param i64) (result i32) (i32.const 5))
       (func (export "f") (param $i i32) (param i32) (result i32) (call_indirect (type $t) (local.get 1) (local.get $i)))
       (func (export "other") (param $i i32) (result i64) (call_indirect (type $u) (local.get $i)))""",
     "drop": """(func $g (result i32) (global.set 0 (i32.add (global.get 0) (i32.const 1))) (global.get 0))
