@@ -79,6 +79,7 @@ class Findings:
         self._end_the_last_line()
         self.buckets: dict[str, int] = {}
         self._reduced: set[str] = set()
+        self._divided: set[str] = set()  # buckets whose findings are in others since they were reduced
         for found in self:
             self.buckets[found["bucket"]] = self.buckets.get(found["bucket"], 0) + 1
 
@@ -91,32 +92,44 @@ class Findings:
                     file.write(b"\n")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """All that is there; a line that a kill cut off is no finding."""
+        """All findings that are there; a line that a kill cut off is none."""
         with self.path.open("rb") as file:
             for line in file:
                 try:
-                    yield json.loads(line)
+                    found = json.loads(line)
                 except ValueError:
                     continue
+                if "bucket" in found:
+                    yield found
+                else:
+                    self._divided.add(found["divided"])
 
     def add(self, found: Finding, most: int = 3) -> bool:
         """Keep a finding, unless there are enough of its bucket; whether its bucket is new."""
         count = self.buckets.get(found.bucket, 0)
         self.buckets[found.bucket] = count + 1
         if count < most:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(found.line() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            self._append(found.line())
         return not count
+
+    def _append(self, line: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def shown(self) -> dict[str, dict[str, Any]]:
         """The first finding of each bucket, but for buckets whose findings are in others since they were reduced."""
         first: dict[str, dict[str, Any]] = {}
         for found in self:
             first.setdefault(found["bucket"], found)
-        divided = {found["of"] for found in first.values()}
-        return {bucket: found for bucket, found in first.items() if bucket not in divided}
+        return {bucket: found for bucket, found in first.items() if bucket not in self._divided}
+
+    def divide(self, bucket: str) -> None:
+        """A finding of the bucket is in another one since it was reduced."""
+        if bucket not in self._divided:
+            self._divided.add(bucket)
+            self._append(json.dumps({"divided": bucket}))
 
     def note_reduced(self, bucket: str) -> None:
         """Somebody reduces a finding of the bucket."""

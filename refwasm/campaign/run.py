@@ -138,8 +138,10 @@ class Campaign:
 
     def _keep_reduced(self, found: Finding, script: str) -> None:
         """Keep the script of a finding; and the finding, if it is in another bucket now."""
-        if found.of and self.findings.add(found):
-            self._tell(found)
+        if found.of:
+            self.findings.divide(found.of)
+            if self.findings.add(found):
+                self._tell(found)
         if not self.findings.script_of(found.bucket).exists():
             self.findings.write_script(script)
 

@@ -120,7 +120,8 @@ VARIABLES = {
       (func (export "kept") (param i32) (result i32) (local.get 0) (local.set 0 (i32.const 9)) (local.get 0)
         (i32.sub))""",
     "local.tee": """(func (export "f") (param i32) (result i32)
-        (i32.add (local.get 0) (local.tee 0 (i32.mul (local.get 0) (i32.const 7)))))""",
+        (i32.add (local.get 0) (local.tee 0 (i32.mul (local.get 0) (i32.const 7)))))
+      (func (export "kept") (param i32) (result i32 i32) (local i32) (local.tee 1 (local.get 0)) (local.get 1))""",
     "global.get": """(global $a (export "a") i32 (i32.const 5)) (global $b (export "b") (mut i64) (i64.const -6))
       (func (export "f") (result i32 i64) (global.get $a) (global.get $b))""",
     "global.set": """(global $a (export "a") (mut i32) (i32.const 5)) (global $b (export "b") (mut f32) (f32.const 1))

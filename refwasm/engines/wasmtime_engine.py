@@ -10,7 +10,7 @@ from typing import Any
 
 from refwasm.engines.protocol import Ended, Unavailable, each
 from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Refused, Trapped, Value
-from refwasm.oracle.traps import TABLE_ACCESS
+from refwasm.oracle.traps import TABLE_ACCESS, kind_of
 from refwasm.validation.features import VERSION_3
 
 #: Kinds of traps by the names that the binding has for them.
@@ -130,8 +130,15 @@ class WasmtimeInstance:
             if part in text:
                 return Trapped(kind)
         if isinstance(error, self.api.Trap) and "fuel" not in text:
-            return Trapped(text.strip().splitlines()[-1])
-        return Limited(text.strip().splitlines()[-1])
+            return Trapped(kind_of(_reason(text)))
+        return Limited(_reason(text))
+
+
+def _reason(text: str) -> str:
+    """What a message says besides the backtrace."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    told = [line.partition("wasm trap:")[2].strip() for line in lines if "wasm trap:" in line]
+    return (told or lines or ["?"])[0]
 
 
 def _signed(word: int, t: str) -> int:
