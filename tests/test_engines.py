@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from refwasm.engines.own import RefwasmEngine
 from refwasm.engines.process import ProcessEngine
 from refwasm.engines.protocol import Died, Ended, Engine, Unavailable
 from refwasm.engines.session import Session
+from refwasm.engines.shim_memory import hash_of
 from refwasm.oracle import Oracle, Refused, Returned, Threw, Trapped, Value
 from refwasm.validation.features import ALL
 from tests.oracle_support import MODULE, module
@@ -41,6 +43,11 @@ SMOKE = """(module (memory (export "m") 1 1) (global (export "g") (mut i32) (i32
 
 
 def test_each_engine_passes_the_smoke_test(judged: Engine) -> None:
+    smoke(judged)
+    assert judged.name and judged.version
+
+
+def smoke(judged: Engine) -> None:
     session = Session(judged, e.module_validate(e.module_parse(SMOKE)))
     assert session.call("add", (0xFFFFFFFF, 3)) == Returned((Value("i32", 2),))
     assert session.call("trap", ()) == Trapped("unreachable")
@@ -89,6 +96,76 @@ def test_no_false_report_on_generated_modules(name: str) -> None:
     for item in (next(source) for _ in range(100)):
         judgement = judge(Oracle(), made, item.module, seed=item.seed)
         assert judgement.verdict.kind != "differs", (item.label, judgement)
+
+
+def test_functions_that_are_declared_by_an_export_stay_declared(judged: Engine) -> None:
+    text = """(module (func $f (export "f") (param i32) (result i32) (local.get 0))
+      (func (export "g") (result funcref) (ref.func $f)))"""
+    assert judge(Oracle(), judged, text).verdict.kind == "agrees"
+
+
+@pytest.mark.parametrize("memory", ["1", "i64 1", "0", "3 3 shared", "13 (pagesize 1)"])
+def test_memories_are_seen_as_numbers_and_word_by_word(memory: str) -> None:
+    features = ALL | {"custom-page-sizes"}
+    at = "i64" if memory.startswith("i64") else "i32"
+    data = "" if memory == "0" else f'(data ({at}.const 1) "hello world!")'
+    validated = e.module_validate(e.module_parse(f'(module (memory (export "m") {memory}) {data})'), features)
+    session = Session(RefwasmEngine("auto", features), validated)
+    slot, contents = session.shimmed.memories["m"], session.get_memory("m")
+    assert session.instance is not None and session.instance.call(slot.hash, ()) == hash_of(contents)
+    assert session._read(slot) == contents
+
+
+ADAPTED = ("wasm3", "wasmer", "pwasm", "pywasm", "jsc", "wabt", "binaryen", "binaryen-opt")
+
+
+@pytest.mark.parametrize("name", [*ADAPTED, "spidermonkey", "v8"])
+def test_each_engine_that_is_here_passes_the_smoke_test(name: str) -> None:
+    """Those that are installed; ``refwasm engines --install`` installs those of PyPI and npm."""
+    try:
+        made = engine(name)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    try:
+        smoke(made)
+        judgement = judge(Oracle(), made, SMOKE, most=6)
+        assert judgement.verdict.kind == "agrees" and judgement.calls == 6, judgement.verdict
+    finally:
+        made.close()
+
+
+STAND_IN = """#!/bin/sh
+case "$1" in
+  --version) echo 1.0.99;; --help) echo "  --enable-all --enable-threads";;
+  *) {python} -c '
+import sys
+from refwasm import embedding as e
+from refwasm.errors import Trap, WasmError
+try:
+    instance = e.module_instantiate(e.store_init(), e.module_open(open(sys.argv[1], "rb").read()), [])
+except WasmError as error:
+    print("module.wasm: error:", error)
+    sys.exit(1)
+for name, item in instance.exports.items():
+    try:
+        print(f"{{name}}() =>", *[f"i32:{{v}}" for v in e.func_invoke(instance.store, item, [])])
+    except Trap as trap:
+        print(f"{{name}}() => error: {{trap}}")
+' "$1";;
+esac
+"""
+
+
+def test_a_program_that_runs_exports_is_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for wabt's wasm-interp: calls are baked into the module, and run again from the start."""
+    (tmp_path / "wasm-interp").write_text(STAND_IN.format(python=sys.executable))
+    (tmp_path / "wasm-interp").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    made = engine("wabt")
+    assert made.version == "1.0.99" and made.features >= {"mvp", "simd", "gc"}
+    smoke(made)
+    judgement = judge(Oracle(), made, MODULE, most=12)
+    assert judgement.verdict.kind == "agrees" and judgement.calls == 12, judgement.verdict
 
 
 # ---- engines that misbehave -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from refwasm.engines.shim_memory import hash_body, load_body, size_body
 from refwasm.oracle.closing import closed, default_instr, func_types, signature, subtypes, with_types
 from refwasm.oracle.outcomes import CLASSES
 from refwasm.syntax.instructions import END, Catch, Instr, instr
-from refwasm.syntax.modules import Export, Expr, Func, Global, Module, Names
+from refwasm.syntax.modules import Elem, Export, Expr, Func, Global, Module, Names
 from refwasm.syntax.types import (
     EMPTY_BLOCK,
     I32,
@@ -116,7 +116,7 @@ class _Shim:
                 tables[export.name] = self._table(number, export.index)
         whole = with_types(module, self.types)._replace(
             funcs=(*module.funcs, *self.funcs), globals=(*module.globals, *self.globals), exports=tuple(self.exports),
-            customs=(), branch_hints=(), names=Names(),
+            elems=(*module.elems, *_declared(module)), customs=(), branch_hints=(), names=Names(),
         )  # fmt: skip
         return Shimmed(whole, funcs, globals, memories, tables, payloads, tuple(uncallable))
 
@@ -227,6 +227,15 @@ class _Shim:
             body += [END, *_stores(first, len(slots)), instr("i32.const", FIRST_TAG + tag), instr("return")]
             first += len(slots)
         return [*body, END, instr("i32.const", THREW)]
+
+
+def _declared(module: Module) -> list[Elem]:
+    """A segment that declares the functions that the module exported: bodies may refer to these."""
+    referred = {i.args[0] for func in module.funcs for i in func.body if i.form.mnemonic == "ref.func"}
+    exported = sorted(referred & {export.index for export in module.exports if export.kind == "func"})
+    if not exported:
+        return []
+    return [Elem(RefType(True, "func"), tuple((instr("ref.func", index), END) for index in exported), "declarative")]
 
 
 def _stores(first: int, count: int) -> list[Instr]:
