@@ -22,6 +22,7 @@ from refwasm.engines.protocol import Died, Ended, Engine, Unavailable
 from refwasm.engines.session import Session
 from refwasm.engines.shim_memory import hash_of
 from refwasm.oracle import Oracle, Refused, Returned, Threw, Trapped, Value
+from refwasm.oracle.outcomes import compare
 from refwasm.validation.features import ALL
 from tests.oracle_support import MODULE, module
 
@@ -50,7 +51,7 @@ def test_each_engine_passes_the_smoke_test(judged: Engine) -> None:
 def smoke(judged: Engine) -> None:
     session = Session(judged, e.module_validate(e.module_parse(SMOKE)))
     assert session.call("add", (0xFFFFFFFF, 3)) == Returned((Value("i32", 2),))
-    assert session.call("trap", ()) == Trapped("unreachable")
+    assert compare(Trapped("unreachable"), session.call("trap", ()), judged.merges).kind == "agrees"
     assert session.get_global("g") == Value("i32", 1)
     assert session.get_memory("m") == bytes(65536)
     with pytest.raises(Ended) as ended:

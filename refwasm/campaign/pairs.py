@@ -108,7 +108,7 @@ def _item(form: Form, by_result: dict[NumType, list[Producer]], several: bool) -
             _computed(made, form, place, producer)
             _shared(made, form, place, producer)
         _from_global(made, form, place, t)
-    yield from made.item(f"{form.mnemonic} of", form.mnemonic)
+    yield from made.item(f"{form.mnemonic} of", f"pairs with {form.mnemonic}")
 
 
 def _computed(made: _Functions, form: Form, place: int, producer: Producer) -> None:
@@ -200,7 +200,7 @@ def _stores(form: Form, by_result: dict[NumType, list[Producer]]) -> Iterator[It
         body = [instr("i32.const", 0), *value, Instr(form, (arg,)), instr("i32.const", 0),
                 instr("i64.load", MemArg(0, 0, 256))]  # fmt: skip
         made.add(f"of {producer.name}", params, _I64, body, addresses)
-    yield from made.item(f"{form.mnemonic} of", form.mnemonic)
+    yield from made.item(f"{form.mnemonic} of", f"pairs with {form.mnemonic}")
 
 
 _I64: tuple[ValType, ...] = tuple(FORMS["i64.load"].results or ())

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from refwasm import embedding as e
 from refwasm.engines.protocol import Died, Ended
+from refwasm.errors import Malformed
 from refwasm.oracle.closing import func_types, signature, subtypes, with_types
-from refwasm.oracle.outcomes import Outcome, Value
+from refwasm.oracle.outcomes import Outcome, Refused, Value
 from refwasm.syntax.instructions import END, Instr, instr
 from refwasm.syntax.modules import Export, Func, Module
 from refwasm.syntax.types import FuncType
@@ -58,7 +59,11 @@ class BakedEngine:
         self.features = ALL
 
     def instantiate(self, module: bytes) -> BakedInstance:
-        return BakedInstance(self, e.module_decode(module))
+        try:
+            decoded = e.module_decode(module)
+        except Malformed as error:
+            raise Ended(Refused("decode", str(error))) from None
+        return BakedInstance(self, decoded)
 
     def run(self, module: Module, calls: Sequence[tuple[str, Sequence[Value]]]) -> list[int | Outcome | None]:
         """What comes of calls. Raises Ended if the module is not instantiated, and Died."""

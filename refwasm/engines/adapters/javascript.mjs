@@ -21,7 +21,7 @@ const JSC = {
   "Out of bounds Trunc operation": "invalid-conversion", "Out of bounds table access": "table-access",
   "Out of bounds call_indirect": "undefined-element", "call_indirect to a null": "uninitialized-element",
   "call_indirect to a signature that does not match": "call-type", "Out of bounds array": "array-access",
-  "array.": "array-access", "null": "null-reference", "*null reference": "null-reference",
+  "Out of bounds or failed to allocate": "memory-access", "array.": "array-access", "null": "null-reference", "*null reference": "null-reference",
   "ref.cast failed": "cast", "ref.as_non_null": "null-reference", "Unaligned": "unaligned",
   "wait operation on a memory that is not shared": "unshared-wait", "Offset + array length": "array-access",
   "Element is trying to set an out of bounds table index": "table-access", "call_ref to a null": "null-reference",
@@ -42,7 +42,7 @@ const ENGINES = {
   v8: { traps: V8, merges: [["integer-overflow", "invalid-conversion"], ["table-access", "undefined-element"], CALLS,
                             ACCESS] },
   jsc: { traps: JSC, merges: [["integer-overflow", "invalid-conversion"], ACCESS, CALLS,
-                              ["unshared-wait", "memory-access"]] },
+                              ["unshared-wait", "memory-access"], ["cast", "null-reference"]] },
   spidermonkey: { traps: SPIDERMONKEY, merges: [["integer-overflow", "invalid-conversion"], ACCESS, CALLS] },
 };
 

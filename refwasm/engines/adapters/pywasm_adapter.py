@@ -23,7 +23,13 @@ def instantiate(module: bytes) -> Any:
 def call(instance: Any, name: str, words: list[int]) -> int | None:
     """Call an export."""
     runtime, module = instance
-    results = runtime.invocate(module, name, words)
+    try:
+        results = runtime.invocate(module, name, words)
+    except Exception:
+        stack = runtime.machine.stack  # a trap leaves it as it was, and all later calls would fail
+        for part in (stack.frame, stack.label, stack.value):
+            part.clear()
+        raise
     return results[0] if results else None
 
 
