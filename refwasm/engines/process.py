@@ -40,6 +40,7 @@ class ProcessEngine:
         self.name, self.version = name or str(found.get("name", command[0])), str(found.get("version", "?"))
         known = found.get("features")
         self.features = frozenset(known) & NAMES if isinstance(known, list) else ALL
+        self.batch = found.get("batch") is not False
         merges = found.get("merges", [])
         self.merges = tuple(frozenset(map(str, m)) for m in merges if isinstance(m, list))
 

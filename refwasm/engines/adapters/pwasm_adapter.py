@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+SLOW = True
 MERGES = [["undefined-element", "table-access"], ["call-type", "undefined-element", "uninitialized-element"]]
 TRAPS = {
     "unreachable": "unreachable", "divide by zero": "divide-by-zero", "integer overflow": "integer-overflow",

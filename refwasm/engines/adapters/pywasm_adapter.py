@@ -6,6 +6,7 @@ import io
 from importlib import import_module
 from typing import Any
 
+SLOW = True
 MERGES = [
     ["unreachable", "divide-by-zero", "integer-overflow", "invalid-conversion", "memory-access", "table-access",
      "undefined-element", "uninitialized-element", "call-type", "null-reference", "unaligned", "trap"],

@@ -1,7 +1,8 @@
 """A Python binding of an engine, served by the protocol of ``refwasm oracle``: ``python standalone.py NAME VERSION``.
 
 It runs on any Python from 3.8 on, since some bindings exist for old ones only, and knows nothing of refwasm. What is
-particular to an engine is in ``NAME_adapter.py`` beside it: ``instantiate``, ``call``, ``memory``, ``outcome``, MERGES.
+particular to an engine is in ``NAME_adapter.py`` beside it: ``instantiate``, ``call``, ``memory``, ``outcome``, MERGES,
+and SLOW where memories are better read from outside than by WebAssembly.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Server:
 
     def hello(self, request: Message) -> Message:
         """Who this is."""
-        return {"protocol": 1, "name": self.name, "version": self.version, "merges": self.adapter.MERGES}
+        return {"protocol": 1, "name": self.name, "version": self.version, "merges": self.adapter.MERGES,
+                "batch": not getattr(self.adapter, "SLOW", False)}  # fmt: skip
 
     def instantiate(self, request: Message) -> Message:
         """A new instance."""
