@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import os
 import re
 import shutil
 import sys
@@ -302,8 +301,8 @@ def find(fault: Fault, modules: int) -> tuple[str, str, int]:
     oracle = Oracle()
     with tempfile.TemporaryDirectory() as folder:
         copied(fault, Path(folder))
-        # the copy comes first among the imports
-        command = ["env", f"PYTHONPATH={folder}", sys.executable, "-m", "refwasm.engines.serve", "interpret"]
+        # where python -m runs comes first among the imports
+        command = ["env", "-C", folder, sys.executable, "-m", "refwasm.engines.serve", "interpret"]
         engine = ProcessEngine(command, "faulty", timeout=20.0)
         engine.features = ALL
         try:
@@ -327,7 +326,6 @@ def main() -> int:
     parser.add_argument("patterns", nargs="*", default=["*"], help="of what goes wrong")
     parser.add_argument("--modules", type=int, default=MODULES, help="generated ones at most")
     options = parser.parse_args()
-    os.chdir(tempfile.gettempdir())  # so that nobody imports the package of this folder
     chosen = [fault for fault in FAULTS if any(fnmatch.fnmatch(fault.what, pattern) for pattern in options.patterns)]
     missed = 0
     for fault in chosen:

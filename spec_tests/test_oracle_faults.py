@@ -1,4 +1,4 @@
-"""The self-test of the oracle (``python -m spec_tests.oracle_faults`` is all of it): faults apply, and some are found."""
+"""The self-test of the oracle: faults apply, and some are found. ``python -m spec_tests.oracle_faults`` is all of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 from spec_tests.oracle_faults import FAULTS, copied, find
 
 #: Of each part of the interpreter, one.
-SOME = ("shr_s shifts in zeros", "div_s does not trap on overflow", "min of two zeros is the first", "trunc_u of -0.5 traps",
-        "swizzle wraps its indices", "memory.fill fills one byte too few", "call_indirect looks at no type",
-        "ref.cast lets null pass", "catch_all catches nothing")  # fmt: skip
+SOME = (
+    "shr_s shifts in zeros", "div_s does not trap on overflow", "min of two zeros is the first",
+    "trunc_u of -0.5 traps", "swizzle wraps its indices", "memory.fill fills one byte too few",
+    "call_indirect looks at no type", "ref.cast lets null pass", "catch_all catches nothing",
+)  # fmt: skip
 
 
 def test_all_faults_apply(tmp_path: Path) -> None:
