@@ -1,4 +1,4 @@
-"""The self-test of the oracle: faults apply, and some are found. ``python -m spec_tests.oracle_faults`` is all of it."""
+"""The self-test of the oracle: all faults apply, some are found. ``python -m spec_tests.oracle_faults`` tries all."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ from refwasm.engines.own import RefwasmEngine
 from refwasm.engines.protocol import Died, Engine
 from refwasm.engines.wasmtime_engine import WasmtimeEngine
 from refwasm.oracle import Oracle
-from refwasm.syntax.instructions import FORMS
+from refwasm.syntax.instructions import FORMS, instr
+from refwasm.syntax.modules import Func
 from refwasm.validation.features import ALL
 from tests.oracle_support import MODULE, Faulty, WrongShift, module
 
@@ -228,6 +229,46 @@ def test_a_finding_is_reduced_to_a_script_that_passes_here(tmp_path: Path) -> No
         "generated: other values (call)",
         "i32.shl: other values (call)",
     ]
+
+
+class WrongStore(RefwasmEngine):
+    """An engine that stores other bytes, and sets other globals."""
+
+    def instantiate(self, module: bytes) -> Any:
+        parsed = e.module_decode(module)
+        own = [export.index for export in parsed.exports if export.name.startswith("call ")]
+        wrong = instr("i32.const", 77)
+
+        def changed(index: int, func: Func) -> Func:
+            body = [x for i in func.body for x in ((DROP, wrong, i) if i.form.mnemonic in CHANGED else (i,))]
+            return func if index in own else Func(func.type, func.locals, tuple(body))
+
+        funcs = tuple(changed(index, func) for index, func in enumerate(parsed.funcs))
+        return super().instantiate(e.module_encode(parsed._replace(funcs=funcs, digest=b"")))
+
+
+DROP, CHANGED = instr("drop"), ("i32.store", "global.set")
+
+
+@pytest.mark.parametrize(
+    ("fields", "look"),
+    [
+        (
+            '(memory (export "m") 1) (func (export "f") (i32.store (i32.const 8) (i32.const 5)))',
+            '"byte at" (i32.const 8)',
+        ),
+        ('(global (export "g") (mut i32) (i32.const 1)) (func (export "f") (global.set 0 (i32.const 5)))', '(get "g")'),
+    ],
+)
+def test_differences_in_the_state_are_looked_at_in_scripts(tmp_path: Path, fields: str, look: str) -> None:
+    item = Item("state", module(f"(module {fields})"), [("f", ())])
+    made, _ = campaign(tmp_path, WrongStore("interpret"), [item], reduce=20.0)
+    assert made.run().count("differs") == 1
+    (script,) = tmp_path.glob("*.wast")
+    assert look in script.read_text()
+    assert main(["wast", str(script)]) == 0
+    for again in from_script(script):
+        assert judge(Oracle(), WrongStore("interpret"), again.module, again.calls).verdict.kind == "differs"
 
 
 def test_reducing_asks_about_valid_modules_only() -> None:

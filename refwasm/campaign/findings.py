@@ -18,7 +18,8 @@ from refwasm.oracle.outcomes import Refused, Returned, Threw, Trapped
 class Finding(NamedTuple):
     """Something that an engine does otherwise. ``bucket`` is one for each fault, as far as can be told; ``module`` is
     the module that shows it, ``call`` what was called (None: instantiating it was enough), ``kind`` what the item is
-    about. ``of`` is the bucket that it was in before it was reduced, if that is another."""
+    about. ``of`` is the bucket that it was in before it was reduced, if that is another; ``name`` is what the
+    engine is called on the command line."""
 
     bucket: str
     engine: str
@@ -29,6 +30,7 @@ class Finding(NamedTuple):
     observed: str
     module: bytes
     of: str = ""
+    name: str = ""
 
     def line(self) -> str:
         """As JSON."""
@@ -40,8 +42,12 @@ def finding(judgement: Judgement, engine: str, item: Item) -> Finding:
     expected, observed = judgement.verdict.expected, judgement.verdict.observed
     bucket = f"{engine}: {item.kind}: {difference(judgement)}"
     return Finding(
-        bucket, engine, item.kind, item.label, judgement.call, repr(expected), repr(observed), item.module
+        bucket, engine, item.kind, item.label, judgement.call, _shown(expected), _shown(observed), item.module
     )  # fmt: skip
+
+
+def _shown(side: object) -> str:
+    return side if isinstance(side, str) else repr(side)
 
 
 def died(engine: str, item: Item, reason: str) -> Finding:

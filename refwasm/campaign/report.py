@@ -25,6 +25,7 @@ article {{ border: 1px solid var(--line); border-radius: .5rem; margin: 1rem 0; 
 article h2 {{ font-size: 1.05rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: 0; }}
 dt {{ opacity: .7; }} dd {{ margin: 0; min-width: 0; overflow-wrap: anywhere; }}
+.wide {{ overflow-x: auto; }}
 code, pre {{ font: 13px/1.45 ui-monospace, monospace; }}
 pre {{ background: var(--soft); border-radius: .3rem; overflow: auto; padding: .6rem; }}
 .expected {{ color: var(--right); }} .observed {{ color: var(--wrong); }}
@@ -32,7 +33,7 @@ pre {{ background: var(--soft); border-radius: .3rem; overflow: auto; padding: .
 </style></head><body>
 <h1>{count} buckets</h1>
 <p>{summary}</p>
-<table><thead><tr><th>engine</th>{heads}</tr></thead><tbody>{engines}</tbody></table>
+<div class="wide"><table><thead><tr><th>engine</th>{heads}</tr></thead><tbody>{engines}</tbody></table></div>
 {articles}
 </body></html>
 """
@@ -96,8 +97,7 @@ def _article(findings: Findings, found: dict[str, Any]) -> str:
         ("seen", f"{findings.buckets[bucket]} times, first in {escape(found['item'])}"),
     ]
     if script is not None:
-        name = found["engine"].split(" ")[0]
-        repeat = f"refwasm wast {file}    # passes here; the module differs in {name}"
+        repeat = f"refwasm diff {file} --engine {found['name']}" if found.get("name") else f"refwasm wast {file}"
         rows.append(("repeat", f"<code>{escape(repeat)}</code>"))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     shown = f"<details><summary>{escape(file)}</summary><pre>{escape(script)}</pre></details>" if script else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -12,9 +13,12 @@ from refwasm.campaign.reduce import reduced
 from refwasm.engines.judging import Call, Judgement, judge
 from refwasm.engines.protocol import Died, Engine
 from refwasm.oracle.case import Oracle
-from refwasm.oracle.outcomes import DIFFERS, Outcome, Returned, Trapped, Value
+from refwasm.oracle.closing import func_types, subtypes, with_types
+from refwasm.oracle.outcomes import DIFFERS, Byte, Outcome, Returned, Trapped, Value
 from refwasm.oracle.traps import KINDS
-from refwasm.syntax.modules import Module
+from refwasm.syntax.instructions import END, MemArg, instr
+from refwasm.syntax.modules import Export, Func, Module
+from refwasm.syntax.types import I32, FuncType, NumType
 from refwasm.text.printer import print_module
 
 
@@ -60,10 +64,37 @@ def about(module: Module, kind: str = "") -> str:
 
 
 def script(module: Module, judgement: Judgement, title: str) -> str:
-    """A script of the official suite's format with the module, its calls and what the oracle expects."""
+    """A script of the official suite's format with the module, its calls and what the oracle expects; if the
+    difference is in a global or a memory, with a look at that."""
+    look = ""
+    verdict = judgement.verdict
+    where, _, name = verdict.where.partition(" ")
+    if where == "global" and isinstance(verdict.expected, Value):
+        look = f"(assert_return (get {json.dumps(name)}) {constant(verdict.expected)})"
+    elif where == "memory" and isinstance(verdict.expected, Byte):
+        module, t = _with_reader(module, name)
+        address, value = verdict.expected
+        look = f'(assert_return (invoke "{READER}" ({t.name}.const {address})) (i32.const {value}))'
     lines = [f";; {line}" for line in title.splitlines()] + [print_module(module).rstrip()]
     lines += [_assertion(made.action(constant), made.outcome) for made in judgement.made]
-    return "\n".join(lines) + "\n"
+    return "\n".join(filter(None, [*lines, look])) + "\n"
+
+
+#: The function that is added to read a byte of a memory.
+READER = "byte at"
+
+
+def _with_reader(module: Module, name: str) -> tuple[Module, NumType]:
+    """The module with a function that reads a byte of an exported memory; the type of its addresses."""
+    index = next(export.index for export in module.exports if export.kind == "memory" and export.name == name)
+    address = module.memories[index].address
+    types, funcs = subtypes(module), func_types(module)
+    whole = with_types(module, {FuncType((address,), (I32,)): len(types)})
+    body = (instr("local.get", 0), instr("i32.load8_u", MemArg(index, 0, 0)), END)
+    return whole._replace(
+        funcs=(*module.funcs, Func(len(types), (), body)),
+        exports=(*module.exports, Export(READER, "func", len(funcs))),
+    ), address
 
 
 def _assertion(invoke: str, outcome: Outcome) -> str:

@@ -109,7 +109,7 @@ class Worker:
         except Died as error:
             return Record(number, judged.name, DIED, finding=died(_title(made), item, str(error))), None
         kind = judgement.verdict.kind
-        found = finding(judgement, _title(made), item) if kind == DIFFERS else None
+        found = finding(judgement, _title(made), item)._replace(name=judged.name) if kind == DIFFERS else None
         return Record(number, judged.name, kind, judgement.calls, judgement.returned, found), judgement
 
     def _reduced(self, job: Job) -> Batch:
@@ -130,7 +130,7 @@ class Worker:
             found = finding(judgement, _title(made), item._replace(module=binary, kind=about(module, item.kind)))
             of = before if before != found.bucket else ""
             title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
-            return Batch(script=script(module, judgement, title), finding=found._replace(of=of))
+            return Batch(script=script(module, judgement, title), finding=found._replace(of=of, name=job.reduce))
         return Batch()
 
     def close(self) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from pathlib import Path
 
+from refwasm.campaign.scripts import from_script
+from refwasm.campaign.source import Item
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import add_features, parse_features, read_file
 from refwasm.cli.values import arguments
@@ -20,7 +23,7 @@ EXIT_UNDECIDED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="MODULE", help=".wasm or .wat")
+    parser.add_argument("file", metavar="MODULE", help=".wasm or .wat, or a script (.wast)")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--engine", metavar="NAME", help="one of those that `refwasm engines` lists")
     parser.add_argument("--install", action="store_true", help="fetch the version that --engine NAME==VERSION names")
@@ -36,20 +39,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge, and say the verdict as a person wants to read it."""
-    oracle, source = Oracle(parse_features(options.features), options.fuel), read_file(options.file)
-    calls = _invoked(oracle, source, options.invoke) if options.invoke else None
+    oracle = Oracle(parse_features(options.features), options.fuel)
+    items = _items(oracle, options)
     try:
         judged = _engine(options)
     except (Unavailable, Died) as error:
         raise UsageError(str(error)) from None
+    code = 0
     try:
-        judgement = judge(oracle, judged, source, calls, options.seed, options.calls)
+        for item in items:
+            judgement = judge(oracle, judged, item.module, item.calls, options.seed, options.calls)
+            code = _report(judgement, judged)
+            if code:
+                break
     except Died as error:
         print(f"{judged.name} {judged.version} died: {error}")
         return EXIT_BAD
     finally:
         judged.close()
-    return _report(judgement, judged)
+    return code
+
+
+def _items(oracle: Oracle, options: argparse.Namespace) -> list[Item]:
+    """The module; of a script, its modules with the calls that its assertions make."""
+    if options.file.endswith(".wast"):
+        read_file(options.file)
+        found = list(from_script(Path(options.file)))
+        if not found or options.invoke:
+            what = "--invoke is for modules" if found else "there is no module in it, or it does not parse"
+            raise UsageError(f"{options.file}: {what}")
+        return found
+    source = read_file(options.file)
+    return [Item(options.file, source, _invoked(oracle, source, options.invoke) if options.invoke else None)]
 
 
 def _engine(options: argparse.Namespace) -> Engine:

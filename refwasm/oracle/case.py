@@ -23,6 +23,7 @@ from refwasm.oracle.outcomes import (
     CLASSES,
     DIFFERS,
     UNDECIDED,
+    Byte,
     Outcome,
     Outcomes,
     Returned,
@@ -367,5 +368,5 @@ def _memory_verdict(execution: Execution, name: str, observed: bytes) -> Verdict
     is_open = execution.open_bytes(name)
     for at, (a, b) in enumerate(zip(expected, observed)):
         if a != b and at not in is_open:
-            return Verdict(DIFFERS, "", "", f"{a:#04x} at {at:#x}", f"{b:#04x} at {at:#x}")
+            return Verdict(DIFFERS, "", "", Byte(at, a), Byte(at, b))
     return Verdict(AGREES)

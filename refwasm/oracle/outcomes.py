@@ -105,6 +105,17 @@ Outcome = Union[Returned, Trapped, Threw, Exhausted, Limited, Refused]
 
 
 @distinct
+class Byte(NamedTuple):
+    """A byte of a memory."""
+
+    address: int
+    value: int
+
+    def __repr__(self) -> str:
+        return f"{self.value:#04x} at {self.address:#x}"
+
+
+@distinct
 class Outcomes(NamedTuple):
     """What a call may come to: each outcome with the choices that first led to it, and whether there are no others.
     What is open within an outcome, is in its values."""
