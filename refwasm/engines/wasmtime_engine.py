@@ -77,6 +77,7 @@ class WasmtimeInstance:
 
     def __init__(self, engine: WasmtimeEngine, module: bytes) -> None:
         self.api = engine.api
+        self.funcs: dict[str, Any] = {}
         self.store = self.api.Store(engine.engine)
         self._refuel()
         try:
@@ -98,7 +99,9 @@ class WasmtimeInstance:
             give(FUEL)
 
     def call(self, export: str, words: Sequence[Value]) -> int | None:
-        func = self.exports[export]
+        func = self.funcs.get(export)
+        if func is None:  # old versions look all of them through
+            func = self.funcs[export] = self.exports[export]
         signed = [_signed(word.bits, word.type) for word in words]
         self._refuel()
         try:
@@ -121,11 +124,11 @@ class WasmtimeInstance:
 
     def _outcome(self, error: Any) -> Outcome:
         code = getattr(getattr(error, "trap_code", None), "name", "")
+        if code in _TRAPS:  # some versions take a tenth of a second for a message
+            return Trapped(_TRAPS[code])
         text = str(error)
         if code == "STACK_OVERFLOW" or "call stack exhausted" in text:
             return Exhausted()
-        if code in _TRAPS:
-            return Trapped(_TRAPS[code])
         for part, kind in _MESSAGES.items():
             if part in text:
                 return Trapped(kind)
