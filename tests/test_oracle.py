@@ -29,6 +29,8 @@ def test_kinds_of_traps_and_merges() -> None:
     assert compare(Trapped("cast"), Trapped("unreachable"), merges).kind == "agrees"
     assert compare(Trapped("unaligned"), Trapped("memory-access")).kind == "agrees"
     assert compare(Trapped("cast"), Returned(())).kind == "differs"
+    assert compare(Trapped("cast"), Trapped("a message of a new version")).kind == "agrees"
+    assert compare(Returned(()), Trapped("a message of a new version")).kind == "differs"
     assert len(KINDS) > 10
 
 

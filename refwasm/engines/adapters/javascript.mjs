@@ -10,7 +10,7 @@ const V8 = {
   "table index is out of bounds": "table-access", "table access out of bounds": "table-access",
   "table initializer": "table-access", "element segment": "table-access",
   "null function or function signature mismatch": "call-type", "dereferencing a null pointer": "null-reference",
-  "illegal cast": "cast", "array element access out of bounds": "array-access",
+  "rethrowing null": "null-reference", "illegal cast": "cast", "array element access out of bounds": "array-access",
   "array access out of bounds": "array-access", "operation does not support unaligned accesses": "unaligned",
   "Atomics.wait cannot be called": "unshared-wait", "invalid index into function table": "table-access",
   "function signature mismatch": "call-type", "RuntimeError: function signature mismatch": "call-type",
