@@ -4,6 +4,7 @@ For each instruction there is a module in which every other one computes one of 
 completely, vector instructions a part of them that the name decides. Loads (also the last ones that a memory allows,
 and at constant addresses), globals and comparisons compute operands too; ``select``, branches and stores use results.
 Constants stand for the other operands half of the time. Operands are shared between the two, and read again afterwards.
+Loads have their addresses computed.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def _uses(by_result: dict[NumType, list[Producer]], features: frozenset[str]) ->
         params = list(producer.params)
         condition = [*(instr("local.get", i) for i in range(len(params))), producer.instruction]
         addresses = frozenset([0]) if producer.instruction.form.takes_address else frozenset()
-        for t in (t for t in by_result if t.name != "v128"):
+        for t in by_result:
             first, second = instr("local.get", len(params)), instr("local.get", len(params) + 1)
             block, whole = BlockType(None, t), [*params, t, t]
             made.add(f"select {t.name}", whole, (t,), [first, second, *condition, instr("select")], addresses)
@@ -187,6 +188,30 @@ def _uses(by_result: dict[NumType, list[Producer]], features: frozenset[str]) ->
         stores = form.takes_address and ".store" in form.mnemonic and "lane" not in form.mnemonic
         if stores and form.feature in features:
             yield from _stores(form, by_result)
+        loads = form.takes_address and form.results and not form.params and "atomic" not in form.mnemonic
+        if loads and form.feature in features:
+            yield from _computed_addresses(form, by_result[I32])
+
+
+#: Amounts that addresses are shifted by, and constants that are added to them.
+SCALES, OFFSETS = (1, 2, 3), (0, 16)
+
+
+def _computed_addresses(form: Form, producers: list[Producer]) -> Iterator[Item]:
+    """A load from an address that an instruction computes, which wraps to 32 bits."""
+    made = _Functions(f"address of {form.mnemonic}")
+    for producer in producers:
+        if producer.params != (I32, I32):
+            continue
+        for offset in OFFSETS:
+            load = Instr(form, (MemArg(0, 0, offset),))
+            taken = [instr("local.get", 0), instr("local.get", 1), producer.instruction, load]
+            made.add(f"{producer.name} + {offset}", (I32, I32), _numbers(form.results), taken)
+            scales = SCALES if producer.name == "i32.shl" else made.choose.sample(EDGES["i32"], 3)
+            for scale in scales:
+                body = [instr("local.get", 0), instr("i32.const", scale), producer.instruction, load]
+                made.add(f"{producer.name} {scale} + {offset}", (I32,), _numbers(form.results), body)
+    yield from made.item(f"address of {form.mnemonic}", f"pairs with {form.mnemonic}")
 
 
 def _stores(form: Form, by_result: dict[NumType, list[Producer]]) -> Iterator[Item]:

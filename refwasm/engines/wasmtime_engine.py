@@ -123,7 +123,9 @@ class WasmtimeInstance:
         return ctypes.string_at(address, size) if address else b""
 
     def _outcome(self, error: Any) -> Outcome:
-        code = getattr(getattr(error, "trap_code", None), "name", "")
+        code = ""
+        with suppress(ValueError):  # a code that the binding has no name for
+            code = getattr(getattr(error, "trap_code", None), "name", "")
         if code in _TRAPS:  # some versions take a tenth of a second for a message
             return Trapped(_TRAPS[code])
         text = str(error)
