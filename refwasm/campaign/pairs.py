@@ -78,7 +78,7 @@ class _Functions:
             addresses: frozenset[int] = frozenset()) -> None:  # fmt: skip
         """A function; parameters with these numbers are addresses."""
         self.functions[name] = FuncType(tuple(params), results), (*body, END)
-        for _ in range(CALLS):
+        for _ in range(CALLS if params else 1):
             row = [self.choose.choice(ADDRESSES if i in addresses else EDGES[t.name]) for i, t in enumerate(params)]
             self.calls.append((name, tuple(row)))
 
@@ -108,6 +108,7 @@ def _item(form: Form, by_result: dict[NumType, list[Producer]], several: bool) -
         for producer in producers:
             _computed(made, form, place, producer)
             _shared(made, form, place, producer)
+            _folded(made, form, place, producer)
         _from_global(made, form, place, t)
     yield from made.item(f"{form.mnemonic} of", f"pairs with {form.mnemonic}")
 
@@ -153,6 +154,19 @@ def _shared(made: _Functions, form: Form, place: int, producer: Producer) -> Non
         body += [instr("local.get", i) for i in range(len(params))]
         results += params
     made.add(f"{producer.name} as operand {place}, shared", params, tuple(results), body)
+
+
+def _folded(made: _Functions, form: Form, place: int, producer: Producer) -> None:
+    """The inner instruction has constant operands: compilers compute it, or make a constant of the whole."""
+    if producer.instruction.form.takes_address:
+        return
+    constants = [instr(f"{t.name}.const", made.choose.choice(EDGES[t.name])) for t in producer.params]
+    params: list[NumType] = []
+    body: list[Instr] = []
+    for i, t in enumerate(_numbers(form.params)):
+        body += [*constants, producer.instruction] if i == place else [made.operand(t, params)]
+    body.append(instr(form.mnemonic))
+    made.add(f"{producer.name} of constants as operand {place}", params, _numbers(form.results), body)
 
 
 def _from_global(made: _Functions, form: Form, place: int, t: NumType) -> None:

@@ -76,10 +76,12 @@ def _item(instruction: Instr) -> Item:
         constants = [instr(f"{t.name}.const", value) for t, value in zip(params, row) if isinstance(t, NumType)]
         functions[f"constant {number}"] = FuncType((), results), (*constants, instruction, END)
         calls.append((f"constant {number}", ()))
-        if len(params) > 1:
-            body = [instr("local.get", 0), *constants[1:], instruction, END]
-            functions[f"last {number}"] = FuncType((params[0],), results), tuple(body)
-            calls += [(f"last {number}", (value,)) for value in _values(params[0])[:6]]
+    if len(params) == 2:  # a constant as the last operand, which compilers have rules for
+        for value in _values(params[1]):
+            body = [instr("local.get", 0), instr(f"{params[1]!r}.const", value), instruction, END]
+            functions[f"last {value}"] = FuncType((params[0],), results), tuple(body)
+            firsts = ADDRESSES if form.takes_address else _values(params[0])
+            calls += [(f"last {value}", (first,)) for first in firsts]
     for amount in _amounts(instruction):
         body = [instr("local.get", 0), instr(f"{params[1]!r}.const", amount), instruction, END]
         functions[f"by {amount}"] = FuncType((params[0],), results), tuple(body)
