@@ -284,6 +284,19 @@ def test_reducing_asks_about_valid_modules_only() -> None:
     assert about(smallest) == "i32.shl"
 
 
+def test_a_difference_behind_another_one_is_found(tmp_path: Path) -> None:
+    text = """(module (func (export "a") (param i32) (result i32) (i32.shl (local.get 0) (i32.const 1)))
+      (func (export "b") (param i32) (result i32) (i32.add (i32.const 1) (i32.shl (local.get 0) (local.get 0))))
+      (func (export "c") (param i32) (result i32) (local.get 0)))"""
+    item = Item("two", module(text), [("a", (5,)), ("b", (3,)), ("c", (1,))])
+    made, _ = campaign(tmp_path, WrongShift("interpret"), [item], reduce=20.0)
+    statistics = made.run()
+    assert (statistics.modules, statistics.count("differs"), statistics.calls) == (1, 1, 1)
+    calls = [found["call"] for found in Findings(tmp_path)]
+    assert any('"a"' in call for call in calls) and any('"b"' in call for call in calls)
+    assert not any('"c"' in call for call in calls)
+
+
 def test_reducing_ends_in_time() -> None:
     began = time.monotonic()
     reduced(e.module_parse(LARGE), lambda candidate: not time.sleep(0.05), until=began + 0.5)

@@ -133,7 +133,7 @@ class Campaign:
             self._tell(found)
         most = REDUCED_GENERATED if found.kind == GENERATED else REDUCED
         if self.findings.buckets[found.bucket] <= most and record.verdict != DIED and self.reduce:
-            reduction = Job(job.work, record.number, record.number + 1, record.engine, self.reduce)
+            reduction = Job(job.work, record.number, record.number + 1, record.engine, self.reduce, record.without)
             self.reductions.append((found.bucket, reduction))
 
     def _keep_reduced(self, found: Finding, script: str) -> None:

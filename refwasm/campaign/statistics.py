@@ -37,7 +37,7 @@ class Statistics:
         """Add what a job did."""
         for record in batch.records:
             counts = self.verdicts.setdefault(record.engine, dict.fromkeys(VERDICTS, 0))
-            counts[record.verdict] += 1
+            counts[record.verdict] += not record.without  # an item counts once
             self.calls += record.calls
             self.returned += record.returned
         self.reached |= batch.reached

@@ -17,6 +17,8 @@ from refwasm.engines.protocol import Died, Engine
 from refwasm.oracle.case import Oracle
 from refwasm.oracle.outcomes import AGREES, DIFFERS, UNDECIDED
 
+#: Differences behind the first one that are looked for in an item.
+BEHIND = 4
 #: A verdict of the campaign's, besides those of the oracle.
 DIED = "died"
 
@@ -40,18 +42,20 @@ class Work(NamedTuple):
 
 class Job(NamedTuple):
     """A piece of work: the items with these numbers; or, with ``reduce``, the one item whose finding is to be reduced
-    for the named engine, in so many seconds."""
+    for the named engine, in so many seconds, without calls of some functions."""
 
     work: Work
     start: int
     stop: int
     reduce: str = ""
     seconds: float = 0.0
+    without: frozenset[str] = frozenset()
 
 
 class Record(NamedTuple):
     """What came of an item on an engine (``engine`` is its name in the work): the verdict, how many calls were made and
-    returned in the oracle, and the finding if there is one."""
+    returned in the oracle, and the finding if there is one. Others behind it are found once calls of its functions are
+    left out: the records of these have the names ``without``."""
 
     number: int
     engine: str
@@ -59,6 +63,7 @@ class Record(NamedTuple):
     calls: int = 0
     returned: int = 0
     finding: Finding | None = None
+    without: frozenset[str] = frozenset()
 
 
 class Batch(NamedTuple):
@@ -89,7 +94,7 @@ class Worker:
         for number, item in self.source.items(job.start, job.stop):
             for judged in self.work.engines:
                 record, judgement = self._record(number, item, judged)
-                records.append(record)
+                records += [record, *self._behind(number, item, judged, record, judgement)]
                 if judgement is not None and judgement.case is not None:
                     names, got, of = judgement.case.reached()
                     reached |= names
@@ -112,19 +117,37 @@ class Worker:
         found = finding(judgement, _title(made), item)._replace(name=judged.name) if kind == DIFFERS else None
         return Record(number, judged.name, kind, judgement.calls, judgement.returned, found), judgement
 
+    def _behind(
+        self, number: int, item: Item, judged: Judged, record: Record, judgement: Judgement | None
+    ) -> list[Record]:
+        """What else differs in an item whose calls are given, when functions that did are not called."""
+        found: list[Record] = []
+        without: frozenset[str] = frozenset()
+        while item.calls is not None and record.verdict == DIFFERS and judgement is not None and judgement.made:
+            without |= {judgement.made[-1].name}
+            calls = [call for call in item.calls if call[0] not in without]
+            if len(found) == BEHIND or not calls:
+                break
+            record, judgement = self._record(number, item._replace(calls=calls), judged)
+            if record.verdict != DIFFERS:
+                break
+            found.append(record._replace(without=without, calls=0, returned=0))
+        return found
+
     def _reduced(self, job: Job) -> Batch:
         """The finding of an item as small as it gets in the time; nothing if it does not show again."""
         until = time.monotonic() + job.seconds
         made = self.engine(next(judged for judged in self.work.engines if judged.name == job.reduce))
         for _, item in self.source.items(job.start, job.stop):
+            calls = item.calls and [call for call in item.calls if call[0] not in job.without]
             try:
-                judgement = judge(self.oracle, made, item.module, item.calls, item.seed)
+                judgement = judge(self.oracle, made, item.module, calls, item.seed)
                 if judgement.verdict.kind != DIFFERS:
                     return Batch()
                 before = finding(judgement, _title(made), item).bucket
-                module, calls = reproducer(self.oracle, made, item.module, judgement, until)
+                module, left = reproducer(self.oracle, made, item.module, judgement, until)
                 binary = e.module_encode(module)
-                judgement = judge(self.oracle, made, binary, calls)
+                judgement = judge(self.oracle, made, binary, left)
             except Died:
                 return Batch()
             found = finding(judgement, _title(made), item._replace(module=binary, kind=about(module, item.kind)))
