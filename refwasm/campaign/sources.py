@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -26,18 +27,25 @@ SOURCES = {
 
 def source_of(text: str, features: frozenset[str], seed: int) -> Source:
     """The source of that name. ``features`` are those that its modules may use, ``seed`` is that of the first one that
-    is made at random. Raises ValueError, and Unavailable."""
+    is made at random, or of the order. Raises ValueError, and Unavailable."""
     kind, _, place = text.partition(":")
     if text == "singles":
-        return Listed([*singles(features), *structures(features)])
+        return _listed([*singles(features), *structures(features)], seed)
     if text == "pairs":
-        return Listed(list(pairs(features)))
+        return _listed(list(pairs(features)), seed)
     if text == "smith":
         return Smith(features, seed)
     if kind in ("corpus", "mutate") and place and Path(place).is_dir():
         items = list(_below(Path(place)))
-        return Listed(items) if kind == "corpus" else Mutated(items, seed)
+        return _listed(items, seed) if kind == "corpus" else Mutated(items, seed)
     raise ValueError(f"--source {text}: expected {', '.join(SOURCES)}")
+
+
+def _listed(items: list[Item], seed: int) -> Listed:
+    """All items, in an order that the seed decides unless it is 0: who has little time sees some of everything."""
+    if seed:
+        random.Random(seed).shuffle(items)
+    return Listed(items)
 
 
 def _below(folder: Path) -> Iterator[Item]:

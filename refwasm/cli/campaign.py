@@ -30,7 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, tcp://HOST:PORT")
     parser.add_argument("--batch", type=positive(int), default=BATCH, metavar="N", help="modules of one job")
     parser.add_argument("--reduce", type=seconds, default=REDUCE, metavar="TIME", help="for reducing one finding")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first generated module")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the first generated module, or of the order of others (0: as they are listed)",
+    )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="where findings are kept, and the report is written"
     )
