@@ -150,6 +150,8 @@ class Worker:
                 judgement = judge(self.oracle, made, binary, left)
             except Died:
                 return Batch()
+            if judgement.verdict.kind != DIFFERS:
+                return Batch()
             found = finding(judgement, _title(made), item._replace(module=binary, kind=about(module, item.kind)))
             of = before if before != found.bucket else ""
             title = f"{found.bucket}\nobserved: {judgement.verdict.observed!r}"
