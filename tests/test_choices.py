@@ -279,6 +279,15 @@ def test_bad_choices_are_wrong_usage(text: str) -> None:
     assert done.returncode == 2 and "--choices" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_list_that_is_too_long_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "m.wat"
+    file.write_text('(module (memory 1) (func (export "f") (result i32) (memory.grow (i32.const 1))))')
+    assert command("run", "--choices", "c1:g1", "--invoke", "f", str(file)).returncode == 0
+    done = command("run", "--choices", "c1:g1g1", "--invoke", "f", str(file))
+    assert done.returncode == 1 and "did not ask for" in done.stderr
+    assert command("run", "--choices", "all:" + "9" * 5000, "--invoke", "f", str(file)).returncode == 2
+
+
 def test_kinds_that_are_not_asked_keep_the_default() -> None:
     assert run(Seeded(1, kinds=())) == run(Choices()) == [1, 1, 0x7FC00000]
     executions = Enumeration(100, kinds=(GROW,))

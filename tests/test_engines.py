@@ -105,6 +105,12 @@ def test_functions_that_are_declared_by_an_export_stay_declared(judged: Engine) 
     assert judge(Oracle(), judged, text).verdict.kind == "agrees"
 
 
+def test_a_function_of_many_vectors_is_not_called() -> None:
+    text = f'(module (func (export "f") (param {"v128 " * 600}) (result v128) (local.get 0)) (func (export "g")))'
+    judgement = judge(Oracle(), RefwasmEngine("interpret"), text, most=3)
+    assert judgement.verdict.kind == "agrees" and {made.name for made in judgement.made} == {"g"}
+
+
 @pytest.mark.parametrize("memory", ["1", "i64 1", "0", "3 3 shared", "13 (pagesize 1)"])
 def test_memories_are_seen_as_numbers_and_word_by_word(memory: str) -> None:
     features = ALL | {"custom-page-sizes"}
@@ -225,6 +231,8 @@ def test_diff_says_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "agrees with the oracle: 1 calls, 0 of them returned" in capsys.readouterr().out
     assert main(["diff", str(file), "--engine-command", f"{sys.executable} -m refwasm oracle"]) == 0
     assert main(["diff", str(file), "--engine", "nobody"]) == 2
+    assert main(["diff", str(file), "--engine-command", "'"]) == 2
+    assert main(["diff", str(file), "--engine", "wasmtime", "--invoke", "needs", "ref.null"]) == 2
     assert main(["diff", str(file), "--engine", "wasmtime", "--invoke", "nothing"]) == 2
     file.write_text('(module (func (export "l") (loop (br 0))))')
     assert main(["diff", str(file), "--engine", "refwasm-auto", "--fuel", "1000", "--features", "3.0"]) == 3

@@ -76,6 +76,23 @@ def test_the_server_answers_every_line() -> None:
     assert answers[-1]["outcome"]["stage"] == "decode"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"op": "admits", "case": 1, "outcome": {"kind": "exception", "tag": 0, "payload": null}}',
+        b'{"op": "admits", "case": 1, "outcome": {"kind": "exception", "payload": 5}}',
+        b'{"op": "configure", "config": {"max_memory32_bytes": "x", "max_imports": null, "max_table_elements": []}}',
+        b'{"op": "call_all", "case": 1, "calls": [1, "x", {}]}',
+        b'{"op": "hello", "id": NaN}',
+        b'{"op": "outcomes", "case": 1, "calls": 7}',
+    ],
+)
+def test_the_server_survives_wrong_types(line: bytes) -> None:
+    answers = served(b'{"op": "instantiate", "wat": "(module (func (export \\"f\\")))"}', line, b'{"op": "hello"}')
+    assert len(answers) == 3 and answers[2]["protocol"] == 1
+    assert "internal" not in json.dumps(answers[1])
+
+
 def test_the_server_judges() -> None:
     seven, zero = {"type": "i32", "bits": "7"}, {"type": "i32", "bits": "0"}
     answers = served(

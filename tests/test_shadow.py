@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import random
+from functools import cache
+from itertools import islice
 from typing import Any
 
 import pytest
 
-from refwasm.errors import Trap
+from refwasm import embedding as e
+from refwasm.campaign.smith import smith
+from refwasm.campaign.source import Item
+from refwasm.engines.judging import plan
+from refwasm.errors import Trap, UncaughtException, WasmError
+from refwasm.execution import choices
 from refwasm.execution.interpreter.shadow import LAST, MOVES
 from refwasm.execution.interpreter.shadow_rules import ARITHMETIC, RULES, Open, mask_of
 from refwasm.execution.numerics import OPERATIONS
 from refwasm.execution.numerics.floats import is_nan
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.oracle import Oracle, Returned, Value
+from refwasm.oracle.case import value_of
+from refwasm.oracle.ended import outcome_of
 from refwasm.syntax.instructions import FORMS, instr
 from refwasm.syntax.types import NumType
+from refwasm.validation.features import ALL
 
 NUMERIC = [name for name in FORMS if is_numeric(name) and "relaxed" not in name]
 FRACTION = {32: 23, 64: 52}
@@ -191,3 +201,89 @@ def test_an_open_address_decides_nothing() -> None:
     memory[0], memory[1] = 0, 1
     assert case.admits(Returned(())).kind == "agrees"
     assert case.admits_memory("m", bytes(memory)).kind == "undecided"
+
+
+N = "(f32.div (f32.const 0) (f32.const 0))"
+V = "(f32x4.div (v128.const f32x4 1 2 3 0) (v128.const f32x4 1 1 1 0))"  # a NaN in lane 3
+STORED = f"(f32.store (i32.const 0) {N}) (i32.store (i32.const 4) (i32.const 7))"
+TOP = f"(i32.shr_u (i32.reinterpret_f32 {N}) (i32.const 24))"
+
+
+@pytest.mark.parametrize(
+    ("types", "results", "body", "observed", "verdict"),
+    [
+        # packed fields take some bits of a value that is open
+        ("(type $a (array i8))", "i32", f"(array.get_u $a (array.new_fixed $a 1 {TOP}) (i32.const 0))",
+         0xFF, "undecided"),
+        ("(type $s (struct (field i8) (field i16)))", "i32", f"(struct.get_u $s 0 (struct.new $s {TOP} (i32.const 1)))",
+         0xFF, "undecided"),
+        ("(type $s (struct (field f32) (field i32)))", "f32", f"(struct.get $s 0 (struct.new $s {N} (i32.const 1)))",
+         0xFFC00000, "agrees"),
+        # memories know which bits are open
+        ("(memory 1)", "f32", f"(f32.store (i32.const 0) {N}) (f32.load (i32.const 0))", 0, "differs"),
+        ("(memory 1)", "f32", f"(f32.store (i32.const 0) {N}) (f32.load (i32.const 0))", 0xFFC00000, "agrees"),
+        ("(memory 1)", "i32", f"(f32.store (i32.const 0) {N}) (i32.load8_s (i32.const 3))", 0xFFFFFFFF, "agrees"),
+        ("(memory 1)", "i64", f"{STORED} (i64.load (i32.const 0))",
+         0xDEADBEEF12345678, "differs"),
+        ("(memory 1)", "i64", f"{STORED} (i64.load (i32.const 0))",
+         0x7FFC00000, "agrees"),
+        ("(memory 1)", "v128", f"(v128.store (i32.const 0) {V}) (v128.load (i32.const 0))", 0, "differs"),
+        # so do lanes, shuffles, shifts and extensions
+        ("", "v128", f"(i8x16.shuffle 0 1 2 3 4 5 6 7 0 1 2 3 4 5 6 7 {V} {V})", 0, "differs"),
+        ("", "v128", f"(i32x4.add {V} (v128.const i32x4 1 1 1 1))", 0, "differs"),
+        ("", "i32", f"(i32.shr_u (i32.reinterpret_f32 {N}) (i32.const 31))", 1, "agrees"),
+        ("", "i32", f"(i32.shr_u (i32.reinterpret_f32 {N}) (i32.const 31))", 74565, "differs"),
+        ("", "i64", f"(i64.extend_i32_s (i32.reinterpret_f32 {N}))", 0xFFFFFFFFFFC00000, "agrees"),
+        ("", "i64", f"(i64.extend_i32_s (i32.reinterpret_f32 {N}))", 0x12345, "differs"),
+    ],
+)  # fmt: skip
+def test_open_bits_are_neither_lost_nor_too_many(
+    types: str, results: str, body: str, observed: int, verdict: str
+) -> None:
+    case = Oracle().instantiate(f'(module {types} (func (export "f") (result {results}) {body}))')
+    case.call("f", [])
+    assert case.admits(Returned((Value(results, observed),))).kind == verdict
+
+
+def test_structures_of_many_packed_fields_lose_no_open_bits() -> None:
+    fields = "(field i8)" * 10
+    text = f"""(module (type $s (struct {fields})) (func (export "f") (result i32)
+      (struct.get_u $s 0 (struct.new $s {TOP} {"(i32.const 1)" * 9}))))"""
+    case = Oracle().instantiate(text)
+    case.call("f", [])
+    assert case.admits(Returned((Value("i32", 0xFF),))).kind == "undecided"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_other_executions_of_generated_modules_are_admitted(seed: int) -> None:
+    """The interpreter under other choices is an engine that does what is allowed."""
+    source = _items()
+    item = source[seed]
+    oracle = Oracle()
+    case = oracle.instantiate(item.module)
+    if case.now is None or case.now.instance is None:
+        return
+    store = oracle.store(choices.Seeded(seed, (choices.NAN, choices.RELAXED, choices.GROW)))
+    try:
+        instance = e.module_instantiate(store, case.validated, [])
+    except WasmError as error:
+        assert case.admits(outcome_of(error)).kind != "differs"
+        return
+    for name, args in plan(case.types, item.seed):
+        case.call(name, args)
+        function = instance.exports[name]
+        assert isinstance(function, e.FuncInst)
+        store.settings.fuel = oracle.fuel
+        try:
+            values = e.func_invoke(store, function, list(args))
+            observed: Any = Returned(tuple(map(value_of, values, function.signature.results)))
+        except UncaughtException:
+            return
+        except WasmError as error:
+            observed = outcome_of(error)
+        assert case.admits(observed).kind != "differs"
+
+
+@cache
+def _items() -> list[Item]:
+    return list(islice(smith(ALL, 4_000), 60))

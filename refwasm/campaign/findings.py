@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from refwasm.campaign.source import Item
 from refwasm.engines.judging import Judgement
+from refwasm.engines.protocol import Died, Failed
 from refwasm.oracle.outcomes import Refused, Returned, Threw, Trapped
 
 
@@ -105,9 +106,9 @@ class Findings:
                     found = json.loads(line)
                 except ValueError:
                     continue
-                if "bucket" in found:
+                if isinstance(found, dict) and "bucket" in found:
                     yield found
-                else:
+                elif isinstance(found, dict) and isinstance(found.get("divided"), str):
                     self._divided.add(found["divided"])
 
     def add(self, found: Finding, most: int = 3) -> bool:
@@ -154,9 +155,10 @@ class Findings:
         bucket = text.partition("\n")[0].removeprefix(";; ")
         self.script_of(bucket).write_text(text, encoding="utf-8")
 
-    def of_a_death(self, engine: str, item: str, reason: str) -> Finding:
-        """An engine took its process with it."""
-        return Finding(f"{engine}: died", engine, "generated", item, None, "an outcome", reason, b"")
+    def of_a_death(self, engine: str, item: str, reason: Died) -> Finding:
+        """An engine took its process with it, or refwasm failed."""
+        bucket = f"refwasm: failed on {engine}" if isinstance(reason, Failed) else f"{engine}: died"
+        return Finding(bucket, engine, "generated", item, None, "an outcome", str(reason), b"")
 
     def save(self, state: dict[str, Any]) -> None:
         """How far the campaign is; the file is the old or the new one, never a part."""
@@ -164,13 +166,13 @@ class Findings:
         partial.write_text(json.dumps(state, indent=1), encoding="utf-8")
         partial.replace(self.state)
 
-    def load(self, source: str, seed: int) -> dict[str, Any]:
-        """What was saved last of this source; nothing if nothing was."""
+    def load(self, **wanted: Any) -> dict[str, Any]:
+        """What was saved last, if it is of the same work; nothing if nothing was."""
         try:
             found = json.loads(self.state.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        same = isinstance(found, dict) and (found.get("source"), found.get("seed")) == (source, seed)
+        same = isinstance(found, dict) and all(found.get(name) == value for name, value in wanted.items())
         return found if same else {}
 
 

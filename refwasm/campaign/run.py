@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from refwasm.campaign.findings import Finding, Findings
@@ -33,10 +34,16 @@ class Campaign:
         self.work, self.count, self.workers, self.tell = work, count, workers, tell
         self.batch, self.reduce = batch, reduce
         self.findings = Findings(folder)
-        state = self.findings.load(work.source, work.seed)
-        self.statistics = Statistics.from_state(state)
-        self.done: set[int] = set(state.get("beyond", ()))  # beginnings of finished ranges, beyond the first open one
-        self.first: int = state.get("done", 0)  # all items below it are done
+        self.identity = {"source": work.source, "seed": work.seed, "engines": [judged.name for judged in work.engines]}
+        state = self.findings.load(**self.identity)
+        self.statistics = Statistics()
+        self.done: dict[int, int] = {}  # beginnings and ends of finished ranges, beyond the first open one
+        self.first = 0  # all items below it are done
+        with suppress(TypeError, ValueError, KeyError):  # of another version, or not ours: from the beginning
+            if state:
+                statistics, beyond = Statistics.from_state(state), {int(a): int(b) for a, b in state["beyond"]}
+                self.statistics, self.done, self.first = statistics, beyond, int(state["done"])
+        self.pieces: Counter[tuple[int, int]] = Counter()  # of ranges whose worker died: how many are left
         self.urgent: deque[Job] = deque()  # pieces of a range whose worker died
         self.reductions: deque[tuple[str, Job]] = deque()  # with the bucket that each is for
         self.reduced_last = False
@@ -69,10 +76,15 @@ class Campaign:
     def _ranges(self, most: int | None) -> Iterator[Job]:
         """The jobs that were not done before."""
         start, end = self.first, self.count if most is None else min(most, self.count or most)
+        done = dict(self.done)
         while end is None or start < end:
-            stop = start + self.batch if end is None else min(start + self.batch, end)
-            if start not in self.done:
-                yield Job(self.work, start, stop)
+            if start in done:
+                start = done[start]
+                continue
+            stop = min(
+                [start + self.batch, *(begin for begin in done if begin > start), *([] if end is None else [end])]
+            )
+            yield Job(self.work, start, stop)
             start = stop
 
     def _jobs(self, ranges: Iterator[Job], is_over: bool) -> Iterator[Job]:
@@ -108,21 +120,22 @@ class Campaign:
         self.statistics.take(result)
         for record in result.records:
             self._keep(job, record)
-        if job.stop - job.start > 1 or self.batch == 1:
-            self._finish(job)
+        self._finish(job)
 
     def _divide(self, job: Job, reason: Died) -> None:
         """A worker died: find out of which item, on which engine."""
         if job.stop - job.start > 1 or len(job.work.engines) > 1:
             engines = [job.work._replace(engines=(judged,)) for judged in job.work.engines]
-            numbers = range(job.start, job.stop)
-            self.urgent.extend(Job(work, number, number + 1) for number in numbers for work in engines)
-            self._finish(job)
+            whole = (job.start, job.stop)
+            made = [Job(work, n, n + 1, whole=whole) for n in range(job.start, job.stop) for work in engines]
+            self.pieces[whole] = len(made)
+            self.urgent.extend(made)
             return
         name = job.work.engines[0].name
-        finding = self.findings.of_a_death(name, f"{self.work.source} {job.start}", str(reason))
+        finding = self.findings.of_a_death(name, f"{self.work.source} {job.start}", reason)
         self._keep(job, Record(job.start, name, DIED, finding=finding))
         self.statistics.take(Batch((Record(job.start, name, DIED),)))
+        self._finish(job)
 
     def _keep(self, job: Job, record: Record) -> None:
         """Keep a finding, and have it reduced if it is one of the first of its bucket."""
@@ -150,13 +163,17 @@ class Campaign:
         self.tell(f"new: {found.bucket}\n     {where}: expected {found.expected}, observed {found.observed}")
 
     def _finish(self, job: Job) -> None:
-        self.done.add(job.start)
+        """A range is done, when all its pieces are if it was divided."""
+        start, stop = job.whole or (job.start, job.stop)
+        if job.whole is not None:
+            self.pieces[job.whole] -= 1
+            if self.pieces[job.whole]:
+                return
+        self.done[start] = stop
         while self.first in self.done:
-            self.done.remove(self.first)
-            self.first += self.batch
+            self.first = self.done.pop(self.first)
 
     def _save(self) -> None:
         self.findings.save({
-            **self.statistics.state(), "source": self.work.source, "seed": self.work.seed, "batch": self.batch,
-            "done": self.first, "beyond": sorted(self.done),
+            **self.statistics.state(), **self.identity, "done": self.first, "beyond": sorted(self.done.items()),
         })  # fmt: skip

@@ -9,8 +9,10 @@ from refwasm import embedding as e
 from refwasm.campaign.source import Item
 from refwasm.engines.judging import Call
 from refwasm.errors import WasmError
+from refwasm.oracle.closing import func_types, signature, subtypes
 from refwasm.script import syntax as s
 from refwasm.script.parser import parse_script
+from refwasm.syntax.types import NumType, ValType
 from refwasm.text.lexer import Source
 
 #: Calls of one module at most.
@@ -37,7 +39,24 @@ def from_script(file: Path) -> Iterator[Item]:
 
 def _item(file: Path, number: int, module: bytes | None, calls: list[Call]) -> Iterator[Item]:
     if module is not None:
+        calls = _fitting(module, calls)
         yield Item(f"{file.name}, module {number}", module, calls or None, number)
+
+
+def _fitting(module: bytes, calls: list[Call]) -> list[Call]:
+    """The calls of functions that the module exports, with arguments of their types."""
+    decoded = e.module_decode(module)
+    types, by_index = subtypes(decoded), func_types(decoded)
+    exported = {x.name: signature(types, by_index[x.index]).params for x in decoded.exports if x.kind == "func"}
+
+    def fits(value: int | None, t: ValType) -> bool:
+        return value is not None and value >> t.bits == 0 if isinstance(t, NumType) else value is None and t.nullable
+
+    return [
+        (name, args)
+        for name, args in calls
+        if name in exported and len(args) == len(exported[name]) and all(map(fits, args, exported[name]))
+    ]
 
 
 def _binary(command: s.ModuleCommand) -> bytes | None:

@@ -109,9 +109,15 @@ class Smith:
             before[1].end()
         return self._begin(numbers)
 
+    def close(self) -> None:
+        """Stop what was begun."""
+        before, self.begun = self.begun, None
+        if before is not None:
+            before[1].end()
+
     def __del__(self) -> None:
-        if getattr(self, "begun", None) is not None:
-            self.begun[1].end()  # type: ignore[index]
+        if hasattr(self, "begun"):
+            self.close()
 
     def _begin(self, numbers: range) -> Shell:
         return Shell({number: self._command(self.seed + number) for number in numbers})

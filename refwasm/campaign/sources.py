@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from refwasm import embedding as e
 from refwasm.campaign.mutate import Mutated
 from refwasm.campaign.pairs import pairs
 from refwasm.campaign.scripts import from_script
@@ -14,6 +15,7 @@ from refwasm.campaign.singles import singles
 from refwasm.campaign.smith import Smith
 from refwasm.campaign.source import Item, Listed, Source
 from refwasm.campaign.structures import structures
+from refwasm.errors import WasmError
 
 #: The sources, and what they are.
 SOURCES = {
@@ -37,6 +39,8 @@ def source_of(text: str, features: frozenset[str], seed: int) -> Source:
         return Smith(features, seed)
     if kind in ("corpus", "mutate") and place and Path(place).is_dir():
         items = list(_below(Path(place)))
+        if not items:
+            raise ValueError(f"--source {text}: there are no modules below {place}")
         return _listed(items, seed) if kind == "corpus" else Mutated(items, seed)
     raise ValueError(f"--source {text}: expected {', '.join(SOURCES)}")
 
@@ -55,4 +59,16 @@ def _below(folder: Path) -> Iterator[Item]:
         if file.suffix == ".wast":
             yield from from_script(file)
         else:
-            yield Item(str(file), file.read_bytes())
+            module = _binary(file)
+            if module is not None:
+                yield Item(str(file), module)
+
+
+def _binary(file: Path) -> bytes | None:
+    """The module in a file, in the binary format; None if it is none."""
+    data = file.read_bytes()
+    try:
+        module = e.module_load(data)
+        return data if data[:4] == b"\0asm" else e.module_encode(module)
+    except WasmError:
+        return None

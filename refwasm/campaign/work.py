@@ -4,11 +4,14 @@ other processes and machines."""
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from refwasm import embedding as e
 from refwasm.campaign.findings import Finding, died, finding
 from refwasm.campaign.reproducer import about, reproducer, script
+from refwasm.campaign.smith import Smith
 from refwasm.campaign.source import Item, Source
 from refwasm.campaign.sources import source_of
 from refwasm.engines.catalogue import engine
@@ -42,7 +45,8 @@ class Work(NamedTuple):
 
 class Job(NamedTuple):
     """A piece of work: the items with these numbers; or, with ``reduce``, the one item whose finding is to be reduced
-    for the named engine, in so many seconds, without calls of some functions."""
+    for the named engine, in so many seconds, without calls of some functions. ``whole`` is the range that this is a
+    piece of, if the worker that had all of it died."""
 
     work: Work
     start: int
@@ -50,6 +54,7 @@ class Job(NamedTuple):
     reduce: str = ""
     seconds: float = 0.0
     without: frozenset[str] = frozenset()
+    whole: tuple[int, int] | None = None
 
 
 class Record(NamedTuple):
@@ -159,9 +164,11 @@ class Worker:
         return Batch()
 
     def close(self) -> None:
-        """End the engines."""
+        """End the engines, and what the source has begun."""
         for made in self.engines.values():
             made.close()
+        if isinstance(self.source, Smith):
+            self.source.close()
 
 
 def _title(made: Engine) -> str:
@@ -181,4 +188,29 @@ def do(job: Job) -> Batch:
     return _worker.do(job)
 
 
-__all__ = ["AGREES", "DIED", "DIFFERS", "UNDECIDED", "Batch", "Job", "Judged", "Record", "Work", "Worker", "do"]
+@contextmanager
+def closing() -> Iterator[None]:
+    """Ends this process's worker afterwards."""
+    global _worker
+    try:
+        yield
+    finally:
+        if _worker is not None:
+            _worker.close()
+            _worker = None
+
+
+__all__ = [
+    "AGREES",
+    "DIED",
+    "DIFFERS",
+    "UNDECIDED",
+    "Batch",
+    "Job",
+    "Judged",
+    "Record",
+    "Work",
+    "Worker",
+    "closing",
+    "do",
+]

@@ -11,8 +11,8 @@ from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from refwasm.campaign.work import Batch, Job, do
-from refwasm.engines.protocol import Died, Unavailable
+from refwasm.campaign.work import Batch, Job, closing, do
+from refwasm.engines.protocol import Died, Failed, Unavailable
 
 #: Seconds that a job may take, for each of its items and at least.
 PER_ITEM, LEAST = 60.0, 300.0
@@ -51,15 +51,17 @@ class _Process:
         self.until = time.monotonic() + max(LEAST, PER_ITEM * (job.stop - job.start), 3 * job.seconds)
         self.connection.send(job)
 
-    def end(self) -> None:
+    def end(self, patience: float = 0.0) -> None:
+        """End it; one that has ``patience`` may put things in order first."""
+        self.connection.close()
+        self.process.join(patience)
         self.process.kill()
         self.process.join()
-        self.connection.close()
 
 
 def _serve(connection: Connection) -> None:
     """Do jobs until nobody has any."""
-    with suppress(EOFError, KeyboardInterrupt):
+    with suppress(EOFError, OSError, KeyboardInterrupt), closing():
         while True:
             job = connection.recv()
             try:
@@ -101,7 +103,7 @@ class Local:
         if isinstance(result, Unavailable):
             raise result
         if isinstance(result, Exception):  # a fault of refwasm's: the item is kept, and the campaign goes on
-            return job, Died(f"{type(result).__name__}: {result}")
+            return job, Failed(f"{type(result).__name__}: {result}")
         return job, result
 
     def _replaced(self, process: _Process, reason: str) -> tuple[Job, Died]:
@@ -112,7 +114,7 @@ class Local:
 
     def close(self) -> None:
         for process in self.processes:
-            process.end()
+            process.end(patience=5.0 if process.job is None else 0.0)
 
 
 class Cluster:

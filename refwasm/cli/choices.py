@@ -27,7 +27,7 @@ def enumeration(text: str | None) -> Enumeration | None:
     kind, colon, bound = (text or "").partition(":")
     if kind != "all":
         return None
-    if colon and not (bound.isascii() and bound.isdigit() and int(bound) > 0):
+    if colon and not (bound.isascii() and bound.isdigit() and len(bound) < 10 and int(bound)):
         raise UsageError(f"--choices {text}: expected all or all:NUMBER")
     return Enumeration(int(bound) if colon else BOUND)
 

@@ -16,6 +16,7 @@ from refwasm.engines.catalogue import engine, probed
 from refwasm.engines.judging import MAX_CALLS, Call, Judgement, judge
 from refwasm.engines.process import ProcessEngine
 from refwasm.engines.protocol import Died, Engine, Unavailable
+from refwasm.engines.shim import shim
 from refwasm.oracle.case import FUEL, Oracle
 from refwasm.oracle.outcomes import AGREES, DIFFERS, Refused
 
@@ -76,7 +77,10 @@ def _items(oracle: Oracle, options: argparse.Namespace) -> list[Item]:
 def _engine(options: argparse.Namespace) -> Engine:
     if options.engine:
         return engine(options.engine, options.install)
-    command = shlex.split(options.engine_command)
+    try:
+        command = shlex.split(options.engine_command)
+    except ValueError as error:
+        raise UsageError(f"--engine-command {options.engine_command}: {error}") from None
     if not command:
         raise UsageError("--engine-command: expected a command")
     return probed(ProcessEngine(command))
@@ -89,7 +93,10 @@ def _invoked(oracle: Oracle, source: bytes, words: list[str]) -> list[Call]:
     if name not in case.types:
         what = f": {case.outcome!r}" if isinstance(case.outcome, Refused) else f"; there are {', '.join(case.types)}"
         raise UsageError(f"--invoke {name}: there is no such exported function{what}")
-    return [(name, tuple(arguments(args, case.types[name].params)))]
+    values = arguments(args, case.types[name].params)
+    if name in shim(case.validated).uncallable or any(type(value) is not int and value is not None for value in values):
+        raise UsageError(f"--invoke {name}: engines are called with numbers and null references only")
+    return [(name, tuple(values))]
 
 
 def _report(judgement: Judgement, judged: Engine) -> int:

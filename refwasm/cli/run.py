@@ -101,7 +101,10 @@ def run(options: argparse.Namespace) -> int:
     choices = parsed(options.choices)
     program = _loaded(options, choices)
     try:
-        return _start(program, options) & 0xFF
+        code = _start(program, options) & 0xFF
+        if choices is not None:
+            choices.finish()
+        return code
     finally:
         if options.stats:
             _print_stats(program.context)

@@ -32,7 +32,10 @@ from refwasm.oracle.outcomes import (
 from refwasm.syntax.types import FuncType, NumType, ValType
 
 #: Words in a refusal by which engines say that they do not have something.
-LIMITS = ("limit", "unsupported", "not supported", "unimplemented", "not implemented")
+LIMITS = (
+    "limit", "unsupported", "not supported", "unimplemented", "not implemented", "too many", "too large", "exceed",
+    "maximum", "> max", "out of bounds",
+)  # fmt: skip
 #: Calls of one module.
 MAX_CALLS = 5
 

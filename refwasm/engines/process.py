@@ -8,8 +8,8 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from refwasm.engines.protocol import Died, Ended, Unavailable
@@ -19,6 +19,15 @@ from refwasm.validation.features import ALL, NAMES
 
 #: Seconds that an engine has for an answer, and for its first one.
 TIMEOUT, START = 10.0, 60.0
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Turns what is wrong with an answer into Died."""
+    try:
+        yield
+    except BadMessage as error:
+        raise Died(f"it does not speak the protocol: {error}") from None
 
 
 class ProcessEngine:
@@ -39,15 +48,17 @@ class ProcessEngine:
             raise Unavailable(f"{command[0]} speaks protocol {found.get('protocol')}, not {PROTOCOL}")
         self.name, self.version = name or str(found.get("name", command[0])), str(found.get("version", "?"))
         known = found.get("features")
-        self.features = frozenset(known) & NAMES if isinstance(known, list) else ALL
+        self.features = frozenset(map(str, known)) & NAMES if isinstance(known, list) else ALL
         self.batch = found.get("batch") is not False
         merges = found.get("merges", [])
-        self.merges = tuple(frozenset(map(str, m)) for m in merges if isinstance(m, list))
+        lists = merges if isinstance(merges, list) else []
+        self.merges = tuple(frozenset(map(str, m)) for m in lists if isinstance(m, list))
 
     def instantiate(self, module: bytes) -> ProcessInstance:
         answer = self.ask({"op": "instantiate", "module": bytes_to(module)})
-        self.expect_returned(answer)
-        return ProcessInstance(self, field(answer, "case", int))
+        with understood():
+            self.expect_returned(answer)
+            return ProcessInstance(self, field(answer, "case", int))
 
     def expect_returned(self, answer: dict[str, Any]) -> Returned:
         """The values of an answer. Raises Ended."""
@@ -130,25 +141,26 @@ class ProcessInstance:
     def call(self, export: str, words: Sequence[Value]) -> int | None:
         args = list(map(value_to, words))
         answer = self._ask({"op": "call", "case": self.case, "name": export, "args": args})
-        values = self.engine.expect_returned(answer).values
+        with understood():
+            values = self.engine.expect_returned(answer).values
         return values[0].bits if values else None
 
     def call_all(self, calls: Sequence[tuple[str, Sequence[Value]]]) -> list[int | Outcome | None]:
         wanted = [{"name": export, "args": list(map(value_to, words))} for export, words in calls]
         answer = self._ask({"op": "call_all", "case": self.case, "calls": wanted})
-        outcomes = list(map(outcome_from, field(answer, "outcomes", list)))
+        with understood():
+            outcomes = list(map(outcome_from, field(answer, "outcomes", list)))
         if len(outcomes) != len(calls):
             raise Died(f"it answered {len(calls)} calls with {len(outcomes)} outcomes")
         return [_result(outcome) for outcome in outcomes]
 
     def memory(self, export: str) -> bytes:
-        return bytes_from(field(self._ask({"op": "memory", "case": self.case, "name": export}), "bytes", str))
+        answer = self._ask({"op": "memory", "case": self.case, "name": export})
+        with understood():
+            return bytes_from(field(answer, "bytes", str))
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return self.engine.ask(request)
-        except BadMessage as error:
-            raise Died(f"it does not speak the protocol: {error}") from None
+        return self.engine.ask(request)
 
     def __del__(self) -> None:
         if self.engine.process is self.process and self.process is not None:

@@ -21,6 +21,10 @@ class Died(Exception):
     """The engine crashed, or did not answer in time. That is a finding; it can be started again."""
 
 
+class Failed(Died):
+    """A fault of refwasm's, not of the engine's."""
+
+
 class Unavailable(Exception):
     """The engine is not here; the message says how to get it."""
 

@@ -34,6 +34,8 @@ from refwasm.syntax.types import (
 from refwasm.validation.matching import top_of
 
 RETURNED, THREW, FIRST_TAG = 0, 1, 2
+#: Parameters of a function that engines take (the limits of the JavaScript API).
+MOST_WORDS = 1_000
 
 
 class Slot(NamedTuple):
@@ -65,7 +67,7 @@ class MemorySlot(NamedTuple):
 class Shimmed(NamedTuple):
     """A shimmed module, and what its exports are for, by the names of the original's exports. ``payloads`` are the
     values of each tag; ``tables`` have the exported getters of size and of the class of an element; ``uncallable`` are
-    functions that need a reference that is not null."""
+    functions that need a reference that is not null, or more words than engines take."""
 
     module: Module
     funcs: dict[str, Wrapped]
@@ -104,7 +106,8 @@ class _Shim:
         for number, export in enumerate(module.exports):
             if export.kind == "func":
                 t = signature(self.subtypes, by_index[export.index])
-                if any(isinstance(p, RefType) and not p.nullable for p in t.params):
+                needs_reference = any(isinstance(p, RefType) and not p.nullable for p in t.params)
+                if needs_reference or len(_arguments(t.params)[0]) > MOST_WORDS:
                     uncallable.append(export.name)
                     continue
                 funcs[export.name] = self._wrapped(f"call {number}", export.index, t, payloads)

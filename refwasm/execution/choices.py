@@ -83,6 +83,9 @@ class Choices:
         """What to choose."""
         return 0
 
+    def finish(self) -> None:
+        """The execution is over."""
+
     def __str__(self) -> str:
         return print_choices(self.taken)
 
@@ -122,6 +125,12 @@ class Replayed(Choices):
             raise OtherExecution(f"choice {at} of the list is option {option} of {kind.name}, which has {options}: "
                                  "the list belongs to another module, other inputs or another version")  # fmt: skip
         return option
+
+    def finish(self) -> None:
+        """Nothing but zeros may be left. Raises OtherExecution."""
+        if any(letter for letter, _ in self._wanted[len(self.taken) :]):
+            raise OtherExecution(f"the list has choices that the execution did not ask for, behind {len(self.taken)}: "
+                                 "it belongs to another module, other inputs or another version")  # fmt: skip
 
 
 class Prefixed(Choices):

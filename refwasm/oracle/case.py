@@ -85,7 +85,8 @@ class Oracle:
         }  # fmt: skip
         chosen = {**config}
         for name, most in limits.items():
-            chosen[name] = min(config.get(name, most), most)
+            wanted = config.get(name, most)
+            chosen[name] = min(wanted, most) if isinstance(wanted, int) else most
         for name, feature in SMITH_FEATURES.items():
             chosen[name] = bool(config.get(name, True)) and feature in self.features
         return {**chosen, "memory_max_size_required": True, "table_max_size_required": True,
@@ -183,9 +184,9 @@ class Execution:
         item = self.exports()[name]
         return bytes(item.read(0, item.size() * item.page))
 
-    def open_bytes(self, name: str) -> set[int]:
-        """The addresses of bytes of a memory that have open bits."""
-        return set() if self.shadow is None else self.shadow.of(self.exports()[name])
+    def open_bits(self, name: str) -> dict[int, int]:
+        """The open bits of the bytes of a memory, by address."""
+        return {} if self.shadow is None else self.shadow.of(self.exports()[name])
 
 
 def value_of(value: Any, t: ValType) -> Value:
@@ -365,8 +366,8 @@ def _memory_verdict(execution: Execution, name: str, observed: bytes) -> Verdict
         return Verdict(AGREES)
     if len(expected) != len(observed):
         return Verdict(DIFFERS, "", "", f"{len(expected)} bytes", f"{len(observed)} bytes")
-    is_open = execution.open_bytes(name)
+    is_open = execution.open_bits(name)
     for at, (a, b) in enumerate(zip(expected, observed)):
-        if a != b and at not in is_open:
+        if (a ^ b) & ~is_open.get(at, 0):
             return Verdict(DIFFERS, "", "", Byte(at, a), Byte(at, b))
     return Verdict(AGREES)

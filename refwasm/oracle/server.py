@@ -93,7 +93,10 @@ class Server:
 
     def _call_all(self, request: dict[str, Any]) -> dict[str, Any]:
         number = field(request, "case", int)
-        calls = [{**call, "case": number} for call in field(request, "calls", list) if isinstance(call, dict)]
+        calls = field(request, "calls", list)
+        if not all(isinstance(call, dict) for call in calls):
+            raise BadMessage("'calls': expected a list of objects")
+        calls = [{**call, "case": number} for call in calls]
         return {"outcomes": [self._call(call)["outcome"] for call in calls]}
 
     def _global(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -156,11 +159,15 @@ def lines(stream: BinaryIO) -> Iterator[bytes | None]:
         yield None if line is not whole and line else whole
 
 
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
 def answer(operations: Operations, line: bytes) -> dict[str, Any]:
     """The answer to a line, whatever it holds."""
     request: Any = None
     try:
-        request = json.loads(line)
+        request = json.loads(line, parse_constant=_no_number)
         name = field(request, "op", str)
         if name not in operations:
             raise BadMessage(f"unknown op {name[:40]!r}; there are {', '.join(operations)}")
@@ -171,6 +178,8 @@ def answer(operations: Operations, line: bytes) -> dict[str, Any]:
         found = {"error": {"kind": "bad-json", "message": str(error)[:200]}}
     except MemoryError:
         found = {"error": {"kind": "limit", "message": "out of memory"}}
+    except Exception as error:  # a fault of refwasm's must not end the server
+        found = {"error": {"kind": "internal", "message": f"{type(error).__name__}: {error}"[:200]}}
     return {"id": request["id"], **found} if isinstance(request, dict) and "id" in request else found
 
 

@@ -91,7 +91,8 @@ def outcome_from(message: Any) -> Outcome:
     if kind == "exception":
         tag = message.get("tag")
         return Threw(
-            None if tag is None else field(message, "tag", int), tuple(map(value_from, message.get("payload", [])))
+            None if tag is None else field(message, "tag", int),
+            tuple(map(value_from, field(message, "payload", list) if "payload" in message else [])),
         )
     if kind == "exhausted":
         return Exhausted()

@@ -34,13 +34,14 @@ from refwasm.execution.numerics.relaxed import RELAXED, Relaxed
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.execution.store import Store
 from refwasm.syntax.instructions import Instr
+from refwasm.syntax.types import ArrayType, PackedType, StructType
 
 #: Instructions that move their operands and look at none of them.
 MOVES = frozenset(
     {
         "local.get", "local.set", "local.tee", "global.get", "global.set", "drop", "call", "return", "return_call",
         "block", "loop", "try_table", "throw", "end", "else", "nop", "br", "unreachable", "i32.const", "i64.const",
-        "f32.const", "f64.const", "v128.const", "ref.null", "ref.func", "struct.get", "array.new_fixed",
+        "f32.const", "f64.const", "v128.const", "ref.null", "ref.func", "struct.get",
         "memory.size", "table.size", "data.drop", "elem.drop",
     }
 )  # fmt: skip
@@ -60,16 +61,16 @@ class Undetermined(WasmError):
 
 
 class Shadow:
-    """What is open of a store besides values: bytes of memories, by the memory's identity."""
+    """What is open of a store besides values: bits of memories, a mask for each byte, by the memory's identity."""
 
     __slots__ = ("bytes",)
 
     def __init__(self) -> None:
-        self.bytes: dict[int, set[int]] = {}
+        self.bytes: dict[int, dict[int, int]] = {}
 
-    def of(self, memory: Memory) -> set[int]:
-        """The open bytes of a memory, by address."""
-        return self.bytes.setdefault(id(memory), set())
+    def of(self, memory: Memory) -> dict[int, int]:
+        """The open bits of a memory's bytes, by address."""
+        return self.bytes.setdefault(id(memory), {})
 
 
 def watched(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
@@ -87,6 +88,8 @@ def watched(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
         return _accessing(shadow, code, instr, op)
     if mnemonic in ("memory.copy", "memory.fill", "memory.init"):
         return _bulk(shadow, code, instr, op)
+    if mnemonic in ("struct.new", "struct.new_desc", "array.new_fixed"):
+        return _making(code, instr, op)
     return _looking(instr, op, MOST_OPERANDS if form.params is None else len(form.params))
 
 
@@ -106,6 +109,27 @@ def _looking(instr: Instr, op: Op, count: int) -> Op:
         return op(t, s)
 
     return looking
+
+
+def _making(code: Code, instr: Instr, op: Op) -> Op:
+    """A structure or an array: values are moved into its fields, but for packed ones, which take some of their bits."""
+    composite = code.instance.types[instr.args[0]].composite
+    if isinstance(composite, StructType):
+        packed = [isinstance(field.storage, PackedType) for field in composite.fields]
+    else:
+        assert isinstance(composite, ArrayType)
+        packed = [isinstance(composite.field.storage, PackedType)] * instr.args[1]
+    if not any(packed):
+        return op
+    count = len(packed) + (instr.form.mnemonic == "struct.new_desc")
+
+    def making(t: Any, s: list[Any]) -> Any:
+        for value, is_packed in zip(s[len(s) - count :], packed):
+            if is_packed and type(value) is Open:
+                raise _undetermined(instr)
+        return op(t, s)
+
+    return making
 
 
 def _computing(instr: Instr, op: Op) -> Op:
@@ -155,6 +179,7 @@ def _accessing(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
     memory, width, count = code.instance.memories[arg.memory], form.width, len(form.params or ())
     stores = not form.results and count == 1 and ".atomic." not in form.mnemonic
     everything = (1 << result_width(form)) - 1 if form.results else 0
+    plain = (not form.mnemonic.endswith("_s") and form.mnemonic[:9] != "v128.load") or form.mnemonic == "v128.load"
     shift = 8 * width * instr.args[1] if stores and form.mnemonic.endswith("_lane") else 0
 
     def accessing(t: Any, s: list[Any]) -> Any:
@@ -169,13 +194,14 @@ def _accessing(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
         touched = range(address + arg.offset, address + arg.offset + width)
         marks = shadow.of(memory)
         if stores:
-            marks.difference_update(touched)
-            if is_open:
-                marks.update(a for i, a in enumerate(touched) if values[0].mask >> shift + 8 * i & 0xFF)
-        elif not marks.isdisjoint(touched):
+            for i, at in enumerate(touched):
+                marks.pop(at, None)
+                if is_open and (mask := values[0].mask >> shift + 8 * i & 0xFF):
+                    marks[at] = mask
+        elif mask := sum(marks.get(at, 0) << 8 * i for i, at in enumerate(touched)):
             if count:  # a vector lane, or an atomic access
                 raise _undetermined(instr)
-            s[-1] = Open(s[-1], everything)
+            s[-1] = Open(s[-1], mask if plain else everything)
         return following
 
     return accessing
@@ -192,12 +218,13 @@ def _bulk(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
     def bulk(t: Any, s: list[Any]) -> Any:
         at, start, count = s[-3:]
         following = look(t, s)
-        moved = set()
+        moved: dict[int, int] = {}
         if source is not None and (marks := shadow.bytes.get(id(source))):
-            moved = {at + a - start for a in marks if start <= a < start + count}
+            moved = {at + a - start: mask for a, mask in marks.items() if start <= a < start + count}
         if moved or shadow.bytes.get(id(into)):
             marks = shadow.of(into)
-            marks.difference_update([a for a in marks if at <= a < at + count])
+            for address in [a for a in marks if at <= a < at + count]:
+                del marks[address]
             marks |= moved
         return following
 

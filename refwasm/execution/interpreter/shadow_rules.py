@@ -230,7 +230,9 @@ def _extract(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
 def _replace(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
     width = _lane_width(instr)
     ones, shift = (1 << width) - 1, width * instr.args[0]
-    return (mask_of(operands[0]) & ~(ones << shift)) | (mask_of(operands[1]) & ones) << shift, 0
+    is_nan_wherever_open = instr.form.mnemonic[0] == "f" and all(_lanes(operand, width) for operand in operands)
+    mask = (mask_of(operands[0]) & ~(ones << shift)) | (mask_of(operands[1]) & ones) << shift
+    return mask, width if is_nan_wherever_open else 0
 
 
 def _splat(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
@@ -272,7 +274,7 @@ def _lane_rule(mnemonic: str) -> Rule | None:
         return _extract
     if ".replace_lane" in mnemonic:
         return _replace
-    return _all if mnemonic == "i8x16.shuffle" else None
+    return _shuffled if mnemonic == "i8x16.shuffle" else None
 
 
 def _float_rule(mnemonic: str) -> Rule | None:
@@ -290,6 +292,60 @@ def _float_rule(mnemonic: str) -> Rule | None:
     return _nan_blind(lane, refused) if lane and name.startswith("trunc_f") else None
 
 
+def _shifted(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
+    """A scalar shift or rotation by a settled count moves open bits along; the sign may be spread."""
+    n, (value, count) = result_width(instr.form), operands
+    if mask_of(count):
+        return _all(instr, operands)
+    k, mask, name = int(count) % n, mask_of(value), instr.form.mnemonic.partition(".")[2]
+    if name == "shl":
+        return mask << k & (1 << n) - 1, 0
+    if name in ("rotl", "rotr"):
+        k = k if name == "rotl" else (n - k) % n
+        return (mask << k | mask >> (n - k)) & (1 << n) - 1, 0
+    spread = (1 << k) - 1 << n - k if name == "shr_s" and mask >> n - 1 else 0
+    return mask >> k | spread, 0
+
+
+def _extended(source: int) -> Rule:
+    """Sign extension of so many bits: the sign may be open."""
+
+    def rule(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
+        mask = mask_of(operands[0]) & (1 << source) - 1
+        ones = (1 << result_width(instr.form)) - 1
+        return mask | (ones & -1 << source if mask >> source - 1 else 0), 0
+
+    return rule
+
+
+def _touched_lanes(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
+    """Lane by lane: a lane of the result is open if one of the operands' is. A last operand of another type is a count,
+    which must be settled."""
+    n = _lane_width(instr)
+    if instr.form.mnemonic.partition(".")[2] in _SHIFTS:
+        if mask_of(operands[1]):
+            return _all(instr, operands)
+        operands = operands[:1]
+    mask, ones = 0, (1 << n) - 1
+    for operand in operands:
+        mask |= mask_of(operand)
+    return sum(ones << shift for shift in range(0, 128, n) if mask >> shift & ones), 0
+
+
+def _shuffled(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
+    """Bytes are moved, with their open bits."""
+    both = mask_of(operands[0]) | mask_of(operands[1]) << 128
+    return sum((both >> 8 * lane & 0xFF) << 8 * i for i, lane in enumerate(instr.args[0])), 0
+
+
+_SHIFTS = frozenset(["shl", "shr_s", "shr_u"])
+#: Operations on integer vectors that work lane by lane.
+_LANEWISE = frozenset(
+    ["add", "sub", "mul", "neg", "abs", "popcnt", "min", "max", "avgr", "eq", "ne", "lt", "gt", "le", "ge", *_SHIFTS,
+     "shr"]
+)  # fmt: skip
+
+
 def _integer_rule(mnemonic: str) -> Rule:
     shape, _, name = mnemonic.partition(".")
     kind = name.split("_")[0]
@@ -297,6 +353,12 @@ def _integer_rule(mnemonic: str) -> Rule:
         return refused
     if shape in ("i32", "i64") and kind in _COMPARISONS:
         return _truth
+    if shape in ("i32", "i64") and name in (*_SHIFTS, "rotl", "rotr"):
+        return _shifted
+    if shape in ("i32", "i64") and name.startswith("extend") and name.endswith("_s"):
+        return _extended(32 if "i32" in name else int(name[6:-2]))
+    if "x" in shape and shape[0] == "i" and kind in _LANEWISE and "all" not in name:
+        return _touched_lanes
     return _NAMED.get(name, _all)
 
 
