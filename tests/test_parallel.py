@@ -6,6 +6,7 @@ import gc
 import itertools
 import multiprocessing
 import os
+import re
 import struct
 import threading
 import time
@@ -592,8 +593,9 @@ def test_failures_name_their_rule() -> None:
     p.exec(device, 1, 4711)
     p.exec(device, 3, handle)
     assert [f.rule for f in p.failures] == ["PAR-BUF-01", "PAR-BUF-05", "PAR-EXEC-07"]
-    assert str(p.failures[-1]).startswith(
-        "parallel_exec: kernel_trap in iteration 0: unreachable (PAR-EXEC-07)\n    at func[0] $kernel 0x"
+    assert re.match(  # all three trap, and any of them may be the first
+        r"parallel_exec: kernel_trap in iteration [0-2]: unreachable \(PAR-EXEC-07\)\n    at func\[0\] \$kernel 0x",
+        str(p.failures[-1]),
     )
     with pytest.raises(Trap, match=r"misaligned pointer 0x1: .*\(argument buffer_out; PAR-ARG-01\)"):
         p.call("create_buffer", device, 4, 0, 1)

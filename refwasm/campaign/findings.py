@@ -85,7 +85,6 @@ class Findings:
         self.path, self.state = folder / "findings.jsonl", folder / "state.json"
         self._end_the_last_line()
         self.buckets: dict[str, int] = {}
-        self._reduced: set[str] = set()
         self._divided: set[str] = set()  # buckets whose findings are in others since they were reduced
         for found in self:
             self.buckets[found["bucket"]] = self.buckets.get(found["bucket"], 0) + 1
@@ -137,14 +136,6 @@ class Findings:
         if bucket not in self._divided:
             self._divided.add(bucket)
             self._append(json.dumps({"divided": bucket}))
-
-    def note_reduced(self, bucket: str) -> None:
-        """Somebody reduces a finding of the bucket."""
-        self._reduced.add(bucket)
-
-    def was_reduced(self, bucket: str) -> bool:
-        """Whether somebody did."""
-        return bucket in self._reduced
 
     def script_of(self, bucket: str) -> Path:
         """Where the script is that shows a bucket."""

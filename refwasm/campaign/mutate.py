@@ -42,6 +42,9 @@ class Mutated:
                     calls = None if way == CHANGES else original.calls
                     yield number, Item(label, module, calls, seed)
 
+    def close(self) -> None:
+        pass
+
     def _original(self, seed: int) -> Item:
         """What is mutated."""
         return random.Random(seed).choice(self.originals)

@@ -46,6 +46,7 @@ class Campaign:
         self.pieces: Counter[tuple[int, int]] = Counter()  # of ranges whose worker died: how many are left
         self.urgent: deque[Job] = deque()  # pieces of a range whose worker died
         self.reductions: deque[tuple[str, Job]] = deque()  # with the bucket that each is for
+        self.reduced: set[str] = set()  # buckets with a finding that was reduced, or is
         self.reduced_last = False
 
     def run(self, seconds: float | None = None, most: int | None = None) -> Statistics:
@@ -104,8 +105,8 @@ class Campaign:
         """The next finding to reduce; at the end only one for each bucket."""
         while self.reductions:
             bucket, job = self.reductions.popleft()
-            if not is_over or not self.findings.was_reduced(bucket):
-                self.findings.note_reduced(bucket)
+            if not is_over or bucket not in self.reduced:
+                self.reduced.add(bucket)
                 return job
         return None
 

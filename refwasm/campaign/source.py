@@ -33,6 +33,9 @@ class Source(Protocol):
     def items(self, start: int, stop: int) -> Iterator[tuple[int, Item]]:
         """The items with numbers from ``start`` to ``stop`` (exclusive), as far as there are such."""
 
+    def close(self) -> None:
+        """End what was begun for items to come."""
+
 
 class Listed:
     """A source that has all its items at hand."""
@@ -42,3 +45,6 @@ class Listed:
 
     def items(self, start: int, stop: int) -> Iterator[tuple[int, Item]]:
         yield from enumerate(self._items[start:stop], start)
+
+    def close(self) -> None:
+        pass

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from refwasm import embedding as e
 from refwasm.campaign.findings import Finding, died, finding
 from refwasm.campaign.reproducer import about, reproducer, script
-from refwasm.campaign.smith import Smith
 from refwasm.campaign.source import Item, Source
 from refwasm.campaign.sources import source_of
 from refwasm.engines.catalogue import engine
@@ -167,8 +166,7 @@ class Worker:
         """End the engines, and what the source has begun."""
         for made in self.engines.values():
             made.close()
-        if isinstance(self.source, Smith):
-            self.source.close()
+        self.source.close()
 
 
 def _title(made: Engine) -> str:

@@ -24,9 +24,6 @@ from refwasm.validation.features import ALL
 #: Seconds that a run may take.
 TIMEOUT = 20.0
 
-#: What came of each call, in order; or of the instantiation, if that failed.
-Results = "list[int | Outcome | None] | Outcome"
-
 
 def baked(module: Module, calls: Sequence[tuple[str, Sequence[Value]]]) -> Module:
     """The module with exports ``c0``, ``c1``, … and no others: functions without parameters that make these calls."""

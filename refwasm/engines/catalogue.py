@@ -72,7 +72,7 @@ def _jsc(version: str, install: bool) -> Engine:
     """JavaScriptCore in bun; a version is that of bun."""
     bun = shutil.which("bun") if not version else None
     if bun is None:
-        bun = str(folder_of("jsc", version or RELEASES["jsc"].default, install) / "bin" / "bun")
+        bun = str(folder_of("jsc", version, install) / "bin" / "bun")
         os.chmod(bun, 0o755)
     return ProcessEngine([bun, str(ADAPTERS / "javascript.mjs")], "jsc")
 
@@ -105,14 +105,9 @@ def _wabt(version: str, install: bool) -> Engine:
     return wabt(command, version or told or "?", flags)
 
 
-def _binaryen(version: str, install: bool) -> Engine:
-    command, version = _wasm_opt(version, install)
-    return binaryen(command, version)
-
-
-def _binaryen_opt(version: str, install: bool) -> Engine:
-    command, version = _wasm_opt(version, install)
-    return OptimisedEngine(command, version)
+def _wasm_opt_as(kind: Callable[[list[str], str], Engine]) -> Make:
+    """An engine that is made of the command ``wasm-opt`` and its version."""
+    return lambda version, install: kind(*_wasm_opt(version, install))
 
 
 def _wasm_opt(version: str, install: bool) -> tuple[list[str], str]:
@@ -123,12 +118,12 @@ def _wasm_opt(version: str, install: bool) -> tuple[list[str], str]:
 
 
 def _npm_script(name: str, version: str, install: bool, script: str) -> list[str]:
-    folder = folder_of(name, version or RELEASES[name].default, install)
+    folder = folder_of(name, version, install)
     if shutil.which("node") is None:
         raise Unavailable(f"{name}: there is no command 'node': install Node.js")
     path = folder / "bin" / script
     if not path.is_file():
-        raise Unavailable(f"{name}=={version} has no {script}")
+        raise Unavailable(f"{name}: {folder} has no {script}")
     return ["node", str(path)]
 
 
@@ -143,8 +138,8 @@ ENGINES: dict[str, Make] = {
     "jsc": _jsc,
     "spidermonkey": _spidermonkey,
     "wabt": _wabt,
-    "binaryen": _binaryen,
-    "binaryen-opt": _binaryen_opt,
+    "binaryen": _wasm_opt_as(binaryen),
+    "binaryen-opt": _wasm_opt_as(OptimisedEngine),
     **{name: _binding(name) for name in ("wasm3", "wasmer", "pwasm", "pywasm")},
     **{name: _own(name) for name in (f"refwasm-{tier}" for tier in e.TIERS)},
     "refwasm-server": _server,

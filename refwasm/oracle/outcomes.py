@@ -169,9 +169,9 @@ def compare(expected: Outcome, observed: Outcome, merges: Sequence[frozenset[str
         if isinstance(side, (Exhausted, Limited)):
             return Verdict(UNDECIDED, "call", f"{name}: {side!r}")
     if isinstance(expected, Trapped) and isinstance(observed, Trapped):
-        known = observed.kind in KINDS  # a message that nobody has classed tells only that it trapped
-        same = expected == observed or any({expected.kind, observed.kind} <= m for m in (*merges, EITHER_REASON))
-        same = same or not known
+        is_classed = observed.kind in KINDS  # any other message tells only that it trapped
+        merged = any({expected.kind, observed.kind} <= m for m in (*merges, EITHER_REASON))
+        same = expected == observed or merged or not is_classed
         return Verdict(AGREES) if same else Verdict(DIFFERS, "call", "", expected, observed)
     if isinstance(expected, Refused) and isinstance(observed, Refused):
         return Verdict(AGREES)

@@ -33,15 +33,16 @@ def _asking(choices: Choices, instr: Instr, op: Op) -> Op:
     mnemonic = instr.form.mnemonic
     if mnemonic in RELAXED:
         return _relaxed(choices, instr, RELAXED[mnemonic], op)
-    if arithmetic_lanes(mnemonic) is not None:
-        return _arithmetic(choices, instr, op)
+    widths = arithmetic_lanes(mnemonic)
+    if widths is not None:
+        return _arithmetic(choices, instr, widths, op)
     return _calling(choices, op) if mnemonic in _CALLS else op
 
 
-def _chosen_nans(choices: Choices, instr: Instr, result: int, operands: Sequence[int]) -> int:
-    """A result of float arithmetic, each NaN in it another one perhaps. Lanes of operands and results belong together
-    by their number."""
-    lane, source = arithmetic_lanes(instr.form.mnemonic) or (0, 0)
+def _chosen_nans(choices: Choices, widths: tuple[int, int], result: int, operands: Sequence[int]) -> int:
+    """A result of float arithmetic, each NaN in it another one perhaps. ``widths`` are those of its lanes and of the
+    operands'; lanes belong together by their number."""
+    lane, source = widths
     ones, source_ones = (1 << lane) - 1, (1 << source) - 1
     for number, shift in enumerate(range(0, result.bit_length(), lane)):
         if is_nan(lane, result >> shift & ones):
@@ -51,14 +52,14 @@ def _chosen_nans(choices: Choices, instr: Instr, result: int, operands: Sequence
     return result
 
 
-def _arithmetic(choices: Choices, instr: Instr, op: Op) -> Op:
+def _arithmetic(choices: Choices, instr: Instr, widths: tuple[int, int], op: Op) -> Op:
     """Each NaN that comes out may be another one (3.0, 4.3.3 "NaN Propagation")."""
     count = len(instr.form.params or ())
 
     def arithmetic(t: Any, s: list[Any]) -> Any:
         operands = s[-count:]
         following = op(t, s)
-        s[-1] = _chosen_nans(choices, instr, s[-1], operands)
+        s[-1] = _chosen_nans(choices, widths, s[-1], operands)
         return following
 
     return arithmetic
@@ -67,7 +68,7 @@ def _arithmetic(choices: Choices, instr: Instr, op: Op) -> Op:
 def _relaxed(choices: Choices, instr: Instr, relaxed: Relaxed, usual: Op) -> Op:
     """One of the functions that the instruction may be, the same one all through the execution."""
     count = len(instr.form.params or ())
-    makes_nans = arithmetic_lanes(instr.form.mnemonic) is not None
+    widths = arithmetic_lanes(instr.form.mnemonic)
 
     def op(t: Any, s: list[Any]) -> Any:
         operands = s[-count:]
@@ -75,8 +76,8 @@ def _relaxed(choices: Choices, instr: Instr, relaxed: Relaxed, usual: Op) -> Op:
         following = usual(t, s)
         if option:
             s[-1] = relaxed.options[option](*operands)
-        if makes_nans and (not option or relaxed.parameter == "fmadd"):
-            s[-1] = _chosen_nans(choices, instr, s[-1], operands)
+        if widths is not None and (not option or relaxed.parameter == "fmadd"):
+            s[-1] = _chosen_nans(choices, widths, s[-1], operands)
         return following
 
     return op

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from refwasm.execution.numerics.floats import is_nan
+from refwasm.execution.numerics.nans import FRACTION, is_canonical
 from refwasm.execution.numerics.relaxed import RELAXED, Relaxed, differing
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.syntax.instructions import FORMS, Form, Instr
@@ -44,20 +45,10 @@ def _width(types: Sequence[ValType] | None) -> int:
 
 Rule = Callable[[Instr, Sequence[int]], "tuple[int, int] | None"]
 
-#: Payload bits below the quiet bit, by width.
-_FRACTION = {32: 23, 64: 52}
-
 
 def mask_of(value: int) -> int:
     """The open bits of a value."""
     return value.mask if type(value) is Open else 0
-
-
-def _is_canonical(bits: int, mask: int, width: int) -> bool:
-    """Whether a NaN has the canonical payload, whatever its sign."""
-    fraction = _FRACTION[width]
-    payload = (1 << fraction) - 1
-    return bits & payload == 1 << (fraction - 1) and not mask & payload
 
 
 Arithmetic = Callable[[int, Sequence[int]], int]
@@ -66,7 +57,7 @@ Arithmetic = Callable[[int, Sequence[int]], int]
 def _arithmetic(width: int, lane: int) -> Arithmetic:
     """Float arithmetic (4.3.3, "NaN Propagation"): the sign of a NaN is open; so is its payload, but for the quiet bit,
     if an operand is a NaN whose payload is not the canonical one."""
-    ones, sign, quiet = (1 << lane) - 1, 1 << (lane - 1), 1 << (_FRACTION[lane] - 1)
+    ones, sign, quiet = (1 << lane) - 1, 1 << (lane - 1), 1 << (FRACTION[lane] - 1)
 
     def result_of(result: int, operands: Sequence[int]) -> int:
         if any(type(operand) is Open and operand.lanes != lane for operand in operands):
@@ -82,14 +73,15 @@ def _arithmetic(width: int, lane: int) -> Arithmetic:
 
 
 def _is_propagated_canonical(operand: int, shift: int, lane: int) -> bool:
-    """Whether a lane of an operand is no NaN, or one with the canonical payload."""
+    """Whether a lane of an operand is no NaN, or one with the canonical payload, whatever its sign."""
     bits = operand >> shift & (1 << lane) - 1
-    return not is_nan(lane, bits) or _is_canonical(bits, mask_of(operand) >> shift, lane)
+    is_settled = not mask_of(operand) >> shift & (1 << FRACTION[lane]) - 1
+    return not is_nan(lane, bits) or (is_settled and is_canonical(lane, bits))
 
 
 def _conversion(width: int, lane: int, source: int, bits: int) -> Arithmetic:
     """Promotion and demotion, from lanes of width ``source`` of an operand of so many ``bits``."""
-    ones, sign, quiet = (1 << lane) - 1, 1 << (lane - 1), 1 << (_FRACTION[lane] - 1)
+    ones, sign, quiet = (1 << lane) - 1, 1 << (lane - 1), 1 << (FRACTION[lane] - 1)
 
     def result_of(result: int, operands: Sequence[int]) -> int:
         (operand,) = operands
@@ -341,7 +333,7 @@ def _shuffled(instr: Instr, operands: Sequence[int]) -> tuple[int, int] | None:
 _SHIFTS = frozenset(["shl", "shr_s", "shr_u"])
 #: Operations on integer vectors that work lane by lane.
 _LANEWISE = frozenset(
-    ["add", "sub", "mul", "neg", "abs", "popcnt", "min", "max", "avgr", "eq", "ne", "lt", "gt", "le", "ge", *_SHIFTS,
+    ["add", "sub", "mul", "neg", "abs", "popcnt", "min", "max", "avgr", "eq", "ne", "lt", "gt", "le", "ge", "shl",
      "shr"]
 )  # fmt: skip
 
@@ -357,7 +349,7 @@ def _integer_rule(mnemonic: str) -> Rule:
         return _shifted
     if shape in ("i32", "i64") and name.startswith("extend") and name.endswith("_s"):
         return _extended(32 if "i32" in name else int(name[6:-2]))
-    if "x" in shape and shape[0] == "i" and kind in _LANEWISE and "all" not in name:
+    if "x" in shape and shape[0] == "i" and kind in _LANEWISE:
         return _touched_lanes
     return _NAMED.get(name, _all)
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import partial
 from typing import NamedTuple
 
 from refwasm.execution.numerics import floats, vectors
 from refwasm.execution.numerics.table import OPERATIONS
-from refwasm.execution.numerics.vectors import lanes, signed_lanes, vector
+from refwasm.execution.numerics.vectors import lanes, lift2, lift3, signed_lanes, vector
 
 Operation = Callable[..., int]
 _U64, _F64 = struct.Struct("<Q"), struct.Struct("<d")
@@ -65,8 +64,8 @@ def _extremes(n: int, lesser: bool) -> tuple[Operation, ...]:
     ordinary = floats.fmin if lesser else floats.fmax
     zero = floats.SIGN[n] if lesser else 0
 
-    def option(row: int) -> Callable[[int, int], int]:
-        def of_lanes(a: int, b: int) -> int:
+    def option(row: int) -> Callable[[int, int, int], int]:
+        def of_lanes(n: int, a: int, b: int) -> int:
             if floats.is_nan(n, a):
                 return (0, floats.CANONICAL_NAN[n], b, b)[row]
             if floats.is_nan(n, b):
@@ -77,20 +76,12 @@ def _extremes(n: int, lesser: bool) -> tuple[Operation, ...]:
 
         return of_lanes
 
-    return tuple(_lifted2(n, partial(ordinary, n) if row == 0 else option(row)) for row in range(4))
-
-
-def _lifted2(n: int, f: Callable[[int, int], int]) -> Operation:
-    return lambda a, b: vector(n, list(map(f, lanes(n, a), lanes(n, b))))
-
-
-def _lifted3(n: int, f: Callable[[int, int, int], int]) -> Operation:
-    return lambda a, b, c: vector(n, list(map(f, lanes(n, a), lanes(n, b), lanes(n, c))))
+    return tuple(lift2(n, option(row) if row else ordinary) for row in range(4))
 
 
 def _fused(n: int, negated: bool) -> Operation:
     flip = floats.SIGN[n] if negated else 0
-    return _lifted3(n, lambda a, b, c: fma(n, a ^ flip, b, c))
+    return lift3(n, lambda n, a, b, c: fma(n, a ^ flip, b, c))
 
 
 def _swizzle(a: int, b: int) -> int:
