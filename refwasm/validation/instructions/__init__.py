@@ -8,6 +8,6 @@ from refwasm.validation.instructions import (  # noqa: F401  (each registers its
     references,
     variables,
 )
-from refwasm.validation.instructions.rule import RULES
+from refwasm.validation.instructions.rule import RULES, TYPINGS, instr_type
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "TYPINGS", "instr_type"]

@@ -15,6 +15,8 @@ from refwasm.validation.stacks import Stacks
 Rule = Callable[[Stacks, Instr], None]
 Typing = Callable[[Context, Instr], InstrType]
 RULES: dict[Form, Rule] = {}
+#: What gives the type of the instructions whose type depends on the context only.
+TYPINGS: dict[Form, Typing] = {}
 
 
 def rule(*mnemonics: str) -> Callable[[Rule], Rule]:
@@ -32,6 +34,8 @@ def typed(*mnemonics: str) -> Callable[[Typing], Typing]:
     """Register what gives the type of instructions; it is asked once for all that are equal."""
 
     def register(typing: Typing) -> Typing:
+        TYPINGS.update((FORMS[mnemonic], typing) for mnemonic in mnemonics)
+
         @rule(*mnemonics)
         def apply(v: Stacks, i: Instr) -> None:
             found = v.types.get(i)
@@ -47,4 +51,19 @@ def typed(*mnemonics: str) -> Callable[[Typing], Typing]:
     return register
 
 
-__all__ = ["RULES", "InstrType", "Rule", "rule", "typed"]
+def instr_type(context: Context, instr: Instr) -> InstrType:
+    """The type of an instruction whose type depends on the context only. Raises Invalid, KeyError for any other."""
+    found = context.types.get(instr)
+    if found is None:
+        form = instr.form
+        if form in TYPINGS:
+            found = TYPINGS[form](context, instr)
+        elif form.params is not None and form.results is not None:
+            found = form.params, form.results
+        else:
+            raise KeyError(form.mnemonic)
+        context.types[instr] = found
+    return found
+
+
+__all__ = ["RULES", "TYPINGS", "InstrType", "Rule", "instr_type", "rule", "typed"]

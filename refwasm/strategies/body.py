@@ -1,0 +1,206 @@
+"""Bodies of functions: statements, each with typed expressions, drawn towards a goal.
+
+An expression of a type is a leaf, or an instruction that leaves the type with an expression for each operand. Each is a
+strategy of its own with a label for its type, so that the shrinker can put an inner one in the place of an outer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from refwasm.strategies import control, effects, references
+from refwasm.strategies.drawing import Drawing
+from refwasm.strategies.leaves import leaf
+from refwasm.strategies.operands import FLOOR, is_safe, operand, risks
+from refwasm.strategies.scope import Candidate, Scope
+from refwasm.strategies.tables import ROLES, rows
+from refwasm.syntax.instructions import Form, Instr, instr
+from refwasm.syntax.types import NumType, ValType
+from refwasm.validation.matching import match_val_type
+
+if TYPE_CHECKING:
+    from refwasm.strategies.kit import Kit
+
+#: How many kinds of expressions there are.
+KINDS = 16
+#: What an expression of a number type is, by a number below 16. Kinds that have nothing fall back to a leaf.
+_NUMBERS = ("leaf", "local", "local", "local", "numeric", "numeric", "numeric", "numeric", "numeric", "vector", "load",
+            "load", "typed", "atomic", "control", "call")  # fmt: skip
+_REFERENCES = ("leaf", "local", "local", "local", "typed", "typed", "typed", "made", "made", "leaf", "typed", "control",
+               "control", "call", "made", "local")  # fmt: skip
+
+
+class Label:
+    """A block that is open: what a branch to it carries, and whether it is a loop."""
+
+    __slots__ = ("types", "is_loop")
+
+    def __init__(self, types: Sequence[ValType], is_loop: bool = False) -> None:
+        self.types, self.is_loop = tuple(types), is_loop
+
+
+class Body:
+    """A function body while it is drawn: ``out`` is what there is of it. ``locals`` begin with the parameters."""
+
+    def __init__(
+        self, scope: Scope, drawing: Drawing, kit: Kit, locals: Sequence[ValType], results: Sequence[ValType],
+    ) -> None:  # fmt: skip
+        self.scope, self.drawing, self.kit, self.config = scope, drawing, kit, scope.config
+        self.locals = list(locals)
+        self.results = tuple(results)
+        self.out: list[Instr] = []
+        self.labels = [Label(results)]  # innermost last
+        self.depth = 0
+        self.hidden: set[int] = set()  # locals that only their loop changes, or that have no value here
+        self.goal: ValType | None = None
+        self.index = scope.callable()  # of this function
+        kit.body = self
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the body is long enough."""
+        return len(self.out) >= self.config.limits.instructions
+
+    def emit(self, *instructions: Instr) -> None:
+        """Add instructions."""
+        self.out += instructions
+
+    def new_local(self, t: ValType, hidden: bool = False) -> int:
+        """Declare another local."""
+        self.locals.append(t)
+        index = len(self.locals) - 1
+        if hidden:
+            self.hidden.add(index)
+        return index
+
+    def locals_of(self, goal: ValType) -> list[int]:
+        """The locals that hold values of a type."""
+        return [i for i, t in enumerate(self.locals) if i not in self.hidden and match_val_type(t, goal)]
+
+    # ---- expressions -------------------------------------------------------------------------------------------------
+
+    def expression(self, goal: ValType) -> None:
+        """Emit instructions that leave one value of a type."""
+        self.goal = goal
+        self.drawing.draw(self.kit.expressions[goal.name if isinstance(goal, NumType) else "ref"])
+
+    def draw_expression(self, number: int) -> None:
+        """What the strategy of an expression does; the number, below 16, is that of its kind."""
+        goal = self.goal
+        assert goal is not None
+        kind = (_NUMBERS if isinstance(goal, NumType) else _REFERENCES)[number]
+        if kind != "leaf" and (self.depth >= self.config.limits.depth or self.is_full):
+            kind = "local"
+        self.depth += 1
+        if kind == "leaf" or not _KINDS[kind](self, goal):
+            self.leaf(goal)
+        self.depth -= 1
+
+    def leaf(self, goal: ValType) -> None:
+        """Emit a constant."""
+        leaf(self.scope, self.drawing, self.out, goal, 0 if self.config.traps == "allowed" else FLOOR)
+
+    def local(self, goal: ValType) -> bool:
+        """A local, or a global; False: there is none, and nothing was emitted."""
+        found = self.locals_of(goal)
+        if not found:
+            return False
+        self.emit(instr("local.get", self.drawing.pick(found)))
+        return True
+
+    def numeric(self, goal: ValType) -> bool:
+        """A numeric or vector instruction."""
+        assert isinstance(goal, NumType)
+        return self._row(rows(goal.name, self.config.features).numeric, goal)
+
+    def vector(self, goal: ValType) -> bool:
+        """A number out of a vector; for vectors, any vector instruction."""
+        assert isinstance(goal, NumType)
+        table = rows(goal.name, self.config.features)
+        return self._row(table.vector or table.numeric, goal)
+
+    def load(self, goal: ValType) -> bool:
+        """A load."""
+        assert isinstance(goal, NumType)
+        return self._row(rows(goal.name, self.config.features).load, goal)
+
+    def atomic(self, goal: ValType) -> bool:
+        """An atomic access that leaves a value."""
+        assert isinstance(goal, NumType)
+        table = rows(goal.name, self.config.features)
+        return self._row(table.atomic or table.load, goal)
+
+    def _row(self, table: Sequence[Form], goal: ValType) -> bool:
+        if not table:
+            return False
+        form = self.drawing.pick(table)
+        if form.feature not in self.scope.features:
+            return False
+        return effects.access_of(self, form) if form.takes_address else self._fixed(form, goal)
+
+    def _fixed(self, form: Form, goal: ValType) -> bool:
+        """An instruction whose type stands in the table of forms."""
+        lane: tuple[object, ...] = ()
+        if form.immediates == ("lane",):
+            lane = (self.drawing.below(int(form.mnemonic.partition(".")[0].partition("x")[2])),)
+        elif form.immediates == ("lanes",):
+            first, step = self.drawing.below(32), self.drawing.below(32)
+            lane = (tuple((first + step * i) % 32 for i in range(16)),)
+        instruction = Instr(form, lane) if lane else instr(form.mnemonic)
+        self.apply((instruction, list(form.params or ()), [goal]))
+        return True
+
+    def typed(self, goal: ValType) -> bool:
+        """An instruction whose type depends on its immediates."""
+        found = self.scope.leaving(goal)
+        return bool(found) and self.candidate(self.drawing.pick(found))
+
+    def candidate(self, candidate: Candidate) -> bool:
+        """Emit an instruction with its operands, unless there are none with which it surely does not trap."""
+        safe = not risks(self)
+        if safe and not is_safe(self, candidate[0]):
+            return False
+        self.apply(candidate, safe)
+        return True
+
+    def apply(self, candidate: Candidate, safe: bool | None = None) -> None:
+        """Emit an instruction with its operands."""
+        instruction, params, results = candidate
+        roles = ROLES.get(instruction.form.mnemonic, ())
+        if roles and safe is None:
+            safe = not risks(self)
+        for number, t in enumerate(params):
+            role = roles[number] if roles else ""
+            if role and safe:
+                operand(self, instruction, role, t, results[0] if results else None)
+            else:
+                self.expression(t)
+        self.emit(instruction)
+
+    # ---- statements --------------------------------------------------------------------------------------------------
+
+    def statements(self, most: int = 2) -> None:
+        """Emit some statements, which leave nothing."""
+        if not self.is_full:
+            self.drawing.draw(self.kit.statements[most])
+
+    def outermost(self) -> None:
+        """Emit the statements of the body."""
+        self.drawing.draw(self.kit.outermost)
+
+    def value_type(self) -> ValType:
+        """A type for a value that nobody asked for."""
+        k = self.drawing.below(16)
+        numbers = self.scope.numbers()
+        order = (0, 1, 2, 3, 0, 1, 0, 2, 3, 0, 1)
+        if k < len(order):
+            return numbers[order[k]]
+        found = self.scope.nullable() if k >= 13 else []
+        return found[self.drawing.below(len(found))] if found else numbers[-1]
+
+
+_KINDS: dict[str, Callable[[Body, ValType], bool]] = {
+    "local": Body.local, "numeric": Body.numeric, "vector": Body.vector, "load": Body.load, "atomic": Body.atomic,
+    "typed": Body.typed, "control": control.expression, "call": control.call, "made": references.made,
+}  # fmt: skip

@@ -1,0 +1,157 @@
+"""Statements that branch, return, throw or trap, always on a condition, so that what follows can be reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, tick, values
+from refwasm.strategies.operands import risks
+from refwasm.syntax.instructions import FORMS, PLAIN, Catch, Instr, instr
+from refwasm.syntax.types import I32, RefType, ValType
+from refwasm.validation.matching import match_result_type
+
+if TYPE_CHECKING:
+    from refwasm.strategies.body import Body
+
+EXNREF = RefType(True, "exn")
+
+
+def leave(body: Body) -> None:
+    """``br_if`` to a block, or again to the head of a loop."""
+    depth = body.drawing.below(len(body.labels))
+    label = body.labels[-1 - depth]
+    values(body, label.types)
+    condition(body)
+    if label.is_loop:
+        tick(body)
+    body.emit(instr("br_if", depth))
+    sink(body, label.types)
+
+
+def _forward(body: Body) -> list[int]:
+    """The labels, by depth, whose blocks are no loops: to go on there needs no fuel."""
+    return [depth for depth, label in enumerate(reversed(body.labels)) if not label.is_loop]
+
+
+def table(body: Body) -> None:
+    """``br_table`` among blocks that carry the same types, under a condition."""
+    if is_nested(body):
+        return
+    condition(body)
+    block(body, "if", (), ())
+    depth = body.drawing.pick(_forward(body))
+    types = body.labels[-1 - depth].types
+    alike = [d for d in _forward(body) if body.labels[-1 - d].types == types]
+    targets = tuple(body.drawing.pick(alike) for _ in range(body.drawing.below(4)))
+    values(body, types)
+    body.expression(I32)
+    body.emit(Instr(FORMS["br_table"], (targets, depth)))
+    end(body)
+
+
+def switch(body: Body) -> None:
+    """Cases one after the other, and a ``br_table`` that goes to one."""
+    count = 1 + body.drawing.below(3)
+    if len(body.labels) + count > body.config.limits.nesting + 1:
+        return
+    for _ in range(count):
+        block(body, "block", (), ())
+    body.expression(I32)
+    body.emit(Instr(FORMS["br_table"], (tuple(range(count)), body.drawing.below(count))))
+    for _ in range(count):
+        end(body)
+        body.statements(0)
+
+
+def out(body: Body) -> None:
+    """Out of the function or a block, for good: under a condition."""
+    if is_nested(body):
+        return
+    condition(body)
+    block(body, "if", (), ())
+    kind = body.drawing.below(6)
+    if kind == 0:
+        values(body, body.results)
+        body.emit(PLAIN["return"])
+    elif kind == 1:
+        depth = body.drawing.pick(_forward(body))
+        values(body, body.labels[-1 - depth].types)
+        body.emit(instr("br", depth))
+    elif kind in (2, 3):
+        _tail_call(body)
+    elif kind == 4 and risks(body):
+        _throw(body)
+    elif kind == 5 and risks(body):
+        body.emit(PLAIN["unreachable"])
+    end(body)
+
+
+def _tail_call(body: Body) -> None:
+    scope = body.scope
+    if "tail-call" not in scope.features:
+        return
+    found = [i for i in range(scope.callable()) if match_result_type(scope.func_type(i).results, body.results)]
+    if found:
+        call_of(body, body.drawing.pick(found), tail=True)
+
+
+def _throw(body: Body, tag: int | None = None) -> None:
+    tags = body.scope.context.tags
+    if tags:
+        tag = body.drawing.below(len(tags)) if tag is None else tag
+        values(body, body.scope.context.tag(tag).params)
+        body.emit(instr("throw", tag))
+
+
+def on_null(body: Body) -> None:
+    """``br_on_null``."""
+    found = body.scope.nullable()
+    if "function-references" not in body.scope.features or not found:
+        return
+    depth = body.drawing.pick(_forward(body))
+    t, types = body.drawing.pick(found), body.labels[-1 - depth].types
+    assert isinstance(t, RefType)
+    values(body, types)
+    body.expression(t)
+    body.emit(instr("br_on_null", depth))
+    sink(body, [*types, RefType(False, t.heap)])
+
+
+def try_table(body: Body) -> None:
+    """Statements, perhaps an exception, and a handler that takes its values."""
+    if "exception-handling" not in body.scope.features or len(body.labels) >= body.config.limits.nesting:
+        return
+    tags = body.scope.context.tags
+    tag = body.drawing.below(len(tags)) if tags and body.drawing.below(4) else None
+    with_reference = body.drawing.below(2)
+    types: list[ValType] = list(body.scope.context.tag(tag).params) if tag is not None else []
+    types += [EXNREF] * with_reference
+    kind = ("catch" if tag is not None else "catch_all") + ("_ref" if with_reference else "")
+    block(body, "block", (), types)
+    block(body, "try_table", (), (), (Catch(kind, tag, 0),))
+    body.statements(1)
+    if tag is not None or tags:
+        condition(body)
+        block(body, "if", (), ())
+        _throw(body, tag)
+        end(body)
+    end(body)
+    values(body, types)
+    end(body)
+    if with_reference:
+        _again(body)
+    sink(body, types[: len(types) - with_reference])
+
+
+def _again(body: Body) -> None:
+    """Throw the exception on the stack once more, if it is one, and catch it."""
+    if "function-references" not in body.scope.features:
+        body.emit(PLAIN["drop"])
+        return
+    found = body.new_local(EXNREF)
+    body.emit(instr("local.set", found))
+    block(body, "block", (), ())
+    block(body, "try_table", (), (), (Catch("catch_all", None, 0),))
+    body.emit(instr("local.get", found), instr("br_on_null", 0), PLAIN["throw_ref"])
+    end(body)
+    end(body)

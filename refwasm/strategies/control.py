@@ -1,0 +1,232 @@
+"""Structured instructions and calls that leave a value, and what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from refwasm.strategies.leaves import constant
+from refwasm.strategies.operands import risks
+from refwasm.syntax.instructions import END, FORMS, PLAIN, instr
+from refwasm.syntax.types import I32, NumType, RefType, ValType
+from refwasm.validation.matching import match_ref_type, match_val_type, top_of
+
+if TYPE_CHECKING:
+    from refwasm.strategies.body import Body
+
+_COMPARISONS = [
+    form
+    for form in FORMS.values()
+    if form.feature == "mvp" and form.results == [I32] and form.params and form.mnemonic.partition(".")[2][:2]
+    in ("eq", "ne", "lt", "gt", "le", "ge")
+]  # fmt: skip
+
+
+def condition(body: Body) -> None:
+    """Emit an i32 that decides something: mostly a comparison, which is as often false as true."""
+    form = body.drawing.pick([None, *_COMPARISONS])
+    if form is None:
+        body.expression(I32)
+    else:
+        body.apply((PLAIN[form.mnemonic], list(form.params or ()), [I32]))
+
+
+def tick(body: Body) -> None:
+    """Make the condition on the stack false if there is no fuel left, and use some."""
+    fuel = body.scope.fuel
+    if fuel is None:
+        return
+    get = instr("global.get", fuel)
+    body.emit(constant(I32, 0), get, PLAIN["select"])
+    body.emit(get, get, constant(I32, 0), PLAIN["i32.ne"], PLAIN["i32.sub"], instr("global.set", fuel))
+
+
+def is_nested(body: Body) -> bool:
+    """Whether another block would be too deep."""
+    return len(body.labels) > body.config.limits.nesting
+
+
+def block(body: Body, opener: str, params: Sequence[ValType], results: Sequence[ValType], *clauses: object) -> None:
+    """Open a block: what it carries is pushed as a label."""
+    from refwasm.strategies.body import Label
+
+    body.emit(instr(opener, body.scope.block_type(params, results), *clauses))
+    body.labels.append(Label(params if opener == "loop" else results, opener == "loop"))
+
+
+def end(body: Body) -> None:
+    """Close the innermost block."""
+    body.labels.pop()
+    body.emit(END)
+
+
+# ---- expressions ----------------------------------------------------------------------------------------------------
+
+
+def expression(body: Body, goal: ValType) -> bool:
+    """A value by way of a structured instruction, ``select`` or ``local.tee``."""
+    kind = body.drawing.below(8)
+    if kind == 0 or is_nested(body):
+        _select(body, goal)
+    elif kind == 1:
+        return _tee(body, goal)
+    elif kind == 2:
+        _if(body, goal)
+    elif kind in (3, 4):
+        block(body, "block" if kind == 3 else "loop", (), [goal])
+        body.statements(1)
+        body.expression(goal)
+        end(body)
+    elif kind == 5:
+        return _leaving(body, goal)
+    else:
+        return by_reference(body, goal)
+    return True
+
+
+def _select(body: Body, goal: ValType) -> None:
+    body.expression(goal)
+    body.expression(goal)
+    condition(body)
+    if isinstance(goal, NumType) and (body.drawing.below(2) == 0 or "reference-types" not in body.scope.features):
+        body.emit(PLAIN["select"])
+    else:
+        body.emit(instr("select t", (body.scope.open(goal),)))
+
+
+def _tee(body: Body, goal: ValType) -> bool:
+    found = body.locals_of(goal)
+    if not found:
+        return False
+    index = body.drawing.pick(found)
+    body.expression(body.locals[index])
+    body.emit(instr("local.tee", index))
+    return True
+
+
+def _if(body: Body, goal: ValType) -> None:
+    condition(body)
+    block(body, "if", (), [goal])
+    body.statements(1)
+    body.expression(goal)
+    body.emit(PLAIN["else"])
+    body.expression(goal)
+    end(body)
+
+
+def _leaving(body: Body, goal: ValType) -> bool:
+    """A block that is left early with the value, or not."""
+    block(body, "block", (), [goal])
+    body.expression(goal)
+    condition(body)
+    body.emit(instr("br_if", 0), PLAIN["drop"])
+    body.statements(1)
+    body.expression(goal)
+    end(body)
+    return True
+
+
+def by_reference(body: Body, goal: ValType) -> bool:
+    """A value that depends on what a reference refers to: whether it is null, or its type."""
+    scope = body.scope
+    if goal is I32 and scope.nullable():
+        body.expression(body.drawing.pick(scope.nullable()))
+        body.emit(PLAIN["ref.is_null"])
+        return True
+    if not isinstance(goal, RefType) or "function-references" not in scope.features:
+        return False
+    if body.drawing.below(2) == 0 or top_of(goal.heap) == "exn" or "gc" not in scope.features:
+        return _non_null(body, goal)
+    return _cast(body, goal)
+
+
+def _non_null(body: Body, goal: RefType) -> bool:
+    if not goal.nullable and not body.scope.constructible(goal.heap):
+        return False
+    strict = RefType(False, goal.heap)
+    block(body, "block", (), [strict if body.scope.constructible(goal.heap) else goal])
+    body.expression(RefType(True, goal.heap))
+    body.emit(instr("br_on_non_null", 0))
+    body.expression(strict if body.scope.constructible(goal.heap) else goal)
+    end(body)
+    return True
+
+
+def _cast(body: Body, goal: RefType) -> bool:
+    """A reference of a wider type, if it is of the goal's; or else another one."""
+    scope = body.scope
+    top = RefType(True, top_of(goal.heap))
+    if not goal.nullable and not scope.constructible(goal.heap):
+        return False
+    if match_ref_type(top, goal) and body.drawing.below(2):
+        narrow = body.drawing.pick([t for t in scope.nullable() if match_val_type(t, top)])
+        assert isinstance(narrow, RefType)
+        block(body, "block", (), [top])
+        body.expression(top)
+        body.emit(instr("br_on_cast_fail", 0, scope.open(top), scope.open(narrow)), PLAIN["drop"])
+        body.expression(top)
+    else:
+        block(body, "block", (), [goal])
+        body.expression(top)
+        body.emit(instr("br_on_cast", 0, scope.open(top), scope.open(goal)), PLAIN["drop"])
+        body.expression(goal)
+    end(body)
+    return True
+
+
+# ---- calls ----------------------------------------------------------------------------------------------------------
+
+
+def call(body: Body, goal: ValType) -> bool:
+    """A call of a function with one result; False: there is none."""
+    found = []
+    for index in range(body.scope.callable()):
+        results = body.scope.func_type(index).results
+        if len(results) == 1 and match_val_type(results[0], goal):
+            found.append(index)
+    if not found:
+        return False
+    call_of(body, body.drawing.pick(found))
+    return True
+
+
+def arguments(body: Body, index: int) -> None:
+    """Emit the arguments of a function."""
+    for t in body.scope.func_type(index).params:
+        body.expression(t)
+
+
+def call_of(body: Body, index: int, tail: bool = False) -> None:
+    """Emit a call of a function, in one of the ways that there are."""
+    arguments(body, index)
+    scope, features, prefix = body.scope, body.scope.features, "return_" if tail else ""
+    deftype = scope.context.funcs[index]
+    way = body.drawing.below(8)
+    if way == 6 and scope.call_table is not None:
+        slot = scope.slot(index)
+        if risks(body):
+            body.expression(I32)
+        else:
+            body.emit(constant(I32, slot))
+        body.emit(instr(f"{prefix}call_indirect", scope.index(deftype), scope.call_table))
+    elif way == 7 and "function-references" in features:
+        body.expression(RefType(risks(body), deftype))
+        body.emit(instr(f"{prefix}call_ref", scope.index(deftype)))
+    else:
+        body.emit(instr(f"{prefix}call", index))
+
+
+def values(body: Body, types: Iterable[ValType]) -> None:
+    """Emit an expression for each type."""
+    for t in types:
+        body.expression(t)
+
+
+def sink(body: Body, types: Sequence[ValType]) -> None:
+    """Take values off the stack: into locals, or drop them."""
+    for t in reversed(types):
+        found = [i for i, known in enumerate(body.locals) if i not in body.hidden and match_val_type(t, known)]
+        if found and body.drawing.below(4):
+            body.emit(instr("local.set", body.drawing.pick(found)))
+        else:
+            body.emit(PLAIN["drop"])

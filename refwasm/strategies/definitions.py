@@ -1,0 +1,283 @@
+"""What a module defines besides its functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from refwasm.strategies import configuration
+from refwasm.strategies.drawing import Drawing, below
+from refwasm.strategies.leaves import constant, leaf
+from refwasm.strategies.scope import Scope
+from refwasm.syntax.instructions import END, PLAIN, Instr, instr
+from refwasm.syntax.modules import Data, Elem, Global
+from refwasm.syntax.types import (
+    EXTERN_KINDS,
+    F32,
+    F64,
+    FUNCREF,
+    I8,
+    I16,
+    I32,
+    I64,
+    ArrayType,
+    FieldType,
+    FuncType,
+    FuncUse,
+    GlobalType,
+    Limits,
+    MemType,
+    RecType,
+    RefType,
+    StorageType,
+    StructType,
+    SubType,
+    TableType,
+    ValType,
+)
+
+#: Elements of a table, and elements and bytes of a segment, at least; where something starts.
+_LEAST, _SEGMENT, _OFFSETS = 4, 4, (0, 1, 8, 64)
+
+
+def begin(scope: Scope) -> None:
+    """What a module has in any case: what it imports, and fuel."""
+    _imports(scope)
+    if scope.config.termination == "fuel":
+        scope.fuel = len(scope.context.globals)
+        _add_global(scope, GlobalType(I32, True), (constant(I32, scope.config.limits.fuel), END))
+
+
+def definition(scope: Scope, drawing: Drawing, number: int) -> None:
+    """Draw a definition of the kind with that number, unless there are enough."""
+    kind = _KINDS[number]
+    if kind.feature in scope.features and len(kind.known(scope)) < kind.most(scope.config.limits):
+        kind.define(scope, drawing)
+
+
+def finish(scope: Scope) -> None:
+    """Add the table through which functions are called, if there may be another table."""
+    if "reference-types" in scope.features or not scope.context.tables:
+        scope.call_table = len(scope.context.tables)
+        scope.context.tables.append(TableType(I32, Limits(0, None), FUNCREF))
+
+
+def _imports(scope: Scope) -> None:
+    context = scope.context
+    for wanted in scope.config.imports:
+        t: Any = context.space.extern(wanted.type) if not isinstance(wanted.type, FuncUse) else wanted.type
+        kind = EXTERN_KINDS[type(t)]
+        scope.imported[kind] = scope.imported.get(kind, 0) + 1
+        if isinstance(t, FuncUse):
+            composite = t.type if isinstance(t.type, FuncType) else None
+            context.funcs.append(context.space.types[scope.func_index(composite)] if composite else t.type)  # type: ignore
+        elif isinstance(t, MemType):
+            context.memories.append(t)
+        elif isinstance(t, TableType):
+            context.tables.append(t)
+        elif isinstance(t, GlobalType):
+            context.globals.append(t)
+            context.imported_globals += 1
+
+
+# ---- types ----------------------------------------------------------------------------------------------------------
+
+
+def _type(scope: Scope, drawing: Drawing) -> None:
+    """An array, a structure, one that extends another, or two that mention each other."""
+    kind = drawing.below(5)
+    own = len(scope.context.space.types)
+    if kind == 0:
+        _define(scope, SubType(True, (), ArrayType(_field(scope, drawing))))
+    elif kind in (1, 2):
+        _define(scope, SubType(kind == 1, (), StructType(_fields(scope, drawing))))
+    elif kind == 3:
+        types = scope.context.space.types
+        open_ = [i for i in scope.composites(StructType) if not types[i].sub.final]
+        parent = drawing.pick(open_) if open_ else None
+        inherited = _written(scope, parent) if parent is not None else ()
+        supers = () if parent is None else (parent,)
+        _define(scope, SubType(False, supers, StructType(inherited + _fields(scope, drawing))))
+    else:
+        first = StructType((FieldType(RefType(True, own + 1), True), *_fields(scope, drawing)))
+        second = StructType((*_fields(scope, drawing), FieldType(RefType(True, own), True)))
+        _define(scope, SubType(True, (), first), SubType(True, (), second))
+
+
+def _define(scope: Scope, *subs: SubType) -> None:
+    scope.define(RecType(subs))
+
+
+def _written(scope: Scope, index: int) -> tuple[FieldType, ...]:
+    """The fields of a structure type, as the module writes them."""
+    subs = [sub for rec in scope.types for sub in rec.subtypes]
+    composite = subs[index].composite
+    assert isinstance(composite, StructType)
+    return composite.fields
+
+
+def _fields(scope: Scope, drawing: Drawing) -> tuple[FieldType, ...]:
+    return tuple(_field(scope, drawing) for _ in range(drawing.below(4)))
+
+
+def _field(scope: Scope, drawing: Drawing) -> FieldType:
+    numbers = scope.numbers()
+    k = drawing.below(16)
+    storage: StorageType
+    if k < 8:
+        storage = (I32, I64, F32, F64, I8, I16, I32, numbers[-1])[k]
+    else:
+        heap = drawing.pick(scope.heaps())
+        strict = k > 12 and scope.constructible(heap) and not isinstance(heap, str)
+        storage = RefType(not strict, scope.open_heap(heap))
+    return FieldType(storage, not drawing.rarely(4))
+
+
+def _tag(scope: Scope, drawing: Drawing) -> None:
+    params: tuple[ValType, ...] = tuple(drawing.pick(scope.numbers()) for _ in range(drawing.below(3)))
+    index = scope.func_index(FuncType(params, ()))
+    scope.context.tags.append(scope.context.space.types[index])
+
+
+# ---- memories, tables, globals --------------------------------------------------------------------------------------
+
+
+def _memory(scope: Scope, drawing: Drawing) -> None:
+    memories, features = scope.context.memories, scope.features
+    if memories and "multi-memory" not in features:
+        return
+    k = drawing.below(16)
+    most = max(scope.config.limits.memory_pages, 1)
+    least = 0 if k == 15 else 1 + drawing.below(most)
+    address = I64 if k in (13, 14) and "memory64" in features else I32
+    shared = k in (11, 12) and "threads" in features
+    scope.add_memory(MemType(address, Limits(least, max(most, least)), shared))
+
+
+def _table(scope: Scope, drawing: Drawing) -> None:
+    tables, features = scope.context.tables, scope.features
+    if tables and "reference-types" not in features:
+        return
+    elements = scope.nullable() if "reference-types" in features else []
+    element = drawing.pick([FUNCREF, *elements])
+    least = _LEAST + drawing.below(max(scope.config.limits.table_elements - _LEAST, 0) + 1)
+    address = I64 if "memory64" in features and drawing.rarely(8) else I32
+    assert isinstance(element, RefType)
+    tables.append(TableType(address, Limits(least, least + 4), element))
+    opened = scope.open(element)
+    assert isinstance(opened, RefType)
+    scope.tables.append(TableType(address, Limits(least, least + 4), opened))
+
+
+def _global(scope: Scope, drawing: Drawing) -> None:
+    numbers = scope.numbers()
+    k = drawing.below(16)
+    found = scope.nullable()
+    order = (0, 1, 2, 3, -1)
+    t = drawing.pick(found) if k > 12 and found else numbers[order[k % len(order)]]
+    out: list[Instr] = []
+    constant_expression(scope, drawing, out, t)
+    _add_global(scope, GlobalType(t, not drawing.rarely(5)), (*out, END))
+
+
+def _add_global(scope: Scope, t: GlobalType, init: tuple[Instr, ...]) -> None:
+    scope.context.globals.append(t)
+    scope.globals.append(Global(GlobalType(scope.open(t.value), t.mutable), init))
+
+
+def constant_expression(scope: Scope, drawing: Drawing, out: list[Instr], goal: ValType, depth: int = 2) -> None:
+    """Emit a constant expression of a type (3.4.15): a constant, another global, or a sum of some."""
+    k = drawing.below(6) if depth else 0
+    globals = scope.context.globals
+    usable = len(globals) if "gc" in scope.features else scope.context.imported_globals
+    others = [i for i in range(usable) if not globals[i].mutable and globals[i].value == goal]
+    if k == 4 and others:
+        out.append(instr("global.get", drawing.pick(others)))
+    elif k == 5 and goal in (I32, I64) and "extended-const" in scope.features:
+        constant_expression(scope, drawing, out, goal, depth - 1)
+        constant_expression(scope, drawing, out, goal, depth - 1)
+        out.append(PLAIN[f"{goal!r}.{drawing.pick(('add', 'sub', 'mul'))}"])
+    else:
+        leaf(scope, drawing, out, goal, _LEAST)
+
+
+# ---- segments -------------------------------------------------------------------------------------------------------
+
+
+def _data(scope: Scope, drawing: Drawing) -> None:
+    """A passive segment, or an active one within the first page of a memory."""
+    content = drawing.draw(_CONTENTS)
+    usable = [i for i, m in enumerate(scope.context.memories) if m.limits.minimum]
+    if usable and (drawing.below(2) == 0 or "bulk-memory" not in scope.features):
+        memory = drawing.pick(usable)
+        address = scope.context.memories[memory].address
+        offset = constant(address, drawing.pick(_OFFSETS))
+        scope.datas.append(Data(content, "active", memory, (offset, END)))
+    elif "bulk-memory" in scope.features:
+        scope.datas.append(Data(content, "passive"))
+    scope.context.datas = len(scope.datas)
+
+
+_CONTENTS = st.binary(max_size=48)
+
+
+def _elem(scope: Scope, drawing: Drawing) -> None:
+    """A segment whose elements are null until all functions are known."""
+    count = _SEGMENT + drawing.below(3)
+    tables = scope.context.tables
+    table = drawing.below(len(tables)) if tables else 0
+    if tables and (drawing.below(2) == 0 or "reference-types" not in scope.features):
+        t, count = tables[table], min(count, tables[table].limits.minimum)
+        offset = constant(t.address, drawing.below(t.limits.minimum - count + 1))
+        _add_elem(scope, t.element, count, Elem(t.element, (), "active", table, (offset, END)))
+    elif "reference-types" in scope.features:
+        element = drawing.pick([FUNCREF, *scope.nullable()])
+        assert isinstance(element, RefType)
+        _add_elem(scope, element, count, Elem(element, (), "passive"))
+
+
+def _add_elem(scope: Scope, element: RefType, count: int, elem: Elem) -> None:
+    opened = scope.open(element)
+    assert isinstance(opened, RefType)
+    null = (instr("ref.null", opened.heap), END)
+    scope.elems.append(elem._replace(type=opened, inits=(null,) * count))
+    scope.context.elems.append(element)
+
+
+def fill_elements(scope: Scope, drawing: Drawing) -> None:
+    """Draw the elements of all segments, which may refer to any function."""
+    for index, elem in enumerate(scope.elems):
+        inits = []
+        for _ in elem.inits:
+            out: list[Instr] = []
+            if "reference-types" not in scope.features:
+                out.append(instr("ref.func", drawing.below(scope.callable())))
+            else:
+                leaf(scope, drawing, out, scope.context.elems[index], _LEAST)
+            inits.append((*out, END))
+        scope.elems[index] = elem._replace(inits=tuple(inits))
+
+
+class Kind(NamedTuple):
+    """A kind of definition: what draws one, the feature that it needs, those that there are, and how many there may
+    be."""
+
+    define: Callable[[Scope, Drawing], None]
+    feature: str
+    known: Callable[[Scope], Sequence[object]]
+    most: Callable[[configuration.Limits], int]
+
+
+_GLOBAL = Kind(_global, "mvp", lambda scope: scope.globals, lambda limits: limits.globals + 1)
+_MEMORY = Kind(_memory, "mvp", lambda scope: scope.memories, lambda limits: limits.memories)
+_TABLE = Kind(_table, "mvp", lambda scope: scope.tables, lambda limits: limits.tables)
+_TYPE = Kind(_type, "gc", lambda scope: scope.types, lambda limits: limits.types)
+_TAG = Kind(_tag, "exception-handling", lambda scope: scope.context.tags, lambda limits: limits.tags)
+_DATA = Kind(_data, "mvp", lambda scope: scope.datas, lambda limits: limits.segments)
+_ELEM = Kind(_elem, "mvp", lambda scope: scope.elems, lambda limits: limits.segments)
+_KINDS = (_GLOBAL, _MEMORY, _TABLE, _TYPE, _DATA, _ELEM, _GLOBAL, _GLOBAL, _TYPE, _TYPE, _TYPE, _TAG, _DATA, _ELEM,
+          _TABLE, _MEMORY)  # fmt: skip
+#: The number of a kind of definition.
+KIND = below(len(_KINDS))

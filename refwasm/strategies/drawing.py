@@ -1,0 +1,54 @@
+"""What strategies are made of here: numbers below a bound, drawn so that the least one is the simplest choice.
+
+A choice is an index into a table that does not depend on earlier choices wherever that can be had: when the shrinker
+deletes something, what is left still means the same (Hypothesis' guide "strategies that shrink").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=1024)
+def below(n: int) -> SearchStrategy[int]:
+    """Numbers from 0 to n - 1."""
+    return st.integers(0, n - 1)
+
+
+class Drawing:
+    """Draws for one value. ``draw`` is what a function under ``st.composite`` gets."""
+
+    __slots__ = ("draw", "_integer")
+
+    def __init__(self, draw: DrawFn) -> None:
+        self.draw = draw
+        # Most choices are small numbers. Hypothesis' test case gives one at a fifth of the cost of a strategy, which
+        # keeps a span for each; where a version has it no more, the strategy does.
+        self._integer: Any = getattr(getattr(draw, "__self__", None), "draw_integer", None) or self._drawn
+
+    def _drawn(self, least: int, most: int) -> int:
+        assert least == 0
+        return self.draw(below(most + 1))
+
+    def below(self, n: int) -> int:
+        """A number from 0 to n - 1; nothing is drawn if there is one only."""
+        return self._integer(0, n - 1) if n > 1 else 0
+
+    def pick(self, items: Sequence[T]) -> T:
+        """One of some items, the first one being the simplest."""
+        return items[self._integer(0, len(items) - 1)] if len(items) > 1 else items[0]
+
+    def rarely(self, n: int) -> bool:
+        """True once in n times; False is simpler."""
+        return bool(self._integer(0, n - 1) == n - 1)
+
+    def bits(self, n: int) -> int:
+        """A number of n bits."""
+        return int(self._integer(0, (1 << n) - 1))

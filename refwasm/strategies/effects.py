@@ -1,0 +1,190 @@
+"""Statements: instructions that leave nothing, and so can stand one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from refwasm.strategies import branches, soup
+from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, tick, values
+from refwasm.strategies.drawing import below
+from refwasm.strategies.leaves import constant
+from refwasm.strategies.operands import access, risks
+from refwasm.strategies.tables import EFFECTS, pairs, stores
+from refwasm.syntax.instructions import PLAIN, Form, Instr, instr
+from refwasm.syntax.types import I32, I64, RefType, ValType
+
+if TYPE_CHECKING:
+    from refwasm.strategies.body import Body
+
+
+def statement(body: Body, number: int) -> None:
+    """Emit a statement of the kind with that number; nothing if there is nothing of the kind here."""
+    if not body.is_full:
+        _STATEMENTS[number](body)
+
+
+def access_of(body: Body, form: Form) -> bool:
+    """Emit an access to a memory; False: no memory is fit for it, and nothing was emitted."""
+    safe = not risks(body)
+    arg = access(body, form, safe)
+    if arg is None:
+        return False
+    for number, t in enumerate(form.params or ()):
+        if number == 1 and form.mnemonic.startswith("memory.atomic.wait"):
+            body.emit(constant(I64, 0))  # a time-out: nobody else would wake it
+        else:
+            body.expression(t)
+    args: tuple[Any, ...] = (arg,)
+    if "lane" in form.immediates:
+        args = (arg, body.drawing.below(16 // form.width))
+    body.emit(Instr(form, args))
+    return True
+
+
+def _nothing(body: Body) -> None:
+    """The simplest statement."""
+
+
+def _nop(body: Body) -> None:
+    body.emit(PLAIN["nop"])
+
+
+def _set_local(body: Body) -> None:
+    found = [i for i in range(len(body.locals)) if i not in body.hidden]
+    if not found:
+        return _drop(body)
+    index = body.drawing.pick(found)
+    body.expression(body.locals[index])
+    body.emit(instr("local.set", index))
+
+
+def _drop(body: Body) -> None:
+    body.expression(body.value_type())
+    body.emit(PLAIN["drop"])
+
+
+def _store(body: Body) -> None:
+    form = body.drawing.pick(stores(body.config.features))
+    if form.feature in body.scope.features:
+        access_of(body, form)
+
+
+def _effect(body: Body) -> None:
+    """An instruction that changes a global, memory, table, structure or array."""
+    form = body.drawing.pick(EFFECTS)
+    found = body.scope.candidates(form)
+    if found:
+        body.candidate(body.drawing.pick(found))
+
+
+def _set_global(body: Body) -> None:
+    found = body.scope.candidates(EFFECTS[0])
+    if found:
+        body.candidate(body.drawing.pick(found))
+
+
+def _pair(body: Body) -> None:
+    """An instruction that leaves two values."""
+    table = pairs(body.config.features)
+    form = body.drawing.pick(table) if table else None
+    if form is not None and form.feature in body.scope.features:
+        results = list(form.results or ())
+        body.apply((PLAIN[form.mnemonic], list(form.params or ()), results))
+        sink(body, results)
+
+
+def _fence(body: Body) -> None:
+    if "threads" in body.scope.features:
+        body.emit(PLAIN["atomic.fence"])
+
+
+def _if(body: Body) -> None:
+    if is_nested(body):
+        return
+    condition(body)
+    block(body, "if", (), ())
+    body.statements()
+    if body.drawing.below(2):
+        body.emit(PLAIN["else"])
+        body.statements()
+    end(body)
+
+
+def _block(body: Body) -> None:
+    if is_nested(body):
+        return
+    block(body, "block", (), ())
+    body.statements()
+    end(body)
+
+
+def _counted_loop(body: Body) -> None:
+    """A loop whose counter nothing else changes."""
+    if is_nested(body):
+        return
+    counter = body.new_local(I32, hidden=True)
+    body.emit(constant(I32, 1 + body.drawing.below(6)), instr("local.set", counter))
+    block(body, "loop", (), ())
+    body.statements()
+    body.emit(instr("local.get", counter), constant(I32, 1), PLAIN["i32.sub"], instr("local.tee", counter))
+    tick(body)
+    body.emit(instr("br_if", 0))
+    end(body)
+
+
+def _loop(body: Body) -> None:
+    if is_nested(body):
+        return
+    block(body, "loop", (), ())
+    body.statements()
+    condition(body)
+    tick(body)
+    body.emit(instr("br_if", 0))
+    end(body)
+
+
+def _many(body: Body) -> None:
+    """A block that takes values and leaves others."""
+    if "multi-value" not in body.scope.features or is_nested(body):
+        return
+    params = [body.value_type() for _ in range(body.drawing.below(3))]
+    results = [body.value_type() for _ in range(body.drawing.below(3))]
+    values(body, params)
+    block(body, ("block", "loop")[body.drawing.below(2)], params, results)
+    sink(body, params)
+    body.statements(1)
+    values(body, results)
+    end(body)
+    sink(body, results)
+
+
+def _call(body: Body) -> None:
+    """A call whose results are kept or not."""
+    if body.scope.callable():
+        index = body.drawing.below(body.scope.callable())
+        call_of(body, index)
+        sink(body, body.scope.func_type(index).results)
+
+
+def _once_set(body: Body) -> None:
+    """A local that has no default value: it is set, and read in the rest of its block only."""
+    scope = body.scope
+    found: list[ValType] = [RefType(False, heap) for heap in scope.heaps() if scope.constructible(heap)]
+    if not found or "function-references" not in scope.features:
+        return
+    t = body.drawing.pick(found)
+    body.expression(t)
+    index = body.new_local(t, hidden=True)
+    body.emit(instr("local.set", index), instr("local.get", index), PLAIN["drop"])
+
+
+#: The kinds of statements, the simplest one first; the more often one stands here, the more often it is chosen.
+_STATEMENTS: tuple[Callable[[Body], None], ...] = (
+    _nothing, _set_local, _set_local, _set_local, _set_local, _set_local, _set_global, _set_global, _store, _store,
+    _store, _drop, _if, _if, _block, _counted_loop, _loop, _call, _call, _effect, _effect, _effect, _pair, _many,
+    branches.leave, branches.leave, branches.table, branches.switch, branches.out, branches.on_null,
+    branches.try_table, _nop, _fence, _once_set, soup.statement,
+)  # fmt: skip
+#: The number of a kind of statement.
+KIND = below(len(_STATEMENTS))

@@ -1,0 +1,166 @@
+"""Whole modules."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from refwasm import embedding as e
+from refwasm.strategies.configuration import Limits, configuration, without_orphans
+from refwasm.strategies.definitions import begin, fill_elements, finish
+from refwasm.strategies.drawing import Drawing
+from refwasm.strategies.functions import define
+from refwasm.strategies.kit import kit_for
+from refwasm.strategies.leaves import constant
+from refwasm.strategies.scope import Scope
+from refwasm.strategies.termination import bounded
+from refwasm.syntax.instructions import END, instr
+from refwasm.syntax.modules import Elem, Export, Import, Module, Table
+from refwasm.syntax.types import FUNCREF, I32, FuncType, FuncUse, TableType, TagType
+from refwasm.syntax.types import Limits as Sizes
+from refwasm.text.printer import print_module
+
+
+class DrawnModule:
+    """A valid module. ``module`` is its syntax, ``bytes`` (also ``bytes(m)``) its binary and :meth:`wat` its text
+    format; ``functions`` are the types of the exported functions by name."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+
+    @cached_property
+    def bytes(self) -> builtins.bytes:
+        """The binary format."""
+        return e.module_encode(self.module)
+
+    def wat(self) -> str:
+        """The text format."""
+        return print_module(self.module)
+
+    @cached_property
+    def validated(self) -> e.Validated:
+        """The module as the validator leaves it."""
+        return e.module_validate(self.module)
+
+    @cached_property
+    def functions(self) -> dict[str, FuncType]:
+        """The types of the exported functions, by name. References are written in closed form."""
+        found = {}
+        for name, t in e.module_exports(self.validated):
+            if isinstance(t, FuncUse):
+                composite: Any = t.type
+                found[name] = composite.composite
+        return found
+
+    def __bytes__(self) -> builtins.bytes:
+        return self.bytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DrawnModule) and self.module == other.module
+
+    def __hash__(self) -> int:
+        return hash(self.bytes)
+
+    def __repr__(self) -> str:
+        return self.wat().rstrip()
+
+
+@st.composite
+def modules(
+    draw: DrawFn,
+    features: str | frozenset[str] = "all",
+    limits: Limits | None = None,
+    imports: Sequence[Import] = (),
+    exports: str | Mapping[str, FuncType] = "all",
+    traps: str = "rare",
+    nan: str = "any",
+    termination: str | None = "fuel",
+) -> DrawnModule:
+    """Valid modules.
+
+    ``features`` are those that they may use (as ``refwasm validate --features`` takes them); some modules are without
+    some of them. ``imports`` are all that they import; a function's type is a ``FuncUse`` of a FuncType. ``exports`` is
+    "all", "none", or the types of functions that they export by these names, and nothing else. ``traps``: "allowed"
+    (the operands of every third instruction that may trap are left to chance), "rare" (of every fortieth) or "none" (no
+    call traps). ``nan``: "any", or "canonicalised", with which float arithmetic leaves nothing open, but relaxed
+    instructions do. With ``termination`` "fuel", every call ends: a global, exported as ``fuel``, counts down, and
+    loops end when it is used up; with None they may run for ever.
+
+    Raises InvalidArgument."""
+    config = configuration(features, limits, imports, exports, traps, nan, termination)
+    drawing = Drawing(draw)
+    with kit_for(config) as kit:
+        enabled = config.features
+        if drawing.below(2):
+            enabled = without_orphans(enabled - draw(kit.banned))
+        kit.scope = scope = Scope(config, enabled)
+        begin(scope)
+        draw(kit.definitions)
+        finish(scope)
+        draw(kit.functions)
+        named = {}
+        if not isinstance(config.exports, str):
+            for name, t in config.exports:
+                named[name] = scope.callable()
+                define(kit, drawing, t)
+        fill_elements(scope, drawing)
+        return DrawnModule(assembled(scope, drawing, named))
+
+
+# ---- the whole ------------------------------------------------------------------------------------------------------
+
+
+def assembled(scope: Scope, drawing: Drawing, named: Mapping[str, int]) -> Module:
+    """The module of what was drawn. ``named`` are functions to export."""
+    funcs = bounded(scope, drawing, scope.funcs)
+    tables, elems = [Table(t) for t in scope.tables], list(scope.elems)
+    if scope.slots and scope.call_table is not None:
+        size = len(scope.slots)
+        tables.append(Table(TableType(I32, Sizes(size, size), FUNCREF)))
+        inits = tuple((instr("ref.func", func), END) for func in scope.slots)
+        elems.append(Elem(FUNCREF, inits, "active", scope.call_table, (constant(I32, 0), END)))
+    exports = _exports(scope, named)
+    undeclared = scope.context.refs - {x.index for x in exports if x.kind == "func"}
+    if undeclared:
+        elems.append(Elem(FUNCREF, tuple((instr("ref.func", f), END) for f in sorted(undeclared)), "declarative"))
+    uses_datas = any("data" in i.form.immediates for func in funcs for i in func.body)
+    return Module(
+        types=tuple(scope.types), imports=_imports(scope), funcs=tuple(funcs), tables=tuple(tables),
+        memories=tuple(scope.memories), tags=tuple(TagType(scope.index(t)) for t in scope.context.tags),
+        globals=tuple(scope.globals), exports=exports, elems=tuple(elems), datas=tuple(scope.datas),
+        data_count=len(scope.datas) if uses_datas else None,
+    )  # fmt: skip
+
+
+def _imports(scope: Scope) -> tuple[Import, ...]:
+    """The imports, with type indices."""
+    found, functions = [], iter(scope.context.funcs)
+    for wanted in scope.config.imports:
+        t = FuncUse(scope.index(next(functions))) if isinstance(wanted.type, FuncUse) else wanted.type
+        found.append(wanted._replace(type=t))
+    return tuple(found)
+
+
+def _exports(scope: Scope, named: Mapping[str, int]) -> tuple[Export, ...]:
+    found = [Export(name, "func", index) for name, index in named.items()]
+    if scope.config.exports == "all":
+        counts = {"func": len(scope.context.funcs), "memory": len(scope.context.memories)}
+        for kind, letter in (("func", "f"), ("memory", "m")):
+            first = scope.imported.get(kind, 0)
+            found += [Export(f"{letter}{i}", kind, i) for i in range(first, counts[kind])]
+        first = scope.imported.get("global", 0)
+        globals = scope.context.globals
+        for index in range(first, len(globals)):
+            if not globals[index].mutable or "mutable-globals" in scope.features:
+                name = "fuel" if index == scope.fuel else f"g{index}"
+                found.append(Export(name, "global", index))
+        found += [Export(f"t{i}", "table", i) for i in range(scope.imported.get("table", 0), len(scope.tables))]
+    return tuple(found)
+
+
+__all__ = ["DrawnModule", "assembled", "modules"]

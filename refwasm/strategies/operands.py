@@ -1,0 +1,149 @@
+"""Operands on which it depends whether an instruction traps: mostly such that it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refwasm.strategies.configuration import TRAPS
+from refwasm.strategies.leaves import constant
+from refwasm.syntax.instructions import PLAIN, Form, Instr, MemArg
+from refwasm.syntax.types import I32, ArrayType, Limits, MemType, NumType, RefType, ValType
+
+if TYPE_CHECKING:
+    from refwasm.strategies.body import Body
+
+#: Arrays have so many elements at least, where instructions must not trap.
+FLOOR = 4
+#: Addresses that are certain to be within a page, whatever the offset; offsets are below the rest.
+WITHIN, OFFSETS = 0x7FFF, (0, 1, 4, 16, 0x100, 0x3FF0)
+#: Bytes of one bulk instruction.
+LENGTH = 0x1F
+
+
+def risks(body: Body) -> bool:
+    """Whether the operands of an instruction are left to chance, so that it may trap."""
+    often = TRAPS[body.config.traps]
+    return often > 0 and body.drawing.rarely(often)
+
+
+def is_safe(body: Body, instruction: Instr) -> bool:
+    """Whether operands exist with which an instruction can't trap."""
+    name, args, scope = instruction.form.mnemonic, instruction.args, body.scope
+    if name in ("memory.fill", "memory.copy", "memory.init"):
+        return min(scope.context.memories[i].limits.minimum for i in _places(instruction)) > 0
+    if name in ("table.get", "table.set", "table.fill", "table.copy", "table.init"):
+        return min(scope.context.tables[i].limits.minimum for i in _places(instruction)) > 0
+    if name.startswith("ref.cast"):
+        return bool(name.endswith("null") or scope.constructible(scope.context.space.heap(args[0])))
+    if name == "data.drop":
+        return bool(scope.datas[args[0]].mode == "active")
+    if name == "elem.drop":
+        return bool(scope.elems[args[0]].mode != "passive")
+    if name in ("array.new_data", "array.new_elem"):
+        return _available(body, instruction) >= FLOOR
+    return True
+
+
+def _places(instruction: Instr) -> tuple[int, ...]:
+    """The memories or tables that an instruction works on."""
+    return instruction.args if instruction.form.mnemonic.endswith(".copy") else instruction.args[-1:]
+
+
+def _available(body: Body, instruction: Instr) -> int:
+    """Elements that a segment has for an instruction; none if it is dropped when the module is instantiated."""
+    name, args, scope = instruction.form.mnemonic, instruction.args, body.scope
+    if name == "memory.init":
+        return _bytes(body, args[0])
+    if name in ("array.new_data", "array.init_data"):
+        composite = scope.context.space.types[args[0]].composite
+        assert isinstance(composite, ArrayType) and not isinstance(composite.field.storage, RefType)
+        return _bytes(body, args[1]) // (composite.field.storage.bits // 8)
+    elem = scope.elems[args[0 if name == "table.init" else 1]]
+    return len(elem.inits) if elem.mode == "passive" else 0
+
+
+def _bytes(body: Body, data: int) -> int:
+    segment = body.scope.datas[data]
+    return len(segment.init) if segment.mode == "passive" else 0
+
+
+def operand(body: Body, instruction: Instr, role: str, t: ValType, result: ValType | None) -> None:
+    """Emit an operand of type ``t`` that has a role; ``result`` is what the instruction leaves."""
+    if role == "object" and isinstance(t, RefType):
+        strict = RefType(False, t.heap)
+        body.expression(strict if body.scope.constructible(t.heap) else t)
+    elif role == "cast":
+        assert result is not None
+        body.expression(result)
+    elif role == "truncated":
+        assert isinstance(t, NumType)
+        body.expression(I32)
+        body.emit(constant(I32, 0x7FFF), PLAIN["i32.and"], PLAIN[f"{t.name}.convert_i32_u"])
+    else:
+        assert isinstance(t, NumType)
+        _index(body, instruction, role, t)
+
+
+def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
+    """An operand that is a number."""
+    if role == "divisor":
+        body.expression(t)
+        body.emit(constant(t, 0x7F), PLAIN[f"{t.name}.and"], constant(t, 1), PLAIN[f"{t.name}.or"])
+    elif role == "address":
+        masked(body, t, WITHIN)
+    elif role in ("growth", "length"):
+        masked(body, t, 1 if role == "growth" else LENGTH)
+    elif role == "position":
+        masked(body, t, FLOOR - 1)
+    elif role == "size":
+        most = 4 if instruction.form.immediates == ("type",) else _available(body, instruction) - FLOOR
+        body.emit(constant(t, FLOOR + body.drawing.below(most + 1)))
+    elif role == "zero":
+        body.emit(constant(t, 0))
+    else:
+        body.emit(constant(t, body.drawing.below(_most(body, instruction, role) + 1)))
+
+
+def _most(body: Body, instruction: Instr, role: str) -> int:
+    """The greatest element ("element") or number of elements ("few")."""
+    name = instruction.form.mnemonic
+    if not name.startswith("table."):
+        fixed = FLOOR if name.startswith("array.") else LENGTH
+        return min(fixed, _available(body, instruction)) if ".init" in name else fixed
+    least = min(body.scope.context.tables[i].limits.minimum for i in _places(instruction))
+    if role == "element":
+        return least - 1 if name in ("table.get", "table.set") else least // 2
+    few = least - least // 2
+    return min(few, _available(body, instruction)) if name == "table.init" else few
+
+
+def masked(body: Body, t: NumType, mask: int) -> None:
+    """A small constant, or any number within a mask."""
+    k = body.drawing.below(12)
+    if k < 8:
+        body.emit(constant(t, 8 * k & mask if mask > 8 else k & mask))
+        return
+    body.expression(t)
+    body.emit(constant(t, mask), PLAIN[f"{t.name}.and"])
+
+
+def access(body: Body, form: Form, safe: bool) -> MemArg | None:
+    """The memory argument of an access, whose address is emitted; None: there is no memory for it."""
+    waits = form.mnemonic.startswith("memory.atomic.wait")
+    memories = body.scope.context.memories
+    usable = [i for i, m in enumerate(memories) if not safe or (m.limits.minimum and (m.shared or not waits))]
+    if not usable and (memories or not body.config.limits.memories):
+        return None
+    if not usable:  # the module has a memory if an access wants one
+        body.scope.add_memory(MemType(I32, Limits(1, max(body.config.limits.memory_pages, 1)), waits))
+        usable = [0]
+    index = body.drawing.pick(usable)
+    address, natural = memories[index].address, form.width.bit_length() - 1
+    is_atomic = form.feature == "threads"
+    align = natural if is_atomic else natural - body.drawing.below(natural + 1)
+    if not safe:
+        body.expression(address)
+        return MemArg(index, align, body.drawing.pick((*OFFSETS, 0xFFFF, 0xFFFFFFFF)))
+    offset, grain = body.drawing.pick(OFFSETS), -form.width if is_atomic else -1
+    masked(body, address, WITHIN & grain)
+    return MemArg(index, align, offset & grain)

@@ -1,0 +1,181 @@
+"""What is in scope while a module is drawn: its index spaces, types in closed form, and what can be made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from refwasm.errors import Invalid
+from refwasm.strategies.configuration import Configuration
+from refwasm.strategies.tables import TYPED, immediates_of
+from refwasm.syntax.instructions import Form, Instr
+from refwasm.syntax.modules import Data, Elem, Func, Global
+from refwasm.syntax.types import (
+    F32,
+    F64,
+    I32,
+    I64,
+    V128,
+    ArrayType,
+    BlockType,
+    DefType,
+    FuncType,
+    HeapType,
+    MemType,
+    RecType,
+    RefType,
+    StructType,
+    SubType,
+    TableType,
+    ValType,
+)
+from refwasm.validation.context import Context
+from refwasm.validation.instructions import instr_type
+from refwasm.validation.matching import match_val_type
+
+#: An instruction that may be chosen, what it takes, and what it leaves.
+Candidate = tuple[Instr, list[ValType], list[ValType]]
+
+#: Abstract heap types that a generated module mentions, by the feature that brought them.
+_ABSTRACT = {
+    "reference-types": ("func", "extern"),
+    "gc": ("any", "eq", "i31", "struct", "array", "none", "nofunc", "noextern"),
+    "exception-handling": ("exn",),
+}
+
+
+class Scope:
+    """The index spaces of a module that is being drawn. Types are closed, and :meth:`open` writes them as the module
+    does. ``features`` are those that this module may use."""
+
+    def __init__(self, config: Configuration, features: frozenset[str]) -> None:
+        self.config, self.features = config, features
+        self.context = Context(features)
+        self.types: list[RecType] = []
+        self.memories: list[MemType] = []
+        self.tables: list[TableType] = []
+        self.globals: list[Global] = []
+        self.datas: list[Data] = []
+        self.elems: list[Elem] = []
+        self.funcs: list[Func] = []
+        self.imported: dict[str, int] = {}  # how many of each kind are imported
+        self.fuel: int | None = None  # the index of the global that counts down
+        self.slots: dict[int, int] = {}  # elements of the table of calls, by function
+        self.call_table: int | None = None
+        self._candidates: dict[object, list[Candidate]] = {}
+
+    # ---- types -------------------------------------------------------------------------------------------------------
+
+    def define(self, rec: RecType) -> None:
+        """Add types, as the module writes them."""
+        self.context.space.define(rec)
+        self.types.append(rec)
+
+    def index(self, deftype: DefType) -> int:
+        """The type index of a closed type."""
+        return self.context.space.types.index(deftype)
+
+    def open_heap(self, heap: HeapType) -> HeapType:
+        """A heap type as the module writes it."""
+        return self.index(heap) if isinstance(heap, DefType) else heap
+
+    def open(self, t: ValType) -> ValType:
+        """A value type as the module writes it."""
+        return RefType(t.nullable, self.open_heap(t.heap)) if isinstance(t, RefType) else t
+
+    def func_index(self, t: FuncType) -> int:
+        """The type index of a function type, which is added if the module does not have it."""
+        for index, known in enumerate(self.context.space.types):
+            if known.composite == t and known.sub.final and len(known.group.types) == 1:  # type: ignore[attr-defined]
+                return index
+        opened = FuncType(tuple(map(self.open, t.params)), tuple(map(self.open, t.results)))
+        self.define(RecType((SubType(True, (), opened),)))
+        return len(self.context.space.types) - 1
+
+    def block_type(self, params: Iterable[ValType], results: Iterable[ValType]) -> BlockType:
+        """A block type, in line if it can be."""
+        params, results = tuple(params), tuple(results)
+        if not params and len(results) < 2:
+            return BlockType(None, self.open(results[0]) if results else None)
+        return BlockType(self.func_index(FuncType(params, results)))
+
+    def composites(self, kind: type[StructType] | type[ArrayType]) -> list[int]:
+        """The indices of structure or array types."""
+        return [i for i, t in enumerate(self.context.space.types) if isinstance(t.composite, kind)]
+
+    def numbers(self) -> list[ValType]:
+        """The number types, the simplest one first, and the vector type."""
+        return [I32, I64, F32, F64, *([V128] if "simd" in self.features else [])]
+
+    def heaps(self) -> list[HeapType]:
+        """The heap types that references may have: abstract ones, then the module's structures and arrays."""
+        found: list[HeapType] = [h for f, heaps in _ABSTRACT.items() if f in self.features for h in heaps]
+        if "gc" in self.features:
+            types = self.context.space.types
+            found += [types[i] for kind in (StructType, ArrayType) for i in self.composites(kind)]
+        return found
+
+    def nullable(self) -> list[ValType]:
+        """The nullable reference types."""
+        return [RefType(True, heap) for heap in self.heaps()]
+
+    def constructible(self, heap: HeapType) -> bool:
+        """Whether a constant expression makes a reference to it that is not null."""
+        if isinstance(heap, DefType):
+            if isinstance(heap.composite, FuncType):
+                return heap in self.context.funcs
+            return True
+        if heap == "struct":
+            return bool(self.composites(StructType))
+        if heap == "array":
+            return bool(self.composites(ArrayType))
+        if heap == "func":
+            return "function-references" in self.features and bool(self.context.funcs)
+        return "gc" in self.features and heap in ("any", "eq", "i31", "extern")
+
+    def add_memory(self, t: MemType) -> None:
+        """Define a memory."""
+        self.context.memories.append(t)
+        self.memories.append(t)
+        self._candidates.clear()
+
+    # ---- instructions ------------------------------------------------------------------------------------------------
+
+    def candidates(self, form: Form) -> list[Candidate]:
+        """A form with all immediates with which it is valid here."""
+        found = self._candidates.get(form)
+        if found is None:
+            found = self._candidates[form] = []
+            if form.feature in self.features:
+                for args in immediates_of(form, self):
+                    instruction = Instr(form, args)
+                    try:
+                        found.append((instruction, *instr_type(self.context, instruction)))
+                    except Invalid:
+                        continue
+        return found
+
+    def leaving(self, goal: ValType) -> list[Candidate]:
+        """The instructions whose type the validator knows from their immediates, and that leave a value of a type."""
+        found = self._candidates.get(goal)
+        if found is None:
+            found = self._candidates[goal] = [
+                candidate
+                for form in TYPED
+                for candidate in self.candidates(form)
+                if len(candidate[2]) == 1 and match_val_type(candidate[2][0], goal)
+            ]
+        return found
+
+    def callable(self) -> int:
+        """How many functions can be called."""
+        return len(self.context.funcs)
+
+    def func_type(self, index: int) -> FuncType:
+        """The closed type of a function."""
+        composite = self.context.funcs[index].composite
+        assert isinstance(composite, FuncType)
+        return composite
+
+    def slot(self, func: int) -> int:
+        """The element of the table of calls that holds a function."""
+        return self.slots.setdefault(func, len(self.slots))

@@ -1,0 +1,111 @@
+"""Forms by what they leave, and what is special about their operands: read from the table of forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from refwasm.syntax.instructions import FORMS, Form
+from refwasm.validation.instructions import TYPINGS
+
+if TYPE_CHECKING:
+    from refwasm.strategies.scope import Scope
+
+#: Roles of operands whose value decides whether an instruction traps, by the instruction; "" is any operand.
+ROLES: dict[str, tuple[str, ...]] = {
+    **{f"{t}.{name}": ("", "divisor") for t in ("i32", "i64") for name in ("div_s", "div_u", "rem_s", "rem_u")},
+    **{
+        name: ("truncated",)
+        for name in FORMS
+        if name.partition(".")[0] in ("i32", "i64") and name.partition(".")[2].startswith("trunc_f")
+    },
+    "table.get": ("element",), "table.set": ("element", ""), "table.grow": ("", "growth"),
+    "table.fill": ("element", "", "few"), "table.copy": ("element", "element", "few"),
+    "table.init": ("element", "zero", "few"),
+    "memory.grow": ("growth",), "memory.fill": ("address", "", "length"),
+    "memory.copy": ("address", "address", "length"), "memory.init": ("address", "zero", "few"),
+    "struct.get": ("object",), "struct.get_s": ("object",), "struct.get_u": ("object",), "struct.set": ("object", ""),
+    "array.new": ("", "size"), "array.new_default": ("size",), "array.len": ("object",),
+    "array.new_data": ("zero", "size"), "array.new_elem": ("zero", "size"),
+    "array.get": ("object", "position"), "array.get_s": ("object", "position"),
+    "array.get_u": ("object", "position"), "array.set": ("object", "position", ""),
+    "array.fill": ("object", "zero", "", "few"), "array.copy": ("object", "zero", "object", "zero", "few"),
+    "array.init_data": ("object", "zero", "zero", "few"), "array.init_elem": ("object", "zero", "zero", "few"),
+    "i31.get_s": ("object",), "i31.get_u": ("object",), "ref.as_non_null": ("object",),
+    "ref.cast": ("cast",), "ref.cast null": ("cast",),
+}  # fmt: skip
+
+#: Instructions whose type the validator knows from their immediates, which are chosen from all that are valid. Those
+#: with a memory argument are chosen otherwise, and functions are called by name.
+TYPED: tuple[Form, ...] = tuple(
+    form
+    for form in TYPINGS
+    if not form.width
+    and form.feature not in ("custom-descriptors", "stack-switching")
+    and form.immediates
+    and form.immediates not in (("lane",), ("lanes",))
+    and not {"func", "types", "label", "tag"} & set(form.immediates)
+    and form.mnemonic not in ("call_indirect", "call_ref", "return_call_indirect", "return_call_ref", "local.get")
+    and form.mnemonic != "ref.null"
+) + tuple(FORMS[name] for name in ("ref.eq", "ref.i31", "i31.get_s", "i31.get_u", "array.len"))
+
+
+def immediates_of(form: Form, scope: Scope) -> Iterator[tuple[Any, ...]]:
+    """All rows of immediates of a typed form; not all of them are valid."""
+    context = scope.context
+    spaces: dict[str, Any] = {
+        "type": range(len(context.space.types)),
+        "table": [i for i in range(len(context.tables)) if i != scope.call_table],
+        "memory": range(len(context.memories)), "data": range(context.datas), "elem": range(len(context.elems)),
+        "global": [i for i in range(len(context.globals)) if i != scope.fuel],
+        "field": range(max((len(getattr(t.composite, "fields", ())) for t in context.space.types), default=0)),
+        "heap": [scope.open_heap(heap) for heap in scope.heaps()],
+    }  # fmt: skip
+    if all(word in spaces for word in form.immediates):
+        yield from product(*(spaces[word] for word in form.immediates))
+
+
+class Rows:
+    """The forms that may make a value of one number type, by kind; indices into these tables mean the same whatever
+    else a module has."""
+
+    def __init__(self, result: str, features: frozenset[str]) -> None:
+        fixed = [f for f in FORMS.values() if f.feature in features and f.results is not None and len(f.results) == 1]
+        made = [f for f in fixed if f.results is not None and f.results[0].__repr__() == result and f.feature != "cont"]
+        plain = [f for f in made if not f.takes_address and f.params]
+        is_vector = ("simd", "relaxed-simd")
+        self.numeric = [f for f in plain if result == "v128" or f.feature not in is_vector]
+        self.vector = [f for f in plain if result != "v128" and f.feature in is_vector]
+        self.load = [f for f in made if f.takes_address and f.feature != "threads"]
+        self.atomic = [f for f in made if f.takes_address and f.feature == "threads"]
+
+
+@lru_cache(maxsize=256)
+def rows(result: str, features: frozenset[str]) -> Rows:
+    """The forms that make a value of a number type, of all that the features have."""
+    return Rows(result, features)
+
+
+@lru_cache(maxsize=64)
+def stores(features: frozenset[str]) -> list[Form]:
+    """The forms that write to a memory and leave nothing."""
+    return [f for f in FORMS.values() if f.feature in features and f.takes_address and f.results == []]
+
+
+@lru_cache(maxsize=64)
+def pairs(features: frozenset[str]) -> list[Form]:
+    """The forms of a fixed type that leave two values."""
+    return [f for f in FORMS.values() if f.feature in features and f.results is not None and len(f.results) == 2]
+
+
+#: Instructions that change tables, memories, structures and arrays, and leave nothing.
+EFFECTS: tuple[Form, ...] = tuple(
+    FORMS[name]
+    for name in (
+        "global.set", "memory.fill", "memory.copy", "memory.init", "data.drop", "table.set", "table.fill", "table.copy",
+        "table.init", "elem.drop", "struct.set", "array.set", "array.fill", "array.copy", "array.init_data",
+        "array.init_elem",
+    )
+)  # fmt: skip

@@ -1,0 +1,77 @@
+"""Fuel: a global that loops count down, and functions that may call each other without end.
+
+When there is none left, loops end and such functions return at once, so that a call ends without a trap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from refwasm.strategies.drawing import Drawing
+from refwasm.strategies.leaves import constant, leaf
+from refwasm.strategies.scope import Scope
+from refwasm.syntax.instructions import END, PLAIN, Instr, instr
+from refwasm.syntax.modules import Func
+from refwasm.syntax.types import EMPTY_BLOCK, I32
+
+#: Modules with more functions than this have fuel counted in every function that is called: even without recursion
+#: they may make very many calls.
+FEW = 6
+_DIRECT = frozenset({"call", "return_call"})
+_INDIRECT = frozenset({"call_indirect", "call_ref", "return_call_indirect", "return_call_ref"})
+
+
+def bounded(scope: Scope, drawing: Drawing, funcs: Sequence[Func]) -> list[Func]:
+    """The functions, of which those that may call themselves count fuel when they are entered."""
+    if scope.fuel is None:
+        return list(funcs)
+    first = scope.imported.get("func", 0)
+    counted = _called(funcs, first) if len(funcs) > FEW else _recursive(scope, funcs, first)
+    return [
+        Func(f.type, f.locals, (*_entry(scope, drawing, first + i), *f.body)) if first + i in counted else f
+        for i, f in enumerate(funcs)
+    ]
+
+
+def _called(funcs: Sequence[Func], first: int) -> set[int]:
+    """Functions that anything in the module calls, or may call."""
+    edges = _edges(funcs, first, set(range(first, first + len(funcs))))
+    return set().union(*edges.values())
+
+
+def _edges(funcs: Sequence[Func], first: int, referred: set[int]) -> dict[int, set[int]]:
+    """What each function may call; references go to all functions that were referred to."""
+    edges = {}
+    for number, func in enumerate(funcs, first):
+        found = {i.args[0] for i in func.body if i.form.mnemonic in _DIRECT}
+        if any(i.form.mnemonic in _INDIRECT for i in func.body):
+            found |= referred
+        edges[number] = found
+    return edges
+
+
+def _recursive(scope: Scope, funcs: Sequence[Func], first: int) -> set[int]:
+    """Functions that may call themselves, through others or not."""
+    edges = _edges(funcs, first, scope.context.refs | set(scope.slots))
+    found = set()
+    for number in edges:
+        seen: set[int] = set()
+        waiting = list(edges[number])
+        while waiting:
+            callee = waiting.pop()
+            if callee not in seen:
+                seen.add(callee)
+                waiting += edges.get(callee, ())
+        if number in seen:
+            found.add(number)
+    return found
+
+
+def _entry(scope: Scope, drawing: Drawing, index: int) -> list[Instr]:
+    """Return something if there is no fuel; else use one of it."""
+    assert scope.fuel is not None
+    get = instr("global.get", scope.fuel)
+    out: list[Instr] = [get, PLAIN["i32.eqz"], instr("if", EMPTY_BLOCK)]
+    for t in scope.func_type(index).results:
+        leaf(scope, drawing, out, t)
+    return [*out, PLAIN["return"], END, get, constant(I32, 1), PLAIN["i32.sub"], instr("global.set", scope.fuel)]
