@@ -12,10 +12,10 @@ from refwasm.campaign.findings import difference
 from refwasm.campaign.reduce import reduced
 from refwasm.engines.judging import Call, Judgement, judge
 from refwasm.engines.protocol import Died, Engine
+from refwasm.oracle.assertions import assertion, constant
 from refwasm.oracle.case import Oracle
 from refwasm.oracle.closing import func_types, subtypes, with_types
-from refwasm.oracle.outcomes import DIFFERS, Byte, Outcome, Returned, Trapped, Value
-from refwasm.oracle.traps import KINDS
+from refwasm.oracle.outcomes import DIFFERS, Byte, Value
 from refwasm.syntax.instructions import END, MemArg, instr
 from refwasm.syntax.modules import Export, Func, Module
 from refwasm.syntax.types import I32, FuncType, NumType
@@ -76,7 +76,7 @@ def script(module: Module, judgement: Judgement, title: str) -> str:
         address, value = verdict.expected
         look = f'(assert_return (invoke "{READER}" ({t.name}.const {address})) (i32.const {value}))'
     lines = [f";; {line}" for line in title.splitlines()] + [print_module(module).rstrip()]
-    lines += [_assertion(made.action(constant), made.outcome) for made in judgement.made]
+    lines += [assertion(made.action(constant), made.outcome) for made in judgement.made]
     return "\n".join(filter(None, [*lines, look])) + "\n"
 
 
@@ -95,21 +95,3 @@ def _with_reader(module: Module, name: str) -> tuple[Module, NumType]:
         funcs=(*module.funcs, Func(len(types), (), body)),
         exports=(*module.exports, Export(READER, "func", len(funcs))),
     ), address
-
-
-def _assertion(invoke: str, outcome: Outcome) -> str:
-    if isinstance(outcome, Returned):
-        return f"(assert_return {' '.join([invoke, *map(constant, outcome.values)])})"
-    if isinstance(outcome, Trapped):
-        return f'(assert_trap {invoke} "{KINDS.get(outcome.kind, (outcome.kind,))[0].strip()}")'
-    return f"(assert_exception {invoke})"
-
-
-def constant(value: Value) -> str:
-    """A value as a constant or result pattern of a script."""
-    if value.type == "ref":
-        return "(ref.null)" if not value.bits else repr(value).replace("(ref ", "(ref.")
-    if value.open and value.type[0] == "f":
-        sign_only = value.open == 1 << (int(value.type[1:]) - 1)
-        return f"({value.type}.const nan:{'canonical' if sign_only else 'arithmetic'})"
-    return repr(value._replace(open=0))

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from hypothesis.errors import InvalidArgument
 
-from refwasm.syntax.modules import Import
-from refwasm.syntax.types import FuncType
+from refwasm.syntax.types import FuncType, GlobalType, MemType, TableType
 from refwasm.validation.features import ALL, UNFINISHED, parse
 
 #: Values of the argument ``traps``: the share of instructions that may trap whose operands are left to chance.
@@ -29,6 +28,11 @@ NEEDS = {
     "function-references": ("reference-types",),
     "reference-types": ("bulk-memory",),
 }
+
+
+#: What an import may be; a function by its type.
+ImportType = FuncType | MemType | TableType | GlobalType
+Imports = Mapping[tuple[str, str], ImportType]
 
 
 class Limits(NamedTuple):
@@ -60,7 +64,7 @@ class Configuration(NamedTuple):
 
     features: frozenset[str] = ALL
     limits: Limits = Limits()
-    imports: tuple[Import, ...] = ()
+    imports: tuple[tuple[tuple[str, str], ImportType], ...] = ()
     exports: str | tuple[tuple[str, FuncType], ...] = "all"
     traps: str = "rare"
     nan: str = "any"
@@ -68,7 +72,7 @@ class Configuration(NamedTuple):
 
 
 def configuration(
-    features: str | frozenset[str], limits: Limits | None, imports: Sequence[Import],
+    features: str | frozenset[str], limits: Limits | None, imports: Imports,
     exports: str | Mapping[str, FuncType], traps: str, nan: str, termination: str | None,
 ) -> Configuration:  # fmt: skip
     """The configuration. Raises InvalidArgument, as Hypothesis does for arguments of its own."""
@@ -83,11 +87,11 @@ def configuration(
         raise InvalidArgument(f"limits={limits!r}: expected Limits of numbers that are not negative")
     if limits.functions < 1 or limits.instructions < 1:
         raise InvalidArgument("limits: a module has one function of one instruction at least")
-    for wanted in imports:
-        if not isinstance(wanted, Import):
-            raise InvalidArgument(f"imports: {wanted!r} is no refwasm.syntax.modules.Import")
+    for key, wanted in imports.items():
+        if not isinstance(wanted, (FuncType, MemType, TableType, GlobalType)):
+            raise InvalidArgument(f"imports: {key!r} has {wanted!r}, which is no type of something to import")
     named = exports if isinstance(exports, str) else tuple(exports.items())
-    return Configuration(chosen, limits, tuple(imports), named, traps, nan, termination)
+    return Configuration(chosen, limits, tuple(imports.items()), named, traps, nan, termination)
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
@@ -25,7 +25,6 @@ from refwasm.syntax.types import (
     ArrayType,
     FieldType,
     FuncType,
-    FuncUse,
     GlobalType,
     Limits,
     MemType,
@@ -66,18 +65,16 @@ def finish(scope: Scope) -> None:
 
 def _imports(scope: Scope) -> None:
     context = scope.context
-    for wanted in scope.config.imports:
-        t: Any = context.space.extern(wanted.type) if not isinstance(wanted.type, FuncUse) else wanted.type
-        kind = EXTERN_KINDS[type(t)]
+    for _, t in scope.config.imports:
+        kind = "func" if isinstance(t, FuncType) else EXTERN_KINDS[type(t)]
         scope.imported[kind] = scope.imported.get(kind, 0) + 1
-        if isinstance(t, FuncUse):
-            composite = t.type if isinstance(t.type, FuncType) else None
-            context.funcs.append(context.space.types[scope.func_index(composite)] if composite else t.type)  # type: ignore
+        if isinstance(t, FuncType):
+            context.funcs.append(context.space.types[scope.func_index(t)])
         elif isinstance(t, MemType):
             context.memories.append(t)
         elif isinstance(t, TableType):
             context.tables.append(t)
-        elif isinstance(t, GlobalType):
+        else:
             context.globals.append(t)
             context.imported_globals += 1
 

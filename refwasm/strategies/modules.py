@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from refwasm import embedding as e
-from refwasm.strategies.configuration import Limits, configuration, without_orphans
+from refwasm.strategies.configuration import Imports, Limits, configuration, without_orphans
 from refwasm.strategies.definitions import begin, fill_elements, finish
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.functions import define
@@ -75,7 +75,7 @@ def modules(
     draw: DrawFn,
     features: str | frozenset[str] = "all",
     limits: Limits | None = None,
-    imports: Sequence[Import] = (),
+    imports: Imports | None = None,
     exports: str | Mapping[str, FuncType] = "all",
     traps: str = "rare",
     nan: str = "any",
@@ -84,15 +84,15 @@ def modules(
     """Valid modules.
 
     ``features`` are those that they may use (as ``refwasm validate --features`` takes them); some modules are without
-    some of them. ``imports`` are all that they import; a function's type is a ``FuncUse`` of a FuncType. ``exports`` is
-    "all", "none", or the types of functions that they export by these names, and nothing else. ``traps``: "allowed"
-    (the operands of every third instruction that may trap are left to chance), "rare" (of every fortieth) or "none" (no
-    call traps). ``nan``: "any", or "canonicalised", with which float arithmetic leaves nothing open, but relaxed
-    instructions do. With ``termination`` "fuel", every call ends: a global, exported as ``fuel``, counts down, and
-    loops end when it is used up; with None they may run for ever.
+    some of them. ``imports`` are the types of all that they import, by module and name; there a type mentions no type
+    index. ``exports`` is "all", "none", or the types of functions that they export by these names, and nothing else.
+    ``traps``: "allowed" (the operands of every third instruction that may trap are left to chance), "rare" (of every
+    fortieth) or "none" (no call traps). ``nan``: "any", or "canonicalised", with which float arithmetic leaves nothing
+    open, but relaxed instructions do. With ``termination`` "fuel", every call ends: a global, exported as ``fuel``,
+    counts down, and loops end when it is used up; with None they may run for ever.
 
     Raises InvalidArgument."""
-    config = configuration(features, limits, imports, exports, traps, nan, termination)
+    config = configuration(features, limits, imports or {}, exports, traps, nan, termination)
     drawing = Drawing(draw)
     with kit_for(config) as kit:
         enabled = config.features
@@ -139,10 +139,10 @@ def assembled(scope: Scope, drawing: Drawing, named: Mapping[str, int]) -> Modul
 
 def _imports(scope: Scope) -> tuple[Import, ...]:
     """The imports, with type indices."""
-    found, functions = [], iter(scope.context.funcs)
-    for wanted in scope.config.imports:
-        t = FuncUse(scope.index(next(functions))) if isinstance(wanted.type, FuncUse) else wanted.type
-        found.append(wanted._replace(type=t))
+    found = []
+    for (module, name), wanted in scope.config.imports:
+        t = FuncUse(scope.func_index(wanted)) if isinstance(wanted, FuncType) else wanted
+        found.append(Import(module, name, t))
     return tuple(found)
 
 

@@ -1,0 +1,84 @@
+"""Scripts of the official suite's format, whose assertions the oracle computed."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from refwasm.execution.choices import Choices
+from refwasm.oracle.assertions import assertion, constant
+from refwasm.oracle.case import Execution, Oracle
+from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Returned, Threw
+from refwasm.strategies.calls import Call, calls
+from refwasm.strategies.configuration import Limits
+from refwasm.strategies.modules import DrawnModule, modules
+from refwasm.strategies.values import NULL
+from refwasm.syntax.types import DefType, FuncType, RefType, ValType
+
+
+class Script:
+    """A script: ``module``, the ``calls`` that are asserted, and its ``text``."""
+
+    def __init__(self, module: DrawnModule, calls: list[Call], text: str) -> None:
+        self.module, self.calls, self.text = module, calls, text
+
+    def __repr__(self) -> str:
+        return self.text.rstrip()
+
+
+@st.composite
+def scripts(
+    draw: DrawFn, features: str | frozenset[str] = "all", limits: Limits | None = None, traps: str = "rare",
+    max_calls: int = 5,
+) -> Script:  # fmt: skip
+    """Scripts with one module and assertions about calls of its functions, which every engine passes. Where the
+    specification leaves a NaN open, its class is asserted; a call whose other results are open ends the script."""
+    module = draw(modules(features, limits, traps=traps))
+    return script(module, draw(calls(module, max_calls)))
+
+
+def script(module: DrawnModule, wanted: list[Call]) -> Script:
+    """The script of a module and calls."""
+    oracle = Oracle()
+    execution = Execution(oracle, module.validated, Choices())
+    lines, made = [module.wat().rstrip()], []
+    for call in wanted:
+        if execution.instance is None:
+            break
+        outcome = execution.call(call.name, call.bits)
+        if not _is_told(outcome):
+            break
+        made.append(call)
+        lines.append(assertion(action(call, module.functions[call.name]), outcome))
+    return Script(module, made, "\n".join(lines) + "\n")
+
+
+def action(call: Call, t: FuncType) -> str:
+    """A call of a function of a type as a script's action."""
+    shown = [f"(ref.null {_bottom(p)})" if arg == NULL else constant(arg) for arg, p in zip(call.args, t.params)]
+    return f"(invoke {' '.join([json.dumps(call.name), *shown])})"
+
+
+def _bottom(t: ValType) -> object:
+    """The heap type that ``ref.null`` names for a parameter of a type."""
+    assert isinstance(t, RefType)
+    if isinstance(t.heap, DefType):
+        return "nofunc" if isinstance(t.heap.composite, FuncType) else "none"
+    return t.heap
+
+
+def _is_told(outcome: Outcome) -> bool:
+    """Whether a script can say what comes of it."""
+    if isinstance(outcome, (Exhausted, Limited)):
+        return False
+    values = outcome.values if isinstance(outcome, Returned) else outcome.payload if isinstance(outcome, Threw) else ()
+    return all(not v.open or (v.type[0] == "f" and _is_nan_class(v.type, v.open)) for v in values)
+
+
+def _is_nan_class(type: str, open: int) -> bool:
+    """Whether the open bits are those that a NaN class of scripts leaves open: the sign, or the payload too."""
+    width, fraction = (32, 23) if type == "f32" else (64, 52)
+    sign = 1 << (width - 1)
+    return open in (sign, sign | (1 << fraction - 1) - 1)
