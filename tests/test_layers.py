@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
                  "engines", "script"),
     "engines": ("syntax", "errors", "embedding", "execution.numerics.edges", "oracle", "validation.features",
                 "validation.matching"),
-    "strategies": ("syntax", "errors", "validation", "embedding", "text", "execution.numerics",
+    "strategies": ("syntax", "errors", "validation", "embedding", "text", "binary.values", "execution.numerics",
                    "execution.choices", "execution.interpreter.shadow_rules", "oracle", "engines", "host", "program",
                    "script"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",

@@ -1,0 +1,59 @@
+"""Choices of an execution as values that shrink: to the first option everywhere, and so to the fewest switches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+from hypothesis.strategies import SearchStrategy
+
+from refwasm.execution.choices import AGENT, ALL, KINDS, ORDER, WAIT, Choices, Kind
+
+#: Choices in a row that take the first option, at most, between two that take another.
+_GAP = 40
+
+
+class DrawnChoices(Choices):
+    """Choices that take another option than the first one in some places: ``others`` are pairs of how many choices come
+    in between, and the option, which counts modulo those that there are. What was taken in an execution prints as a
+    list that replays it (``refwasm run --choices``)."""
+
+    def __init__(self, others: Iterable[tuple[int, int]], kinds: Iterable[Kind] = ALL) -> None:
+        super().__init__(kinds)
+        self.others = tuple(others)
+        self._planned = [option for gap, other in self.others for option in (*[0] * gap, other)]
+
+    def pick(self, kind: Kind, options: int) -> int:
+        """The next option of the plan; the first one behind its end."""
+        at = len(self.taken)
+        return self._planned[at] % options if at < len(self._planned) else 0
+
+    def again(self) -> DrawnChoices:
+        """The same choices for another execution."""
+        return DrawnChoices(self.others, self.kinds)
+
+    def __repr__(self) -> str:
+        return str(self) if self.taken else f"DrawnChoices({list(self.others)})"
+
+
+def choices(kinds: Iterable[str] | None = None, max_others: int = 8) -> SearchStrategy[DrawnChoices]:
+    """Choices of some kinds (names as in ``docs/choices.md``, all by default): up to so many are others than the first
+    option. An object is for one execution."""
+    known = [kind.name for kind in ALL]
+    wanted = known if kinds is None else list(kinds)
+    for name in wanted:
+        if name not in KINDS:
+            raise InvalidArgument(f"kinds: {name!r} is no kind of choice: expected some of {', '.join(known)}")
+    return _drawn([KINDS[name] for name in wanted], max_others)
+
+
+def schedules(max_switches: int = 8) -> SearchStrategy[DrawnChoices]:
+    """Schedules: which agent goes on, how waits end, and the order of iterations. The simplest one lets the first agent
+    run until it waits or ends, then the next one; what shrinks has the fewest switches."""
+    return _drawn([AGENT, WAIT, ORDER], max_switches)
+
+
+def _drawn(kinds: list[Kind], most: int) -> SearchStrategy[DrawnChoices]:
+    others = st.lists(st.tuples(st.integers(0, _GAP), st.integers(1, 7)), max_size=most)
+    return st.builds(DrawnChoices, others, st.just(kinds))
