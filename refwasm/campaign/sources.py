@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from refwasm import embedding as e
+from refwasm.campaign.drawn import Drawn
 from refwasm.campaign.mutate import Mutated
 from refwasm.campaign.pairs import pairs
 from refwasm.campaign.scripts import from_script
@@ -22,6 +23,7 @@ SOURCES = {
     "singles": "each instruction by itself, with edge operands",
     "pairs": "two instructions that compilers may fuse",
     "smith": "modules of wasm-tools smith",
+    "strategies": "modules of the Hypothesis strategies",
     "corpus:DIR": "modules and scripts below a folder",
     "mutate:DIR": "mutations of these modules",
 }
@@ -37,6 +39,8 @@ def source_of(text: str, features: frozenset[str], seed: int) -> Source:
         return _listed(list(pairs(features)), seed)
     if text == "smith":
         return Smith(features, seed)
+    if text == "strategies":
+        return Drawn(features, seed)
     if kind in ("corpus", "mutate") and place and Path(place).is_dir():
         items = list(_below(Path(place)))
         if not items:

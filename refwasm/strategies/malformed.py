@@ -15,7 +15,9 @@ from refwasm.strategies.breaches import with_function
 from refwasm.strategies.configuration import Limits
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.modules import DrawnModule, modules
-from refwasm.syntax.instructions import PLAIN
+from refwasm.syntax.instructions import END, PLAIN, instr
+from refwasm.syntax.modules import Global
+from refwasm.syntax.types import I32, GlobalType
 
 
 class Malformed(NamedTuple):
@@ -59,6 +61,10 @@ def malformed_modules(
 
 #: Bytes of the preamble, and the identifiers of sections.
 PREAMBLE, TYPES, GLOBALS, CODE = 8, 1, 6, 10
+
+
+#: Codes of reference types behind which a heap type stands.
+_WITH_HEAP_TYPE = (0x63, 0x64)
 
 
 class Section(NamedTuple):
@@ -174,15 +180,29 @@ def _no_code(drawing: Drawing, module: DrawnModule) -> Malformed:
     return Malformed(source, "module: functions and bodies differ in number", section.start)
 
 
+def _first_global(module: DrawnModule) -> tuple[bytes, int, int]:
+    """The binary of a module with a global, and where the type of its first one and its mutability are."""
+    if not any(section.id == GLOBALS for section in sections(module.bytes)):
+        added = Global(GlobalType(I32, False), (instr("i32.const", 0), END))
+        module = DrawnModule(module.module._replace(globals=(added,), digest=b""))
+    binary = module.bytes
+    at = _one(binary, GLOBALS).contents + 1
+    end = at + 1
+    if binary[at] in _WITH_HEAP_TYPE:
+        while binary[end] & 0x80:
+            end += 1
+        end += 1
+    return binary, at, end
+
+
 def _mutability(drawing: Drawing, module: DrawnModule) -> Malformed:
-    """The first global is the fuel: an i32."""
-    at = _one(module.bytes, GLOBALS).contents + 2
-    return _byte(module.bytes, at, 2 + drawing.below(200), "global: unknown mutability")
+    binary, _, at = _first_global(module)
+    return _byte(binary, at, 4 + drawing.below(200), "global: unknown mutability")
 
 
 def _value_type(drawing: Drawing, module: DrawnModule) -> Malformed:
-    at = _one(module.bytes, GLOBALS).contents + 1
-    return _byte(module.bytes, at, drawing.pick((0x01, 0x40, 0x7A, 0x67)), "global: unknown value type")
+    binary, at, _ = _first_global(module)
+    return _byte(binary, at, drawing.pick((0x01, 0x40, 0x7A, 0x67)), "global: unknown value type")
 
 
 def _composite(drawing: Drawing, module: DrawnModule) -> Malformed:

@@ -18,7 +18,7 @@ from refwasm.strategies.functions import define
 from refwasm.strategies.kit import kit_for
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.scope import Scope
-from refwasm.strategies.termination import bounded
+from refwasm.strategies.termination import bounded, without_unused_fuel
 from refwasm.syntax.instructions import END, instr
 from refwasm.syntax.modules import Elem, Export, Import, Module, Table
 from refwasm.syntax.types import FUNCREF, I32, FuncType, FuncUse, TableType, TagType
@@ -89,7 +89,7 @@ def modules(
     ``traps``: "allowed" (the operands of every third instruction that may trap are left to chance), "rare" (of every
     fortieth) or "none" (no call traps). ``nan``: "any", or "canonicalised", with which float arithmetic leaves nothing
     open, but relaxed instructions do. With ``termination`` "fuel", every call ends: a global, exported as ``fuel``,
-    counts down, and loops end when it is used up; with None they may run for ever.
+    counts down if there is anything to count, and loops end when it is used up; with None they may run for ever.
 
     Raises InvalidArgument."""
     config = configuration(features, limits, imports or {}, exports, traps, nan, termination)
@@ -109,7 +109,7 @@ def modules(
                 named[name] = scope.callable()
                 define(kit, drawing, t)
         fill_elements(scope, drawing)
-        return DrawnModule(assembled(scope, drawing, named))
+        return DrawnModule(without_unused_fuel(assembled(scope, drawing, named), scope.fuel))
 
 
 # ---- the whole ------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import constant, leaf
 from refwasm.strategies.scope import Scope
-from refwasm.syntax.instructions import END, PLAIN, Instr, instr
-from refwasm.syntax.modules import Func
-from refwasm.syntax.types import EMPTY_BLOCK, I32
+from refwasm.syntax.instructions import END, FORMS, PLAIN, Instr, instr
+from refwasm.syntax.modules import Export, Expr, Func, Module
+from refwasm.syntax.types import EMPTY_BLOCK, I32, GlobalType
 
 #: Modules with more functions than this have fuel counted in every function that is called: even without recursion
 #: they may make very many calls.
@@ -31,6 +31,29 @@ def bounded(scope: Scope, drawing: Drawing, funcs: Sequence[Func]) -> list[Func]
         Func(f.type, f.locals, (*_entry(scope, drawing, first + i), *f.body)) if first + i in counted else f
         for i, f in enumerate(funcs)
     ]
+
+
+def without_unused_fuel(module: Module, fuel: int | None) -> Module:
+    """The module without its fuel, if nothing counts it: the globals behind it move up."""
+    getters = (FORMS["global.get"], FORMS["global.set"])
+    if fuel is None or any(i.form in getters and i.args[0] == fuel for func in module.funcs for i in func.body):
+        return module
+
+    def moved(expr: Expr | None) -> Expr:
+        return tuple(
+            Instr(i.form, (i.args[0] - 1,)) if i.form in getters and i.args[0] > fuel else i for i in expr or ()
+        )
+
+    def export(x: Export) -> Export:
+        return x._replace(index=x.index - 1) if x.kind == "global" and x.index > fuel else x
+
+    own = fuel - sum(isinstance(i.type, GlobalType) for i in module.imports)
+    return module._replace(
+        funcs=tuple(Func(f.type, f.locals, moved(f.body)) for f in module.funcs),
+        globals=tuple(g._replace(init=moved(g.init)) for i, g in enumerate(module.globals) if i != own),
+        exports=tuple(export(x) for x in module.exports if (x.kind, x.index) != ("global", fuel)),
+        elems=tuple(elem._replace(inits=tuple(map(moved, elem.inits))) for elem in module.elems),
+    )
 
 
 def _called(funcs: Sequence[Func], first: int) -> set[int]:
