@@ -30,7 +30,8 @@ class Value(NamedTuple):
     def __repr__(self) -> str:
         """As a constant of the text format; behind it the mask of open bits, if there are any."""
         if self.type == "ref":
-            return f"(ref {CLASSES[self.bits]})"
+            known = CLASSES[self.bits] if self.bits < len(CLASSES) else f"of class {self.bits}, which nothing has"
+            return f"(ref {known})"
         is_open = f" (;open bits {self.open:#x};)" if self.open else ""
         return f"({self.type}.const {self._text()}{is_open})"
 

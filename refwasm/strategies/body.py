@@ -16,7 +16,7 @@ from refwasm.strategies.operands import FLOOR, is_safe, operand, risks
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, rows
 from refwasm.syntax.instructions import Form, Instr, instr
-from refwasm.syntax.types import NumType, ValType
+from refwasm.syntax.types import I32, NUM_TYPES, NumType, ValType
 from refwasm.validation.matching import match_val_type
 
 if TYPE_CHECKING:
@@ -29,6 +29,15 @@ _NUMBERS = ("leaf", "local", "local", "local", "numeric", "numeric", "numeric", 
             "load", "typed", "atomic", "control", "call")  # fmt: skip
 _REFERENCES = ("leaf", "local", "local", "local", "typed", "typed", "typed", "made", "made", "leaf", "typed", "control",
                "control", "call", "made", "local")  # fmt: skip
+
+
+NUMBERS = tuple(NUM_TYPES.values())
+
+
+def numbers_of(name: str) -> tuple[int, int]:
+    """The least and the greatest number that stands for an expression of a number type, or of a reference ("ref")."""
+    least = effects.KINDS + KINDS * [*NUM_TYPES, "ref"].index(name)
+    return least, least + KINDS - 1
 
 
 class Label:
@@ -85,10 +94,24 @@ class Body:
         self.goal = goal
         self.drawing.draw(self.kit.expressions[goal.name if isinstance(goal, NumType) else "ref"])
 
-    def draw_expression(self, number: int) -> None:
-        """What the strategy of an expression does; the number, below 16, is that of its kind."""
-        goal = self.goal
-        assert goal is not None
+    def node(self, number: int) -> None:
+        """What the strategy of statements and expressions does. The number is that of a kind: of statements, below
+        their count, or else of expressions, of each type in turn."""
+        goal, self.goal = self.goal, None
+        of_type, kind = divmod(number - effects.KINDS, KINDS)
+        if goal is not None:
+            self._expression(goal, kind)
+        elif of_type < 0:
+            effects.statement(self, number)
+        elif not self.is_full:
+            t = NUMBERS[of_type]
+            if t.name == "v128" and "simd" not in self.scope.features:
+                t = I32
+            self._expression(t, kind)
+            control.sink(self, [t])
+
+    def _expression(self, goal: ValType, number: int) -> None:
+        """An expression of the kind with that number."""
         kind = (_NUMBERS if isinstance(goal, NumType) else _REFERENCES)[number]
         if kind != "leaf" and (self.depth >= self.config.limits.depth or self.is_full):
             kind = "local"

@@ -8,27 +8,36 @@ from typing import TYPE_CHECKING
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import risks
 from refwasm.syntax.instructions import END, FORMS, PLAIN, instr
-from refwasm.syntax.types import I32, NumType, RefType, ValType
+from refwasm.syntax.types import F32, F64, I32, I64, V128, NumType, RefType, ValType
 from refwasm.validation.matching import match_ref_type, match_val_type, top_of
 
 if TYPE_CHECKING:
     from refwasm.strategies.body import Body
 
-_COMPARISONS = [
-    form
-    for form in FORMS.values()
-    if form.feature == "mvp" and form.results == [I32] and form.params and form.mnemonic.partition(".")[2][:2]
-    in ("eq", "ne", "lt", "gt", "le", "ge")
-]  # fmt: skip
+#: Comparisons of two numbers, by type.
+_COMPARISONS = {
+    t: [f for f in FORMS.values() if f.feature == "mvp" and f.results == [I32] and f.params == [t, t]
+        and f.mnemonic.partition(".")[2][:2] in ("eq", "ne", "lt", "gt", "le", "ge")]
+    for t in (I32, I64, F32, F64)
+}  # fmt: skip
 
 
 def condition(body: Body) -> None:
-    """Emit an i32 that decides something: mostly a comparison, which is as often false as true."""
-    form = body.drawing.pick([None, *_COMPARISONS])
-    if form is None:
-        body.expression(I32)
+    """Emit an i32 that decides something: mostly a comparison, which is as often false as true.
+
+    It begins as :func:`refwasm.strategies.effects.drop` does, with a value of any type, so that the shrinker can make
+    one of the other."""
+    t = body.value_type()
+    body.expression(t)
+    if isinstance(t, RefType):
+        body.emit(PLAIN["ref.is_null"])
+    elif t is V128:
+        body.emit(PLAIN["v128.any_true"])
+    elif t is I32 and not body.drawing.below(4):
+        pass
     else:
-        body.apply((PLAIN[form.mnemonic], list(form.params or ()), [I32]))
+        body.expression(t)
+        body.emit(PLAIN[body.drawing.pick(_COMPARISONS[t]).mnemonic])
 
 
 def tick(body: Body) -> None:

@@ -267,7 +267,7 @@ class Kind(NamedTuple):
     most: Callable[[configuration.Limits], int]
 
 
-_GLOBAL = Kind(_global, "mvp", lambda scope: scope.globals, lambda limits: limits.globals + 1)
+_GLOBAL = Kind(_global, "mvp", lambda scope: scope.globals[scope.fuel is not None :], lambda limits: limits.globals)
 _MEMORY = Kind(_memory, "mvp", lambda scope: scope.memories, lambda limits: limits.memories)
 _TABLE = Kind(_table, "mvp", lambda scope: scope.tables, lambda limits: limits.tables)
 _TYPE = Kind(_type, "gc", lambda scope: scope.types, lambda limits: limits.types)

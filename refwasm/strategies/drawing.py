@@ -34,12 +34,15 @@ class Drawing:
         self._integer: Any = getattr(getattr(draw, "__self__", None), "draw_integer", None) or self._drawn
 
     def _drawn(self, least: int, most: int) -> int:
-        assert least == 0
-        return self.draw(below(most + 1))
+        return self.draw(below(most + 1) if not least else st.integers(least, most))
 
     def below(self, n: int) -> int:
         """A number from 0 to n - 1; nothing is drawn if there is one only."""
         return self._integer(0, n - 1) if n > 1 else 0
+
+    def between(self, least: int, most: int) -> int:
+        """A number from ``least`` to ``most``; the least is the simplest."""
+        return int(self._integer(least, most))
 
     def pick(self, items: Sequence[T]) -> T:
         """One of some items, the first one being the simplest."""

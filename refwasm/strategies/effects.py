@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from refwasm.strategies import branches, soup
 from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, tick, values
-from refwasm.strategies.drawing import below
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import access, risks
 from refwasm.strategies.tables import EFFECTS, pairs, stores
@@ -53,13 +52,14 @@ def _nop(body: Body) -> None:
 def _set_local(body: Body) -> None:
     found = [i for i in range(len(body.locals)) if i not in body.hidden]
     if not found:
-        return _drop(body)
+        return drop(body)
     index = body.drawing.pick(found)
     body.expression(body.locals[index])
     body.emit(instr("local.set", index))
 
 
-def _drop(body: Body) -> None:
+def drop(body: Body) -> None:
+    """A value of any type that nobody needs."""
     body.expression(body.value_type())
     body.emit(PLAIN["drop"])
 
@@ -180,11 +180,12 @@ def _once_set(body: Body) -> None:
 
 
 #: The kinds of statements, the simplest one first; the more often one stands here, the more often it is chosen.
+#: (Besides, each kind of expression is one, with its value put away.)
 _STATEMENTS: tuple[Callable[[Body], None], ...] = (
-    _nothing, _set_local, _set_local, _set_local, _set_local, _set_local, _set_global, _set_global, _store, _store,
-    _store, _drop, _if, _if, _block, _counted_loop, _loop, _call, _call, _effect, _effect, _effect, _pair, _many,
-    branches.leave, branches.leave, branches.table, branches.switch, branches.out, branches.on_null,
-    branches.try_table, _nop, _fence, _once_set, soup.statement,
+    _nothing, _set_local, *[_set_global] * 7, *[_store] * 10, *[_if] * 7, *[_block] * 4, *[_counted_loop] * 4,
+    *[_loop] * 4, *[_call] * 7, *[_effect] * 10, *[_pair] * 4, *[_many] * 4, *[branches.leave] * 7,
+    *[branches.table] * 4, *[branches.switch] * 4, *[branches.out] * 4, *[branches.on_null] * 4,
+    *[branches.try_table] * 4, *[_nop] * 2, *[_fence] * 2, *[_once_set] * 3, *[soup.statement] * 4, drop,
 )  # fmt: skip
-#: The number of a kind of statement.
-KIND = below(len(_STATEMENTS))
+#: How many numbers stand for statements.
+KINDS = len(_STATEMENTS)

@@ -3,17 +3,17 @@ than drawing from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import DrawFn
 
-from refwasm.strategies import definitions, effects, functions
-from refwasm.strategies.body import KINDS, Body
+from refwasm.strategies import definitions, functions
+from refwasm.strategies.body import Body, numbers_of
 from refwasm.strategies.configuration import SWITCHES, Configuration
-from refwasm.strategies.drawing import Drawing, below
+from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.types import NUM_TYPES
 
@@ -27,8 +27,8 @@ class Kit:
 
     def __init__(self, config: Configuration) -> None:
         limits = config.limits
-        self.expressions = {name: made(self) for name, made in _EXPRESSIONS.items()}
-        statement = _statement(self)
+        self.expressions = {t: _node(self, *numbers_of(t)) for t in (*NUM_TYPES, "ref")}
+        statement = _node(self, 0, numbers_of("v128")[1])
         self.statements = [st.lists(statement, max_size=most) for most in (1, 2, 3)]
         self.outermost = st.lists(statement, max_size=limits.statements)
         most = limits.types + limits.memories + limits.tables + limits.globals + limits.tags + 2 * limits.segments
@@ -58,24 +58,14 @@ def kit_for(config: Configuration) -> Iterator[Kit]:
         idle.append(kit)
 
 
-_KIND = below(KINDS)
-
-
-def _expression_of(name: str) -> Callable[[Kit], SearchStrategy[None]]:
-    def expression(draw: DrawFn, kit: Kit, type: str = name) -> None:
-        """Hypothesis tells strategies apart by their code and defaults: so each type has a label of its own, and the
-        shrinker puts an expression only in the place of one of the same type."""
-        kit.body.draw_expression(draw(_KIND))
-
-    return st.composite(expression)
-
-
-_EXPRESSIONS = {name: _expression_of(name) for name in (*NUM_TYPES, "ref")}
-
-
 @st.composite
-def _statement(draw: DrawFn, kit: Kit) -> None:
-    effects.statement(kit.body, draw(effects.KIND))
+def _node(draw: DrawFn, kit: Kit, least: int, most: int) -> None:
+    """A statement or an expression, by a number in the range that belongs to it.
+
+    Both are one strategy, so that Hypothesis gives them one label: then the shrinker tries to put an inner one in the
+    place of an outer one. It succeeds where the number is in the range of both: expressions of one type have one range,
+    and that of statements includes all, since any expression is a statement if its value is put away."""
+    kit.body.node(Drawing(draw).between(least, most))
 
 
 @st.composite

@@ -35,6 +35,8 @@ def is_safe(body: Body, instruction: Instr) -> bool:
         return min(scope.context.tables[i].limits.minimum for i in _places(instruction)) > 0
     if name.startswith("ref.cast"):
         return bool(name.endswith("null") or scope.constructible(scope.context.space.heap(args[0])))
+    if name == "array.len":
+        return scope.constructible("array")
     if name == "data.drop":
         return bool(scope.datas[args[0]].mode == "active")
     if name == "elem.drop":
