@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
-from hypothesis import HealthCheck, Phase, find, given, seed, settings
+from hypothesis import HealthCheck, Phase, find, settings
 
 from refwasm import embedding as e
 from refwasm.campaign.smith import program, smith
@@ -27,6 +28,7 @@ from refwasm.engines.protocol import Died
 from refwasm.oracle import Oracle
 from refwasm.oracle.outcomes import DIFFERS, Returned
 from refwasm.strategies import DrawnModule, Limits, modules
+from refwasm.strategies.sampling import sample
 from refwasm.syntax.instructions import FORMS
 from refwasm.validation.features import ALL
 from spec_tests.oracle_faults import FAULTS, Fault, faulty_engine
@@ -34,24 +36,13 @@ from spec_tests.oracle_faults import FAULTS, Fault, faulty_engine
 #: A small module.
 SMALL = Limits(functions=2, statements=3, instructions=40, depth=3, nesting=2, locals=2, globals=2, types=2, segments=1)
 BATCH = 1_000
-quick = settings(
-    database=None, deadline=None, max_examples=BATCH, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-)
+quick = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def drawn(count: int, start: int = 0, **options: object) -> Iterator[DrawnModule]:
-    """So many modules, from one seed of Hypothesis' after the other."""
-    for number in range(start, start + (count + BATCH - 1) // BATCH):
-        found: list[DrawnModule] = []
-
-        @seed(number)
-        @quick
-        @given(modules(**options))  # type: ignore[arg-type]
-        def collect(module: DrawnModule, found: list[DrawnModule] = found) -> None:
-            found.append(module)
-
-        collect()
-        yield from islice(found, count - BATCH * (number - start))
+def drawn(count: int, **options: Any) -> Iterator[DrawnModule]:
+    """So many modules, from one seed after the other."""
+    for number in range(0, count, BATCH):
+        yield from sample(modules(**options), min(BATCH, count - number), number)
 
 
 # ---- valid, instructions --------------------------------------------------------------------------------------------

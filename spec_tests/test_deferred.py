@@ -12,7 +12,8 @@ import pytest
 from refwasm import Program
 from refwasm import embedding as e
 from refwasm.errors import Invalid, Malformed, ResourceLimit, Trap
-from spec_tests.random_programs import Program as RandomProgram
+from refwasm.strategies import modules
+from refwasm.strategies.sampling import sample
 
 TEXT = """(module
   (global $before (export "before") (mut i32) (i32.const 0))
@@ -78,8 +79,8 @@ def _is_fine(data: bytes, deferred: bool) -> bool:
 def test_sooner_or_later_the_same_modules_are_refused() -> None:
     generator = random.Random(7)
     fine = 0
-    for _ in range(40):
-        whole = e.module_encode(e.module_parse(RandomProgram(generator.getrandbits(60)).text()))
+    for module in sample(modules(), 40, 7):
+        whole = module.bytes
         for _ in range(40):
             data = bytearray(whole)
             data[generator.randrange(8, len(data))] = generator.randrange(256)

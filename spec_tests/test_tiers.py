@@ -24,9 +24,8 @@ from refwasm.execution.compiler.runtime import SideExit
 from refwasm.execution.compiler.states import StateMachine
 from refwasm.execution.compiler.translation import Translation
 from refwasm.execution.values import ExnInst
-from spec_tests.random_programs import Program
 from spec_tests.support import guest
-from spec_tests.tiers import compared, main, smith
+from spec_tests.tiers import compared, drawn, main, smith
 
 TEXT = """(module (memory (export "memory") 1)
   (func $inner (param i32) (result i32) (i32.load offset=4 (local.get 0)))
@@ -448,7 +447,7 @@ def test_random_modules(tmp_path: Path, tier: str, part: int, impatient: None) -
 
 def test_random_programs_as_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refwasm.execution.compiler.python, "Translation", lambda *args: StateMachine(*args[:3]))
-    assert not [seed for seed in range(40) if compared(Program(seed).text(), seed)]
+    assert not [text for number, text in enumerate(drawn(80, 0)) if compared(text, number)]
 
 
 def test_a_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import random
+import tempfile
 from dataclasses import dataclass
 
-import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from refwasm import Program as WholeProgram
 from refwasm.host.parallel import ParallelLimits
 from refwasm.host.parallel.types import Errno
-from tests.support import Program, kernel_wat, program
+from refwasm.strategies import ParallelProgram, parallel_programs
+from tests.support import kernel_wat, program
 
 REGIONS, STEP = 65536, 256
 WORD = (1 << 32) - 1
@@ -164,39 +165,15 @@ TestFiveCalls.settings = settings(
 )
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_executions_agree_with_the_model(seed: int) -> None:
-    """Thousands of executions over random policies, sizes and numbers of workers."""
-    generator = random.Random(seed)
-    mine = "(i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2)))"
-    body = f"(i32.store {mine} (i32.add (i32.mul (i32.load {mine}) (i32.const 3)) (local.get $id)))"
-    for _ in range(25):
-        policies = ",".join(
-            f"{name}={generator.choice(values)}"
-            for name, values in (
-                ("memory", ["auto", "copy", "copy-back"]), ("instance", ["fresh", "per-worker", "single"]),
-                ("grouping", ["guided", "one", "block", "whole"]), ("order", ["ascending", "descending", "shuffle:5"]),
-            )
-        )  # fmt: skip
-        p = program(
-            kernel_wat(body),
-            generator.choice(["2 8 shared", "2 8"]),
-            policies,
-            ParallelLimits(workers=generator.randint(1, 3)),
-        )
-        hammer(p, generator)
-
-
-def hammer(p: Program, generator: random.Random) -> None:
-    """Twenty-five executions of one program, each checked in full."""
-    device = p.device(generator.randint(0, 3))
-    n = generator.choice([1, 2, 3, 17, 64, 129])
-    handle = p.buffer(device, 4 * n)
-    assert p.call("write_buffer", REGIONS, 4 * n, handle) == 0
-    values = [0] * n
-    for _ in range(25):
-        m = generator.randint(0, n)
-        assert p.exec(device, m, handle, block=generator.choice([0, 1, 5, 1 << 31])) == 0
-        values = [(value * 3 + i) & WORD if i < m else value for i, value in enumerate(values)]
-        assert p.call("read_buffer", handle, REGIONS, 4 * n) == 0
-        assert p.memory.read(REGIONS, 4 * n) == b"".join(value.to_bytes(4, "little") for value in values)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(drawn=parallel_programs(failing=False, max_executions=25, max_iterations=129), workers=st.integers(1, 3))
+def test_random_executions_print_what_the_rules_allow(drawn: ParallelProgram, workers: int) -> None:
+    """Many executions over random policies, sizes and numbers of workers."""
+    limits = ParallelLimits(workers=workers)
+    with (
+        tempfile.TemporaryFile() as output,
+        WholeProgram(drawn.binary(), policies=drawn.policies, limits=limits, stdout=output.fileno()) as running,
+    ):
+        assert running.run() == 0
+        output.seek(0)
+        assert not drawn.admits(output.read())

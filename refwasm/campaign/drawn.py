@@ -31,23 +31,10 @@ class Drawn:
 
     def _batch(self, batch: int) -> list[bytes]:
         """The examples of one seed."""
-        from hypothesis import HealthCheck, Phase, given, seed, settings
+        from refwasm.strategies import modules
+        from refwasm.strategies.sampling import sample
 
-        from refwasm.strategies import DrawnModule, modules
-
-        found: list[bytes] = []
-
-        @seed(self.seed + batch)
-        @settings(
-            max_examples=BATCH, database=None, deadline=None, phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
-        @given(modules(self.features))
-        def collect(module: DrawnModule) -> None:
-            found.append(module.bytes)
-
-        collect()
-        return found
+        return [module.bytes for module in sample(modules(self.features), BATCH, self.seed + batch)]
 
     def close(self) -> None:
         pass

@@ -61,7 +61,9 @@ class Body:
         self.out: list[Instr] = []
         self.labels = [Label(results)]  # innermost last
         self.depth = 0
-        self.hidden: set[int] = set()  # locals that only their loop changes, or that have no value here
+        self.hidden: set[int] = set()  # locals that have no value here
+        self.fixed: set[int] = set()  # locals that only their loop changes
+        self.counters: list[tuple[int, NumType]] = []  # of the loops that are open, innermost last
         self.goal: ValType | None = None
         self.index = scope.callable()  # of this function
         kit.body = self
@@ -75,13 +77,19 @@ class Body:
         """Add instructions."""
         self.out += instructions
 
-    def new_local(self, t: ValType, hidden: bool = False) -> int:
+    def new_local(self, t: ValType, hidden: bool = False, fixed: bool = False) -> int:
         """Declare another local."""
         self.locals.append(t)
         index = len(self.locals) - 1
         if hidden:
             self.hidden.add(index)
+        if fixed:
+            self.fixed.add(index)
         return index
+
+    def can_set(self, index: int) -> bool:
+        """Whether any statement may set a local."""
+        return index not in self.hidden and index not in self.fixed
 
     def locals_of(self, goal: ValType) -> list[int]:
         """The locals that hold values of a type."""

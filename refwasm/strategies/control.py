@@ -104,7 +104,7 @@ def _select(body: Body, goal: ValType) -> None:
 
 
 def _tee(body: Body, goal: ValType) -> bool:
-    found = body.locals_of(goal)
+    found = [i for i in body.locals_of(goal) if body.can_set(i)]
     if not found:
         return False
     index = body.drawing.pick(found)
@@ -234,7 +234,7 @@ def values(body: Body, types: Iterable[ValType]) -> None:
 def sink(body: Body, types: Sequence[ValType]) -> None:
     """Take values off the stack: into locals, or drop them."""
     for t in reversed(types):
-        found = [i for i, known in enumerate(body.locals) if i not in body.hidden and match_val_type(t, known)]
+        found = [i for i, known in enumerate(body.locals) if body.can_set(i) and match_val_type(t, known)]
         if found and body.drawing.below(4):
             body.emit(instr("local.set", body.drawing.pick(found)))
         else:

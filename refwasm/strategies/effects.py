@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from refwasm.strategies import branches, soup
-from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, tick, values
+from refwasm.strategies import branches, loops, soup
+from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, values
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import access, risks
 from refwasm.strategies.tables import EFFECTS, pairs, stores
 from refwasm.syntax.instructions import PLAIN, Form, Instr, instr
-from refwasm.syntax.types import I32, I64, RefType, ValType
+from refwasm.syntax.types import I64, RefType, ValType
 
 if TYPE_CHECKING:
     from refwasm.strategies.body import Body
@@ -50,7 +50,7 @@ def _nop(body: Body) -> None:
 
 
 def _set_local(body: Body) -> None:
-    found = [i for i in range(len(body.locals)) if i not in body.hidden]
+    found = [i for i in range(len(body.locals)) if body.can_set(i)]
     if not found:
         return drop(body)
     index = body.drawing.pick(found)
@@ -119,31 +119,6 @@ def _block(body: Body) -> None:
     end(body)
 
 
-def _counted_loop(body: Body) -> None:
-    """A loop whose counter nothing else changes."""
-    if is_nested(body):
-        return
-    counter = body.new_local(I32, hidden=True)
-    body.emit(constant(I32, 1 + body.drawing.below(6)), instr("local.set", counter))
-    block(body, "loop", (), ())
-    body.statements()
-    body.emit(instr("local.get", counter), constant(I32, 1), PLAIN["i32.sub"], instr("local.tee", counter))
-    tick(body)
-    body.emit(instr("br_if", 0))
-    end(body)
-
-
-def _loop(body: Body) -> None:
-    if is_nested(body):
-        return
-    block(body, "loop", (), ())
-    body.statements()
-    condition(body)
-    tick(body)
-    body.emit(instr("br_if", 0))
-    end(body)
-
-
 def _many(body: Body) -> None:
     """A block that takes values and leaves others."""
     if "multi-value" not in body.scope.features or is_nested(body):
@@ -182,8 +157,8 @@ def _once_set(body: Body) -> None:
 #: The kinds of statements, the simplest one first; the more often one stands here, the more often it is chosen.
 #: (Besides, each kind of expression is one, with its value put away.)
 _STATEMENTS: tuple[Callable[[Body], None], ...] = (
-    _nothing, _set_local, *[_set_global] * 7, *[_store] * 10, *[_if] * 7, *[_block] * 4, *[_counted_loop] * 4,
-    *[_loop] * 4, *[_call] * 7, *[_effect] * 10, *[_pair] * 4, *[_many] * 4, *[branches.leave] * 7,
+    _nothing, _set_local, *[_set_global] * 7, *[_store] * 10, *[_if] * 7, *[_block] * 4, *[loops.counted] * 8,
+    *[loops.loop] * 4, *[_call] * 7, *[_effect] * 10, *[_pair] * 4, *[_many] * 4, *[branches.leave] * 7,
     *[branches.table] * 4, *[branches.switch] * 4, *[branches.out] * 4, *[branches.on_null] * 4,
     *[branches.try_table] * 4, *[_nop] * 2, *[_fence] * 2, *[_once_set] * 3, *[soup.statement] * 4, drop,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from refwasm.strategies.configuration import TRAPS
 from refwasm.strategies.leaves import constant
-from refwasm.syntax.instructions import PLAIN, Form, Instr, MemArg
+from refwasm.syntax.instructions import PLAIN, Form, Instr, MemArg, instr
 from refwasm.syntax.types import I32, ArrayType, Limits, MemType, NumType, RefType, ValType
 
 if TYPE_CHECKING:
@@ -129,6 +129,33 @@ def masked(body: Body, t: NumType, mask: int) -> None:
     body.emit(constant(t, mask), PLAIN[f"{t.name}.and"])
 
 
+#: What addresses that follow a counter begin with, and what the counter is multiplied by.
+_BASES, _SCALES = (0, 4, 64, 1000, 1002), (1, 2, 4, 8, 3)
+
+
+def followed(body: Body, t: NumType) -> bool:
+    """An address that follows the innermost counter of its type; False: there is none."""
+    found = [counter for counter, type in body.counters if type is t]
+    if not found:
+        return False
+    drawing, get = body.drawing, instr("local.get", found[-1])
+    form = drawing.below(3)
+    if form == 0:
+        body.emit(get)
+        return True
+    if form == 2:
+        body.emit(constant(t, drawing.pick(_BASES)))
+    scale = drawing.pick(_SCALES)
+    shift = scale.bit_length() - 1
+    if scale == 1 << shift and drawing.below(2):
+        body.emit(get, constant(t, shift), PLAIN[f"{t.name}.shl"])
+    else:
+        body.emit(get, constant(t, scale), PLAIN[f"{t.name}.mul"])
+    if form == 2:
+        body.emit(PLAIN[f"{t.name}.add"])
+    return True
+
+
 def access(body: Body, form: Form, safe: bool) -> MemArg | None:
     """The memory argument of an access, whose address is emitted; None: there is no memory for it."""
     waits = form.mnemonic.startswith("memory.atomic.wait")
@@ -147,5 +174,6 @@ def access(body: Body, form: Form, safe: bool) -> MemArg | None:
         body.expression(address)
         return MemArg(index, align, body.drawing.pick((*OFFSETS, 0xFFFF, 0xFFFFFFFF)))
     offset, grain = body.drawing.pick(OFFSETS), -form.width if is_atomic else -1
-    masked(body, address, WITHIN & grain)
+    if is_atomic or not body.drawing.below(2) or not followed(body, address):
+        masked(body, address, WITHIN & grain)
     return MemArg(index, align, offset & grain)

@@ -130,8 +130,7 @@ class Soup:
             depths = range(len(self.stacks.controls) - self.base + 1)
             return [d for d in depths if self.stacks.controls[-1 - d].opener != "loop"]
         if word == "local":
-            hidden = self.body.hidden
-            return [i for i, t in enumerate(self.body.locals) if i not in hidden and is_defaultable(t)]
+            return [i for i, t in enumerate(self.body.locals) if self.body.can_set(i) and is_defaultable(t)]
         return list(range(self.scope.callable() if word == "func" else len(self.scope.context.tags)))
 
     def _append(self, instruction: Instr) -> bool:
