@@ -143,7 +143,7 @@ def test_calls_of_a_script_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["nothing", "corpus:", "corpus:/nowhere", "mutate:/nowhere"])
 def test_unknown_sources_are_named(text: str) -> None:
-    with pytest.raises(ValueError, match=r"expected singles, pairs, smith, corpus:DIR, mutate:DIR"):
+    with pytest.raises(ValueError, match=r"expected singles, pairs, smith, strategies, corpus:DIR, mutate:DIR"):
         source_of(text, ALL, 0)
 
 
