@@ -65,7 +65,6 @@ class Body:
         self.fixed: set[int] = set()  # locals that only their loop changes
         self.counters: list[tuple[int, NumType]] = []  # of the loops that are open, innermost last
         self.goal: ValType | None = None
-        self.index = scope.callable()  # of this function
         kit.body = self
 
     @property

@@ -20,7 +20,7 @@ from refwasm.strategies.kit import kit_for
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.modules import DrawnModule
 from refwasm.strategies.scope import Scope
-from refwasm.strategies.values import _type as value_type
+from refwasm.strategies.values import value_type
 from refwasm.syntax.instructions import END, FORMS, Catch, Form, Instr, MemArg
 from refwasm.syntax.modules import Elem, Export, Expr, Func, Global
 from refwasm.syntax.types import (

@@ -132,9 +132,16 @@ def assembled(scope: Scope, drawing: Drawing, named: Mapping[str, int]) -> Modul
     return Module(
         types=tuple(scope.types), imports=_imports(scope), funcs=tuple(funcs), tables=tuple(tables),
         memories=tuple(scope.memories), tags=tuple(TagType(scope.index(t)) for t in scope.context.tags),
-        globals=tuple(scope.globals), exports=exports, elems=tuple(elems), datas=tuple(scope.datas),
+        globals=tuple(scope.globals), exports=exports, start=_start(scope, drawing),
+        elems=tuple(elems), datas=tuple(scope.datas),
         data_count=len(scope.datas) if uses_datas else None,
     )  # fmt: skip
+
+
+def _start(scope: Scope, drawing: Drawing) -> int | None:
+    """Seldom a start function."""
+    found = [i for i in range(scope.callable()) if scope.func_type(i) == FuncType((), ())]
+    return drawing.pick(found) if found and drawing.rarely(16) else None
 
 
 def _imports(scope: Scope) -> tuple[Import, ...]:

@@ -20,7 +20,8 @@ from refwasm.syntax.types import NUM_TYPES, FuncType, NumType, RefType, ValType
 NULL = Value("ref", 0)
 
 
-def _type(t: ValType | str) -> ValType:
+def value_type(t: ValType | str) -> ValType:
+    """A type, or the number type of that name. Raises InvalidArgument."""
     if isinstance(t, str) and t in NUM_TYPES:
         return NUM_TYPES[t]
     if isinstance(t, (NumType, RefType)):
@@ -39,7 +40,7 @@ def values(draw: DrawFn, type: ValType | str) -> Value:
     specially, small numbers, or any. ``bits`` are their bits. References are null, which is all that a host can make.
 
     Raises InvalidArgument for types without such values."""
-    t = _type(type)
+    t = value_type(type)
     if isinstance(t, RefType) and not t.nullable:
         raise InvalidArgument(f"{t!r} has no value that a host could make")
     return value(Drawing(draw), t)
