@@ -39,6 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
                    "script"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
             "oracle", "engines", "campaign", "execution.choices", "execution.instantiation", "execution.memory"),
+    "pytest_plugin": ("engines",),
     "__init__": ("api", "errors", "host.parallel", "program"),
     "__main__": ("cli",),
 }  # fmt: skip

@@ -418,3 +418,14 @@ def _pytest(file: str, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", *always, *options, file]
 
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, cwd=EXAMPLES)
+
+
+def test_a_missing_extra_is_named_and_pytest_runs_without_it() -> None:
+    code = (
+        "import sys, importlib.util as u; sys.modules['hypothesis'] = None; u.find_spec = lambda name, p=None: None\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code + "import refwasm.pytest_plugin\nimport refwasm.strategies"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1].endswith("needs Hypothesis: pip install 'refwasm[hypothesis]'")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+if importlib.util.find_spec("hypothesis") is None:
+    raise ImportError("refwasm.strategies needs Hypothesis: pip install 'refwasm[hypothesis]'")
+
 from refwasm.oracle.outcomes import Value
 from refwasm.strategies.calls import Call, calls
 from refwasm.strategies.configuration import Limits
