@@ -184,7 +184,7 @@ class Body:
     def typed(self, goal: ValType) -> bool:
         """An instruction whose type depends on its immediates."""
         found = self.scope.leaving(goal)
-        return bool(found) and self.candidate(self.drawing.pick(found))
+        return bool(found) and self.candidate(self.drawing.pick(self.drawing.pick(found)))
 
     def candidate(self, candidate: Candidate) -> bool:
         """Emit an instruction with its operands, unless there are none with which it surely does not trap."""

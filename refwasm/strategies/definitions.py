@@ -84,10 +84,12 @@ def _imports(scope: Scope) -> None:
 
 def _type(scope: Scope, drawing: Drawing) -> None:
     """An array, a structure, one that extends another, or two that mention each other."""
-    kind = drawing.below(5)
+    kind = drawing.below(7)
     own = len(scope.context.space.types)
-    if kind == 0:
-        _define(scope, SubType(True, (), ArrayType(_field(scope, drawing))))
+    if kind in (0, 5, 6):
+        packed = drawing.below(4)
+        field = _field(scope, drawing) if packed < 2 else FieldType((I8, I16)[packed - 2], True)
+        _define(scope, SubType(True, (), ArrayType(field)))
     elif kind in (1, 2):
         _define(scope, SubType(kind == 1, (), StructType(_fields(scope, drawing))))
     elif kind == 3:
@@ -230,9 +232,16 @@ def _elem(scope: Scope, drawing: Drawing) -> None:
         offset = constant(t.address, drawing.below(t.limits.minimum - count + 1))
         _add_elem(scope, t.element, count, Elem(t.element, (), "active", table, (offset, END)))
     elif "reference-types" in scope.features:
-        element = drawing.pick([FUNCREF, *scope.nullable()])
+        element = drawing.pick([FUNCREF, *_in_arrays(scope), *scope.nullable()])
         assert isinstance(element, RefType)
         _add_elem(scope, element, count, Elem(element, (), "passive"))
+
+
+def _in_arrays(scope: Scope) -> list[ValType]:
+    """The types of references that arrays hold, each as often as all others: these need segments."""
+    types = [scope.context.space.types[i].composite for i in scope.composites(ArrayType)]
+    held = [t.field.storage for t in types if isinstance(t, ArrayType) and isinstance(t.field.storage, RefType)]
+    return [t for t in held for _ in range(8) if t.nullable]
 
 
 def _add_elem(scope: Scope, element: RefType, count: int, elem: Elem) -> None:

@@ -61,7 +61,8 @@ class Scope:
         self.fuel: int | None = None  # the index of the global that counts down
         self.slots: dict[int, int] = {}  # elements of the table of calls, by function
         self.call_table: int | None = None
-        self._candidates: dict[object, list[Candidate]] = {}
+        self._candidates: dict[Form, list[Candidate]] = {}
+        self._leaving: dict[ValType, list[list[Candidate]]] = {}
 
     # ---- types -------------------------------------------------------------------------------------------------------
 
@@ -137,6 +138,7 @@ class Scope:
         self.context.memories.append(t)
         self.memories.append(t)
         self._candidates.clear()
+        self._leaving.clear()
 
     # ---- instructions ------------------------------------------------------------------------------------------------
 
@@ -154,16 +156,15 @@ class Scope:
                         continue
         return found
 
-    def leaving(self, goal: ValType) -> list[Candidate]:
-        """The instructions whose type the validator knows from their immediates, and that leave a value of a type."""
-        found = self._candidates.get(goal)
+    def leaving(self, goal: ValType) -> list[list[Candidate]]:
+        """The instructions whose type the validator knows from their immediates, and that leave a value of a type: for
+        each form those that there are."""
+        found = self._leaving.get(goal)
         if found is None:
-            found = self._candidates[goal] = [
-                candidate
-                for form in TYPED
-                for candidate in self.candidates(form)
-                if len(candidate[2]) == 1 and match_val_type(candidate[2][0], goal)
-            ]
+            by_form = (
+                [c for c in self.candidates(form) if len(c[2]) == 1 and match_val_type(c[2][0], goal)] for form in TYPED
+            )
+            found = self._leaving[goal] = list(filter(None, by_form))
         return found
 
     def callable(self) -> int:

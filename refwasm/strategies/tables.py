@@ -100,12 +100,13 @@ def pairs(features: frozenset[str]) -> list[Form]:
     return [f for f in FORMS.values() if f.feature in features and f.results is not None and len(f.results) == 2]
 
 
-#: Instructions that change tables, memories, structures and arrays, and leave nothing.
+#: Instructions that change tables, memories, structures and arrays, and leave nothing; those that seldom have what they
+#: need more than once.
 EFFECTS: tuple[Form, ...] = tuple(
     FORMS[name]
     for name in (
         "global.set", "memory.fill", "memory.copy", "memory.init", "data.drop", "table.set", "table.fill", "table.copy",
         "table.init", "elem.drop", "struct.set", "array.set", "array.fill", "array.copy", "array.init_data",
-        "array.init_elem",
+        "array.init_elem", "array.init_elem", "array.init_data", "array.copy", "array.init_elem",
     )
 )  # fmt: skip
