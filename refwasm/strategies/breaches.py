@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from refwasm.oracle.closing import subtypes
 from refwasm.syntax.instructions import END, FORMS, PLAIN, Instr, MemArg, instr
 from refwasm.syntax.modules import Data, Elem, Export, Func, Global, Module, Table
 from refwasm.syntax.types import (
@@ -44,7 +45,7 @@ class Breach(NamedTuple):
 
 
 def _types(module: Module) -> int:
-    return sum(len(rec.subtypes) for rec in module.types)
+    return len(subtypes(module))
 
 
 def _count(module: Module, kind: type, own: Sequence[object]) -> int:

@@ -150,13 +150,14 @@ def by_reference(body: Body, goal: ValType) -> bool:
 
 
 def _non_null(body: Body, goal: RefType) -> bool:
-    if not goal.nullable and not body.scope.constructible(goal.heap):
+    if body.scope.constructible(goal.heap):
+        goal = RefType(False, goal.heap)
+    elif not goal.nullable:
         return False
-    strict = RefType(False, goal.heap)
-    block(body, "block", (), [strict if body.scope.constructible(goal.heap) else goal])
+    block(body, "block", (), [goal])
     body.expression(RefType(True, goal.heap))
     body.emit(instr("br_on_non_null", 0))
-    body.expression(strict if body.scope.constructible(goal.heap) else goal)
+    body.expression(goal)
     end(body)
     return True
 
@@ -199,15 +200,9 @@ def call(body: Body, goal: ValType) -> bool:
     return True
 
 
-def arguments(body: Body, index: int) -> None:
-    """Emit the arguments of a function."""
-    for t in body.scope.func_type(index).params:
-        body.expression(t)
-
-
 def call_of(body: Body, index: int, tail: bool = False) -> None:
     """Emit a call of a function, in one of the ways that there are."""
-    arguments(body, index)
+    values(body, body.scope.func_type(index).params)
     scope, features, prefix = body.scope, body.scope.features, "return_" if tail else ""
     deftype = scope.context.funcs[index]
     way = body.drawing.below(8)

@@ -4,7 +4,6 @@ instructions."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from refwasm.strategies.calls import AnyModule, drawn
 from refwasm.strategies.configuration import Configuration, Limits, configuration
 from refwasm.strategies.definitions import constant_expression
 from refwasm.strategies.drawing import Drawing
+from refwasm.strategies.functions import declared_locals
 from refwasm.strategies.kit import kit_for
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.modules import DrawnModule
@@ -32,7 +32,9 @@ from refwasm.syntax.types import (
     BlockType,
     FuncType,
     GlobalType,
+    MemType,
     RefType,
+    TableType,
     ValType,
 )
 
@@ -49,11 +51,7 @@ class Fragment:
         self.instructions, self.locals, self.whole = instructions, tuple(locals), whole
 
     def __repr__(self) -> str:
-        return " ".join(map(_shown, self.instructions))
-
-
-def _shown(instruction: Instr) -> str:
-    return repr(instruction)
+        return " ".join(map(repr, self.instructions))
 
 
 @st.composite
@@ -74,7 +72,9 @@ def expressions(
         kit.scope = scope = scope_of(drawn(context), config)
         body = Body(scope, Drawing(draw), kit, types, (goal,))
         body.expression(goal)
-        return _fragment(scope, body, FuncType(types, (goal,)), tuple(body.out), drawn(context))
+        instructions = tuple(body.out)
+        body.emit(END)
+        return _fragment(scope, body, FuncType(types, (goal,)), instructions, drawn(context))
 
 
 @st.composite
@@ -107,12 +107,13 @@ def scope_of(module: DrawnModule, config: Configuration) -> Scope:
     context, validated = scope.context, module.validated
     for rec in syntax.types:
         scope.define(rec)
-    spaces: dict[str, list[Any]] = {"table": context.tables, "memory": context.memories, "global": context.globals}
+    spaces: dict[type, list[Any]] = {
+        TableType: context.tables, MemType: context.memories, GlobalType: context.globals,
+    }  # fmt: skip
     for wanted in syntax.imports:
-        t: Any = context.space.extern(wanted.type)
-        for kind, space in spaces.items():
-            if kind == {"TableType": "table", "MemType": "memory", "GlobalType": "global"}.get(type(t).__name__):
-                space.append(t)
+        t = context.space.extern(wanted.type)
+        if type(t) in spaces:
+            spaces[type(t)].append(t)
     context.imported_globals = len(context.globals)
     context.tables += [context.space.extern(table.type) for table in syntax.tables]  # type: ignore[misc]
     context.memories += syntax.memories
@@ -128,11 +129,8 @@ def scope_of(module: DrawnModule, config: Configuration) -> Scope:
 
 
 def _fragment(scope: Scope, body: Body, t: FuncType, instructions: Expr, context: DrawnModule) -> Fragment:
-    module, own = context.module, body.locals[len(t.params) :]
-    index = scope.func_index(t)
-    runs = tuple((len(list(run)), kind) for kind, run in groupby(map(scope.open, own)))
-    closed = instructions if instructions[-1] is END and _is_closed(instructions) else (*instructions, END)
-    func = Func(index, runs, closed)
+    module = context.module
+    func = Func(scope.func_index(t), declared_locals(body, t), tuple(body.out))
     elems = module.elems
     if scope.context.refs:
         inits = tuple((Instr(FORMS["ref.func"], (f,)), END) for f in sorted(scope.context.refs))
@@ -145,14 +143,6 @@ def _fragment(scope: Scope, body: Body, t: FuncType, instructions: Expr, context
         data_count=len(module.datas) if uses_datas else module.data_count,
     )  # fmt: skip
     return Fragment(instructions, body.locals, DrawnModule(whole))
-
-
-def _is_closed(instructions: Expr) -> bool:
-    """Whether the last ``end`` is that of the body."""
-    depth = 0
-    for instruction in instructions:
-        depth += ("block" in instruction.form.immediates) - (instruction is END)
-    return depth < 0
 
 
 @st.composite

@@ -47,6 +47,10 @@ def define(kit: Kit, drawing: Drawing, t: FuncType) -> None:
     for result in t.results:
         body.expression(result)
     body.emit(END)
-    runs = tuple((len(list(run)), kind) for kind, run in groupby(map(scope.open, body.locals[len(t.params) :])))
-    func = Func(index, runs, tuple(body.out))
+    func = Func(index, declared_locals(body, t), tuple(body.out))
     scope.funcs.append(canonicalised(func, len(t.params)) if scope.config.nan == "canonicalised" else func)
+
+
+def declared_locals(body: Body, t: FuncType) -> tuple[tuple[int, ValType], ...]:
+    """The locals behind the parameters in runs, as the module writes them."""
+    return tuple((len(list(run)), kind) for kind, run in groupby(map(body.scope.open, body.locals[len(t.params) :])))

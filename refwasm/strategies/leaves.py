@@ -13,12 +13,10 @@ from refwasm.syntax.types import (
     FuncType,
     HeapType,
     NumType,
-    PackedType,
-    StorageType,
     StructType,
     ValType,
 )
-from refwasm.validation.matching import is_defaultable
+from refwasm.validation.matching import is_defaultable, unpacked
 
 _CONST = {name: FORMS[f"{name}.const"] for name in EDGES}
 #: Every other integer is a small one: addresses, counts and indices are.
@@ -88,11 +86,6 @@ def function(scope: Scope, drawing: Drawing, out: list[Instr], heap: HeapType) -
     index = drawing.pick(found)
     scope.context.refs.add(index)
     out.append(instr("ref.func", index))
-
-
-def unpacked(t: StorageType) -> ValType:
-    """The type of a value that is stored."""
-    return I32 if isinstance(t, PackedType) else t
 
 
 def aggregate(scope: Scope, drawing: Drawing, out: list[Instr], deftype: DefType, floor: int) -> None:

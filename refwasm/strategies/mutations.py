@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from refwasm.oracle.closing import signature, subtypes
 from refwasm.strategies.breaches import with_function, with_type
 from refwasm.strategies.calls import AnyModule, drawn
 from refwasm.strategies.drawing import Drawing
@@ -90,10 +91,7 @@ def _replaced(module: Module, place: tuple[int, int], new: Sequence[Instr], loca
 def _new_local(module: Module, number: int) -> int:
     """The index of another local of a function."""
     func = module.funcs[number]
-    subs = [sub for rec in module.types for sub in rec.subtypes]
-    composite = subs[func.type].composite
-    assert isinstance(composite, FuncType)
-    return len(composite.params) + sum(count for count, _ in func.locals)
+    return len(signature(subtypes(module), func.type).params) + sum(count for count, _ in func.locals)
 
 
 # ---- rewrites that keep the meaning ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ How many examples are tried is Hypothesis' setting, as for any test.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
@@ -16,9 +16,9 @@ from refwasm.engines.judging import Judgement, judge
 from refwasm.engines.protocol import Ended, Engine
 from refwasm.oracle.case import Oracle
 from refwasm.oracle.outcomes import DIFFERS, Limited, Refused
-from refwasm.strategies.calls import calls
+from refwasm.strategies.calls import Call, calls
 from refwasm.strategies.invalid import invalid_modules
-from refwasm.strategies.malformed import malformed_modules
+from refwasm.strategies.malformed import Malformed, malformed_modules
 from refwasm.strategies.modules import DrawnModule, modules
 from refwasm.strategies.mutations import mutations
 from refwasm.strategies.parallel import ParallelProgram, parallel_programs
@@ -28,9 +28,9 @@ _ORACLE = Oracle()
 _settings = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-def agrees(engine: Engine, module: bytes, made: list[tuple[str, tuple[int | None, ...]]]) -> Judgement:
+def agrees(engine: Engine, module: bytes, made: Sequence[Call]) -> Judgement:
     """Judge an engine on a module and calls. Raises AssertionError if it differs, with what was expected."""
-    judgement = judge(_ORACLE, engine, module, made)
+    judgement = judge(_ORACLE, engine, module, [(call.name, call.bits) for call in made])
     verdict = judgement.verdict
     assert verdict.kind != DIFFERS, (
         f"{engine.name} {engine.version}: {judgement.call or 'instantiation'} ({verdict.where}): "
@@ -41,7 +41,7 @@ def agrees(engine: Engine, module: bytes, made: list[tuple[str, tuple[int | None
 
 def _judged(engine: Engine, data: st.DataObject, traps: str) -> None:
     module = data.draw(modules(engine.features & _ORACLE.features, traps=traps))
-    agrees(engine, module.bytes, [(call.name, call.bits) for call in data.draw(calls(module))])
+    agrees(engine, module.bytes, data.draw(calls(module)))
 
 
 @_settings
@@ -65,7 +65,7 @@ def test_round_trips(refwasm_engine: Engine, data: st.DataObject) -> None:
     module = data.draw(modules(refwasm_engine.features & _ORACLE.features))
     again = DrawnModule(e.module_parse(module.wat()))
     assert again.module == module.module
-    agrees(refwasm_engine, again.bytes, [(call.name, call.bits) for call in data.draw(calls(module))])
+    agrees(refwasm_engine, again.bytes, data.draw(calls(module)))
 
 
 @_settings
@@ -74,7 +74,7 @@ def test_rewritten_modules(refwasm_engine: Engine, data: st.DataObject) -> None:
     """A module rewritten so that its meaning stays does what the original does."""
     module = data.draw(modules(refwasm_engine.features & _ORACLE.features, nan="canonicalised"))
     rewritten = data.draw(mutations(module))
-    agrees(refwasm_engine, rewritten.bytes, [(call.name, call.bits) for call in data.draw(calls(module))])
+    agrees(refwasm_engine, rewritten.bytes, data.draw(calls(module)))
 
 
 @_settings
@@ -87,10 +87,10 @@ def test_validation(refwasm_engine: Engine, data: st.DataObject) -> None:
 
 @_settings
 @given(malformed=malformed_modules())
-def test_decoding(refwasm_engine: Engine, malformed: object) -> None:
+def test_decoding(refwasm_engine: Engine, malformed: Malformed) -> None:
     """Bytes that are no module are refused."""
-    source, rule = malformed.source, malformed.rule  # type: ignore[attr-defined]
-    _refuses(refwasm_engine, source, rule)
+    assert isinstance(malformed.source, bytes)
+    _refuses(refwasm_engine, malformed.source, malformed.rule)
 
 
 def _refuses(engine: Engine, module: bytes, rule: str) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refwasm.strategies.leaves import unpacked
 from refwasm.syntax.instructions import PLAIN, instr
 from refwasm.syntax.types import ArrayType, RefType, ValType
-from refwasm.validation.matching import match_val_type
+from refwasm.validation.matching import match_val_type, unpacked
 
 if TYPE_CHECKING:
     from refwasm.strategies.body import Body

@@ -16,7 +16,7 @@ from refwasm.errors import Invalid
 from refwasm.strategies import control
 from refwasm.strategies.tables import ROLES, TYPED
 from refwasm.syntax.instructions import END, FORMS, PLAIN, Form, Instr, MemArg, instr
-from refwasm.syntax.types import EMPTY_BLOCK, I32, BlockType, NumType, RefType, ValType
+from refwasm.syntax.types import EMPTY_BLOCK, I32, BlockType, RefType, ValType
 from refwasm.validation.instructions import RULES, instr_type
 from refwasm.validation.matching import is_defaultable
 from refwasm.validation.stacks import Stacks
@@ -155,12 +155,16 @@ class Soup:
         for t in self._params(instruction):
             if isinstance(t, RefType) and not t.nullable and not self.scope.constructible(t.heap):
                 return
-            start = len(self.body.out)
-            self.body.leaf(t)
-            made, self.body.out[start:] = self.body.out[start:], []
-            for each in made:
-                self._append(each)
+            self._constant(t)
         self._append(instruction)
+
+    def _constant(self, t: ValType) -> None:
+        """Emit a constant, as the stacks see it."""
+        start = len(self.body.out)
+        self.body.leaf(t)
+        made, self.body.out[start:] = self.body.out[start:], []
+        for each in made:
+            self._append(each)
 
     def _params(self, instruction: Instr) -> list[ValType]:
         try:
@@ -181,9 +185,5 @@ class Soup:
             if len(self.stacks.controls) == self.base:
                 return
             for t in control.results:
-                assert isinstance(t, NumType)
-                start = len(self.body.out)
-                self.body.leaf(t)
-                made, self.body.out[start:] = self.body.out[start:], []
-                self._append(made[0])
+                self._constant(t)
             self._append(END)

@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from refwasm.syntax.instructions import FORMS, Form
+from refwasm.syntax.types import NUM_TYPES
 from refwasm.validation.instructions import TYPINGS
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ class Rows:
     else a module has."""
 
     def __init__(self, result: str, features: frozenset[str]) -> None:
-        fixed = [f for f in FORMS.values() if f.feature in features and f.results is not None and len(f.results) == 1]
-        made = [f for f in fixed if f.results is not None and f.results[0].__repr__() == result and f.feature != "cont"]
+        made = [f for f in FORMS.values() if f.feature in features and f.results == [NUM_TYPES[result]]]
         plain = [f for f in made if not f.takes_address and f.params]
         is_vector = ("simd", "relaxed-simd")
         self.numeric = [f for f in plain if result == "v128" or f.feature not in is_vector]

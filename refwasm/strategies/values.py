@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from refwasm.execution.numerics.edges import EDGES
 from refwasm.oracle.outcomes import Value
 from refwasm.strategies.configuration import configuration
 from refwasm.strategies.drawing import Drawing
@@ -49,11 +48,6 @@ def values(draw: DrawFn, type: ValType | str) -> Value:
 def arguments(functype: FuncType) -> SearchStrategy[tuple[Value, ...]]:
     """Arguments of a function of a (closed) type, as tuples of values."""
     return st.tuples(*map(values, functype.params))
-
-
-def edges(t: NumType) -> tuple[int, ...]:
-    """The bits of the values that implementations treat specially."""
-    return EDGES[t.name]
 
 
 @st.composite

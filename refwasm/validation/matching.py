@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refwasm.syntax.types import (
     BOT,
+    I32,
     ArrayType,
     CompositeType,
     ContType,
@@ -143,6 +144,11 @@ def match_extern_type(a: ExternType, b: ExternType) -> bool:
         same_element = match_ref_type(a.element, b.element) and match_ref_type(b.element, a.element)
         return same_element and a.address is b.address and match_limits(a.limits, b.limits)
     return False
+
+
+def unpacked(t: StorageType) -> ValType:
+    """The type of a value that is stored (2.3.7)."""
+    return I32 if isinstance(t, PackedType) else t
 
 
 def is_defaultable(t: StorageType) -> bool:

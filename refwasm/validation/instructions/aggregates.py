@@ -22,12 +22,9 @@ from refwasm.validation.matching import (
     is_defaultable,
     match_ref_type,
     match_storage_type,
+    unpacked,
 )
 from refwasm.validation.stacks import Stacks
-
-
-def _unpacked(t: StorageType) -> ValType:
-    return I32 if isinstance(t, PackedType) else t
 
 
 def _struct(c: Context, index: int) -> tuple[DefType, StructType]:
@@ -88,7 +85,7 @@ def _descriptor(deftype: DefType) -> list[ValType]:
 @typed("struct.new", "struct.new_desc")
 def _struct_new(c: Context, i: Instr) -> InstrType:
     deftype, struct = _allocated(c, i)
-    return [_unpacked(field.storage) for field in struct.fields] + _descriptor(deftype), [c.new(deftype)]
+    return [unpacked(field.storage) for field in struct.fields] + _descriptor(deftype), [c.new(deftype)]
 
 
 @typed("struct.new_default", "struct.new_default_desc")
@@ -105,20 +102,20 @@ def _struct_new_default(c: Context, i: Instr) -> InstrType:
 def _struct_get(c: Context, i: Instr) -> InstrType:
     deftype, field = _struct_field(c, i)
     _check_extension(i, field.storage)
-    return [RefType(True, deftype)], [_unpacked(field.storage)]
+    return [RefType(True, deftype)], [unpacked(field.storage)]
 
 
 @typed("struct.set")
 def _struct_set(c: Context, i: Instr) -> InstrType:
     deftype, field = _struct_field(c, i)
     _mutable(field, "field")
-    return [RefType(True, deftype), _unpacked(field.storage)], []
+    return [RefType(True, deftype), unpacked(field.storage)], []
 
 
 @typed("array.new")
 def _array_new(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
-    return [_unpacked(field.storage), I32], [c.new(deftype)]
+    return [unpacked(field.storage), I32], [c.new(deftype)]
 
 
 @typed("array.new_default")
@@ -133,7 +130,7 @@ def _array_new_fixed(v: Stacks, i: Instr) -> None:
     """The operands are popped one by one, so that a huge count costs nothing in reachable code."""
     deftype, field = _array(v.context, i.args[0])
     count = i.args[1]
-    t = _unpacked(field.storage)
+    t = unpacked(field.storage)
     available = len(v.operands) - v.control.height
     if count > available and not v.control.unreachable:
         v.mismatch([t] * min(count, available + 1))
@@ -172,14 +169,14 @@ def _array_new_elem(c: Context, i: Instr) -> InstrType:
 def _array_get(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
     _check_extension(i, field.storage)
-    return [RefType(True, deftype), I32], [_unpacked(field.storage)]
+    return [RefType(True, deftype), I32], [unpacked(field.storage)]
 
 
 @typed("array.set")
 def _array_set(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
     _mutable(field, "array")
-    return [RefType(True, deftype), I32, _unpacked(field.storage)], []
+    return [RefType(True, deftype), I32, unpacked(field.storage)], []
 
 
 @typed("array.len")
@@ -191,7 +188,7 @@ def _array_len(c: Context, i: Instr) -> InstrType:
 def _array_fill(c: Context, i: Instr) -> InstrType:
     deftype, field = _array(c, i.args[0])
     _mutable(field, "array")
-    return [RefType(True, deftype), I32, _unpacked(field.storage), I32], []
+    return [RefType(True, deftype), I32, unpacked(field.storage), I32], []
 
 
 @typed("array.copy")
