@@ -19,15 +19,18 @@ from refwasm.errors import (
 
 if TYPE_CHECKING:
     from refwasm.api import Exports, ExportType, Func, Global, ImportType, Instance, Memory, Module, Table, Tag
+    from refwasm.concurrency import Agents, Exploration, explore
     from refwasm.host.parallel import ParallelLimits, Policies
     from refwasm.program import Program
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Crash", "Deadlock", "Exhaustion", "Exit", "ExportType", "Exports", "Func", "Global", "ImportType", "Instance",
+    "Agents", "Crash", "Deadlock", "Exhaustion", "Exit", "Exploration", "ExportType", "Exports", "Func", "Global",
+    "ImportType", "Instance",
     "Invalid", "Malformed", "Memory", "Module", "ParallelLimits", "Policies", "Program", "ResourceLimit", "Table",
     "Tag", "Trap", "UncaughtException", "Unlinkable", "UnsupportedFeature", "WasmError", "__version__",
+    "explore",
 ]  # fmt: skip
 
 
@@ -35,6 +38,9 @@ _HOMES = {
     "Program": "refwasm.program",
     "Policies": "refwasm.host.parallel",
     "ParallelLimits": "refwasm.host.parallel",
+    "Agents": "refwasm.concurrency",
+    "Exploration": "refwasm.concurrency",
+    "explore": "refwasm.concurrency",
 }
 
 

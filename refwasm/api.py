@@ -438,7 +438,8 @@ class Instance:
     numbers (for immutable globals), Func, Memory, Table, Global or Tag. Limits: ``fuel`` instructions in all calls
     together, ``timeout`` seconds from now on, ``call_depth`` nested calls, ``memory_pages`` in one memory. What
     executes functions is the ``tier``: ``interpret``, ``compile``, or ``auto``, which compiles what is hot; ``cache``
-    is a directory where compiled code is kept for other processes. Raises Unlinkable, and whatever the start function
+    is a directory where compiled code is kept for other processes. With a ``store``, that has the limits and the tier,
+    and several instances share it (:func:`refwasm.explore`). Raises Unlinkable, and whatever the start function
     does.
 
     >>> module = Module('(module (func (export "twice") (param i32) (result i32) local.get 0 local.get 0 i32.add))')
@@ -449,10 +450,10 @@ class Instance:
     def __init__(
         self, module: Module, imports: Imports | None = None, *, tier: str = e.DEFAULT_TIER, fuel: int | None = None,
         timeout: float | None = None, call_depth: int = 100_000, memory_pages: int | None = None,
-        cache: str | None = None,
+        cache: str | None = None, store: e.Store | None = None,
     ) -> None:  # fmt: skip
         deadline = None if timeout is None else time.monotonic() + timeout
-        self._store = e.store_init(e.Settings(call_depth, memory_pages, fuel, deadline, cache), tier)
+        self._store = store or e.store_init(e.Settings(call_depth, memory_pages, fuel, deadline, cache), tier)
         externs = [
             _extern(imports or {}, module_name, name, t) for module_name, name, t in e.module_imports(module._validated)
         ]

@@ -75,7 +75,7 @@ def store_init(
     open, and time-outs come when they say so; without, it executes the deterministic profile."""
     scheduler = None
     if choices is not None and interleaved:
-        scheduler = Scheduler(choices, virtual=True)
+        scheduler = choices.scheduler or Scheduler(choices, virtual=True)
     elif seed is not None:
         scheduler = Scheduler(Seeded(seed))
     new = Store(settings, scheduler)
@@ -253,10 +253,12 @@ def _placeholder(in_store: Store, t: ExternType) -> Extern:
     return TagInst(t.type)
 
 
-def func_start(in_store: Store, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
-    """In an interleaved store: let another agent call a function by turns with the others; ``ended`` is called when it
-    has returned."""
-    in_store.tier.start(func, args, ended)
+def func_start(
+    in_store: Store, func: FuncInst, args: Sequence[Any], ended: Callable[[], object], label: str = ""
+) -> None:
+    """In an interleaved store: let another agent, which a person calls ``label``, call a function by turns with the
+    others; ``ended`` is called when it has returned."""
+    in_store.tier.start(func, args, ended, label)
 
 
 def table_alloc(t: TableType, init: Any) -> TableInst:

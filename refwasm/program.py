@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 
 from refwasm import embedding as e
@@ -25,7 +26,8 @@ Provided = Mapping[str, Mapping[str, e.Extern]]
 class Program:
     """A module linked with ``wasi_snapshot_preview1``, wasi-threads and ``wasi_ephemeral_parallel``, ready to run.
 
-    ``source`` is bytes of either format, or text. What the program gets: ``args`` (its name first), ``env``, ``dirs``
+    ``source`` is bytes of either format, text, or a validated module. What the program gets: ``args`` (its name first),
+    ``env``, ``dirs``
     (the host's path and the guest's name of each directory that it may use), standard streams and listening ``sockets``
     (the host's descriptors), clocks and random numbers that are the same in every run if ``deterministic``, and
     ``imports`` of the embedder's own by module and name. Functions that nobody provides are refused, or with
@@ -52,7 +54,7 @@ class Program:
 
     def __init__(
         self,
-        source: bytes | str,
+        source: bytes | str | e.Validated,
         args: Sequence[str] = ("program",),
         env: Mapping[str, str] | None = None,
         *,
@@ -79,7 +81,11 @@ class Program:
         self.settings = settings or e.Settings()
         self.report = report
         self.imports, self.unknown_imports, self.choices = imports or {}, unknown_imports, choices
-        self.validated = e.within(self.settings, lambda: e.module_open(source, self.settings.cache, features, deferred))
+        if isinstance(source, e.Validated):
+            self.validated = source
+        else:
+            open_it = partial(e.module_open, source, self.settings.cache, features, deferred)
+            self.validated = e.within(self.settings, open_it)
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
         form = form_of(self.validated, PARALLEL)
@@ -102,7 +108,8 @@ class Program:
         self.threads = threads.uses_threads(self.validated)
         seed = threads.seed_of(how)
         self.interleaving: threads.Interleaving | None = None
-        interleaved = self.threads and (seed is not None or self.choices is not None)
+        exploring = self.choices is not None and self.choices.scheduler is not None
+        interleaved = exploring or (self.threads and (seed is not None or self.choices is not None))
         self.store = e.store_init(self.settings, self.tier, seed if interleaved else None, self.choices, interleaved)
         if self.threads:
             if self.context.form is Form.FOR_FUNCTION:
@@ -116,6 +123,7 @@ class Program:
             self.guest.exported_memory = self.memory[2]
         if interleaved:
             self.system.yields = True
+        if interleaved and self.threads:
             self.interleaving = threads.Interleaving(self.store, self.validated, self._imports)
         self._externs = self._imports()
 

@@ -28,6 +28,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
              "execution.numerics.edges"),
     "program": ("syntax", "errors", "embedding", "host", "execution.choices", "execution.memory"),
     "script": ("syntax", "errors", "embedding", "execution.choices", "host", "binary", "text", "validation.features"),
+    "concurrency": ("syntax", "errors", "embedding", "api", "execution.choices", "execution.interpreter",
+                    "execution.memory", "execution.store", "program", "script", "text.lexer"),
     "oracle": ("text.numbers", "execution.choices", "execution.interpreter.shadow", "syntax", "errors",
                "embedding", "validation.features", "validation.matching"),
     "campaign": ("strategies", "text.lexer", "text.printer", "syntax", "errors", "embedding", "execution.numerics",
@@ -38,9 +40,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
                    "execution.choices", "execution.interpreter.shadow_rules", "oracle", "engines", "host", "program",
                    "script"),
     "cli": ("syntax", "errors", "embedding", "host", "program", "script", "binary", "text", "validation.features",
-            "oracle", "engines", "campaign", "execution.choices", "execution.instantiation", "execution.memory"),
+            "oracle", "engines", "campaign", "concurrency", "execution.choices", "execution.instantiation",
+            "execution.memory"),
     "pytest_plugin": ("engines",),
-    "__init__": ("api", "errors", "host.parallel", "program"),
+    "__init__": ("api", "concurrency", "errors", "host.parallel", "program"),
     "__main__": ("cli",),
 }  # fmt: skip
 TIERS = ("execution.interpreter", "execution.compiler")

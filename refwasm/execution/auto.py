@@ -114,7 +114,7 @@ class Auto:
         tier = self.compiler if self.is_hot(func) else self.interpreter
         return tier.invoke(func, args)
 
-    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
+    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object], label: str = "") -> None:
         """Interleaved stores are the interpreter's."""
         self.interpreter.start(func, args, ended)
 

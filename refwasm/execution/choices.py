@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from refwasm.errors import WasmError
 
@@ -58,9 +58,11 @@ class OtherExecution(WasmError):
 
 class Choices:
     """Always the first option. What was chosen is in ``taken``; as text, it is a list that replays it. Of other kinds
-    than ``kinds`` nothing is chosen: the first option holds."""
+    than ``kinds`` nothing is chosen: the first option holds. ``scheduler`` is None or what takes the place of the
+    usual scheduler in an interleaved store."""
 
-    def __init__(self, kinds: Iterable[Kind] = ALL) -> None:
+    def __init__(self, kinds: Iterable[Kind] = ALL, scheduler: Any = None) -> None:
+        self.scheduler = scheduler
         self.kinds = frozenset(kinds)
         self.taken: list[Taken] = []
         self._parameters: dict[str, int] = {}

@@ -74,8 +74,9 @@ class Tier(Protocol):
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a WebAssembly function; arguments and results in internal representation."""
 
-    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
-        """In an interleaved store: call a function by turns with other agents; ``ended`` is told when it returns."""
+    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object], label: str = "") -> None:
+        """In an interleaved store: call a function by turns with other agents; ``ended`` is told when it returns.
+        ``label`` is what a person calls the agent."""
 
     def batch(self, calls: Callable[[], R]) -> R:
         """Do what calls functions many times: what each call has to prepare is prepared once."""

@@ -123,10 +123,13 @@ class Options:
 
 
 class Runner:
-    """Runs the commands of one script and fills a :class:`Report`."""
+    """Runs the commands of one script and fills a :class:`Report`. ``known`` keeps what was parsed and checked for
+    another run of the same script."""
 
-    def __init__(self, source: Source, file: str, options: Options = Options()) -> None:
-        self.source = source
+    def __init__(
+        self, source: Source, file: str, options: Options = Options(), known: dict[object, Any] | None = None
+    ) -> None:
+        self.source, self.known = source, known
         self.options = options
         self.report = Report(file)
         threaded = "thread" in source.tokens
@@ -137,12 +140,12 @@ class Runner:
     def run(self) -> Report:
         """Run all commands."""
         try:
-            commands = parse_script(self.source)
+            commands = self._once("commands", lambda: parse_script(self.source))
         except WasmError as error:
             self.report.failures.append(Failure(self.report.file, error.location, error.message))
             return self.report
         exports = spectest.make(self.store, self.report.output.append)
-        main = Scope({"spectest": exports, **self._engine_functions()})
+        self.main = main = Scope({"spectest": exports, **self._engine_functions()})
         steps = self._run_all(main, commands)
         if self.store.interleaved is None:
             for _ in steps:
@@ -158,7 +161,7 @@ class Runner:
             found.setdefault(module, {})[name] = e.func_alloc(FuncType((), ()), lambda: (), name)
         return found
 
-    def _task(self, scope: Scope, steps: Steps) -> Any:
+    def _task(self, scope: Scope, steps: Steps, label: str = "main") -> Any:
         scheduler = self.store.interleaved
 
         def advance() -> bool:
@@ -169,7 +172,7 @@ class Runner:
                 return bool(scope.waits_for.done)
             return scope.agent is None or scheduler.is_ready(scope.agent)
 
-        return scheduler.add(advance, ready)
+        return scheduler.add(advance, ready, lambda: scope.agent, label)
 
     def _run_all(self, scope: Scope, commands: Iterable[s.Command]) -> Steps:
         for command in commands:
@@ -196,6 +199,14 @@ class Runner:
 
     # -- modules -----------------------------------------------------------------------------------------------------
 
+    def _once(self, key: object, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, kept for the next run."""
+        if self.known is None:
+            return make()
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
+
     def _load(self, definition: s.Definition) -> Any:
         return definition.load(64 if "memory64" in self.options.features else 32)
 
@@ -211,7 +222,7 @@ class Runner:
         return e.module_instantiate(self.store, validated, externs)
 
     def module(self, scope: Scope, command: s.ModuleCommand) -> Steps:
-        validated = self._validated(command.definition)
+        validated = self._once(id(command), lambda: self._validated(command.definition))
         for name in {command.definition.name, None}:
             scope.definitions[name] = validated
         executes = self.options.dialect is None or self.options.dialect.executes
@@ -318,7 +329,7 @@ class Runner:
         own = Scope({"spectest": scope.registered["spectest"]})
         for name in command.shared:
             own.instances[name] = _find_instance(scope, name)
-        scope.threads[command.name] = self._task(own, self._run_all(own, command.commands))
+        scope.threads[command.name] = self._task(own, self._run_all(own, command.commands), f"${command.name}")
         yield
 
     def wait(self, scope: Scope, command: s.Wait) -> Steps:
@@ -327,6 +338,7 @@ class Runner:
         scope.waits_for = scope.threads[command.thread]
         while not scope.waits_for.done:
             yield
+        self.store.interleaved.joined(scope.waits_for)
         scope.waits_for = None
 
 

@@ -143,7 +143,7 @@ class Compiler:
             self.polls, self.fuel = polls or self.polls, settings.fuel is not None
             self.era = object()
 
-    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
+    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object], label: str = "") -> None:
         """Interleaved stores are the interpreter's."""
         self.fallback.start(func, args, ended)
 

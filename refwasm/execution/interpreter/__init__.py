@@ -70,7 +70,7 @@ class Interpreter:
         agent.enter_at(code_of(func), pc, locals, stack)
         return self._finish(agent)
 
-    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object]) -> None:
+    def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object], label: str = "") -> None:
         """Call a function on an agent of its own, which takes turns with the others of an interleaved store."""
         scheduler: Scheduler = self.store.interleaved
         agent = self.agent(func, args)
@@ -81,7 +81,7 @@ class Interpreter:
                 ended()
             return done
 
-        scheduler.add(advance, lambda: scheduler.is_ready(agent))
+        scheduler.add(advance, lambda: scheduler.is_ready(agent), lambda: agent, label)
 
     def operation(self, func: FuncInst, pc: int) -> Callable[..., Any]:
         """An instruction that works on its operands only, as a function that takes them and gives the result: one by
@@ -130,7 +130,7 @@ class Interpreter:
                 out.append(results)
             return results is not None
 
-        scheduler.run_until(scheduler.add(advance, lambda: scheduler.is_ready(agent)))
+        scheduler.run_until(scheduler.add(advance, lambda: scheduler.is_ready(agent), lambda: agent, "main"))
         return out[0]
 
 

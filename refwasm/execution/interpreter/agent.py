@@ -57,11 +57,13 @@ class Segment:
 
 
 class Pending(NamedTuple):
-    """An operation about to happen: the instruction, the memory it works on (None for host calls), the address."""
+    """An operation about to happen: the instruction, the memory it works on (None for host calls), the address, and the
+    name of a host function."""
 
     instr: Instr
     memory: Any
     address: int
+    host: str = ""
 
 
 class Agent:
@@ -231,10 +233,27 @@ def _finish(agent: Agent, stack: list[Any]) -> Any:
     raise Finished
 
 
+def stack_at(op: Op, frames: Sequence[tuple[Op, list[Any], Code, int]]) -> list[StackEntry]:
+    """The calls that were active when an agent with these frames was about to execute ``op``, innermost first."""
+    entries, pc = [], None
+    for _, _, code, call in reversed(frames):
+        entries.append(_entry(code, _last_index(code.ops, op) if pc is None else pc))
+        pc = call
+    return entries
+
+
 def _last_index(ops: list[Op], op: Op) -> int:
     """The instruction of a closure. What is not there builds the code and then does what the first closure does."""
     found = max((i for i, candidate in enumerate(ops) if candidate is op), default=-1)
+    if found < 0:  # a closure with a stop before it
+        found = max((i for i, candidate in enumerate(ops) if _is_within(candidate, op)), default=-1)
     return found if found >= 0 else _last_index(ops, ops[0]) if ops else 0
+
+
+def _is_within(outer: Any, op: Op) -> bool:
+    while outer is not None and outer is not op:
+        outer = getattr(outer, "inner", None)
+    return outer is not None
 
 
 def _entry(code: Code, pc: int) -> StackEntry:

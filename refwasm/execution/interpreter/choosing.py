@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from refwasm.errors import Exhaustion
-from refwasm.execution.choices import EXHAUSTION, NAN, Choices
+from refwasm.execution.choices import AGENT, EXHAUSTION, GROUPING, NAN, ORDER, WAIT, Choices
 from refwasm.execution.interpreter.meaning import Op
 from refwasm.execution.interpreter.shadow_rules import arithmetic_lanes
 from refwasm.execution.numerics.floats import is_nan
@@ -19,12 +19,16 @@ from refwasm.execution.numerics.relaxed import RELAXED, Relaxed
 from refwasm.execution.store import Store
 from refwasm.syntax.instructions import Instr
 
+#: Kinds that the scheduler and the devices ask for.
+SCHEDULES = frozenset({AGENT, WAIT, ORDER, GROUPING})
 _CALLS = frozenset({"call", "call_indirect", "call_ref"})
 
 
 def choose_with(store: Store, choices: Choices) -> None:
     """Have the interpreter of a new store ask ``choices``."""
     store.choices = choices
+    if choices.kinds <= SCHEDULES:
+        return  # no instruction has to ask
     store.around = lambda code, instr, op: _asking(choices, instr, op)
 
 

@@ -30,6 +30,7 @@ def before_access(store: Store, memory: Memory, instruction: Instr, depth: int, 
         t.pc = op
         raise Paused
 
+    pause.inner = op  # type: ignore[attr-defined]  # for backtraces
     return pause
 
 
@@ -46,6 +47,7 @@ def _watched(watch: Callable[..., object], memory: Memory, instruction: Instr, d
         watch(t, instruction, memory, s[-1 - depth] + offset if depth < len(s) else 0)
         return op(t, s)
 
+    tell.inner = op  # type: ignore[attr-defined]  # for backtraces
     return tell
 
 
@@ -53,10 +55,12 @@ def before_host_call(store: Store, func: HostFunc, op: Op) -> Op:
     """``op``, which calls the host, with a stop before it."""
     if not store.interleaved:
         return op
+    pending = Pending(_HOST_CALL, None, 0, func.name or "host")
 
     def pause(t: Any, s: list[Any]) -> Any:
-        t.pending = Pending(_HOST_CALL, None, 0)
+        t.pending = pending
         t.pc = op
         raise Paused
 
+    pause.inner = op  # type: ignore[attr-defined]  # for backtraces
     return pause

@@ -23,15 +23,21 @@ NEVER = float("-inf")
 
 
 class Task:
-    """Something that advances in turns: ``advance`` runs until the next point where others may go on."""
+    """Something that advances in turns: ``advance`` runs until the next point where others may go on. ``agent`` gives
+    the agent that does so, None between calls; ``label`` is what a person calls the task."""
 
-    __slots__ = ("advance", "done", "ready", "running")
+    __slots__ = ("advance", "agent", "done", "label", "ready", "running", "number")
 
-    def __init__(self, advance: Callable[[], bool], ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, advance: Callable[[], bool], ready: Callable[[], bool], agent: Callable[[], Agent | None], label: str
+    ) -> None:
         self.advance = advance
         self.ready = ready
+        self.agent = agent
+        self.label = label
         self.done = False
         self.running = False  # in the middle of advance, which has called run_until
+        self.number: Any = None  # for those who tell tasks apart
 
 
 class Scheduler:
@@ -46,36 +52,53 @@ class Scheduler:
         self.sleeping: list[Agent] = []
         self.tasks: list[Task] = []
 
-    def add(self, advance: Callable[[], bool], ready: Callable[[], bool]) -> Task:
+    def add(
+        self, advance: Callable[[], bool], ready: Callable[[], bool],
+        agent: Callable[[], Agent | None] = lambda: None, label: str = "",
+    ) -> Task:  # fmt: skip
         """Add a task: ``advance`` returns whether it is done, ``ready`` whether it can go on."""
-        task = Task(advance, ready)
+        task = Task(advance, ready, agent, label)
         self.tasks.append(task)
         return task
 
     def run_until(self, wanted: Task) -> None:
-        """Advance tasks, chosen at random among those that are ready, until ``wanted`` is done."""
+        """Advance tasks, chosen among those that are ready, until ``wanted`` is done."""
         while not wanted.done:
-            ready = self._ready()
-            if self.virtual and self._time_passes(bool(ready)):
-                ready = self._ready()
-            if not ready:
-                self._sleep_until_a_timeout()
-                continue
-            task = ready[self.choices.choose(AGENT, len(ready))]
-            task.running = True
-            try:
-                task.done = task.advance()
-            finally:
-                task.running = False
-            if task.done:
-                self.tasks.remove(task)
+            task = self.next_task()
+            if task is not None:
+                self.step(task)
 
-    def _ready(self) -> list[Task]:
+    def next_task(self) -> Task | None:
+        """Who goes on; None after a sleep, which may have changed who can. Raises Deadlock."""
+        ready = self.ready_tasks()
+        if self.virtual and self._time_passes(bool(ready)):
+            ready = self.ready_tasks()
+        if not ready:
+            self._sleep_until_a_timeout()
+            return None
+        return ready[self.choices.choose(AGENT, len(ready))]
+
+    def step(self, task: Task) -> None:
+        """Let a task advance."""
+        task.running = True
+        try:
+            task.done = task.advance()
+        finally:
+            task.running = False
+        if task.done:
+            self.tasks.remove(task)
+
+    def joined(self, task: Task) -> None:
+        """The task that runs has waited for the end of another one. (For those who keep track of what is ordered.)"""
+
+    def ready_tasks(self) -> list[Task]:
+        """The tasks that can go on now, in the order in which they were added."""
         return [task for task in self.tasks if not task.done and not task.running and task.ready()]
 
     def advance_agent(self, agent: Agent) -> list[Any] | None:
         """Run an agent to its next stop; its results if it has finished. It must be ready."""
         self._wake(agent)
+        agent.pending = None
         agent.check_limits()
         try:
             return agent.run(TURN)
@@ -110,16 +133,24 @@ class Scheduler:
         ]
         for agent in found[:count]:
             agent.woken = True
+            self.woke(agent)
         return min(len(found), count)
+
+    def woke(self, agent: Agent) -> None:
+        """The task that runs has notified a sleeping agent. (For those who keep track of what is ordered.)"""
 
     def _time_passes(self, others: bool) -> bool:
         """Perhaps, or if there are no others certainly, the time of somebody who waits is out; whether it is."""
-        waiting = [agent for agent in self.sleeping if agent.wake_at is not None and not self.is_ready(agent)]
+        waiting = self.waiting_with_timeout()
         chosen = self.choices.choose(WAIT, len(waiting) + others) - others
         if not waiting or chosen < 0:
             return False
         waiting[chosen].wake_at = NEVER
         return True
+
+    def waiting_with_timeout(self) -> list[Agent]:
+        """The sleeping agents whose time may run out."""
+        return [agent for agent in self.sleeping if agent.wake_at is not None and not self.is_ready(agent)]
 
     def _sleep_until_a_timeout(self) -> None:
         times = [agent.wake_at for agent in self.sleeping if agent.wake_at is not None]

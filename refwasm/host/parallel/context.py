@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from refwasm import embedding as e
 from refwasm.execution.choices import Choices
 from refwasm.host.parallel.devices import Device, make_device
+from refwasm.host.parallel.devices.interleaved import Interleaved
 from refwasm.host.parallel.execution import Execution
 from refwasm.host.parallel.forms import Form
 from refwasm.host.parallel.kernels import Kernel
@@ -88,6 +89,8 @@ class Context:
         return kind if kind in (DeviceKind.SEQUENTIAL, DeviceKind.CPU) else DeviceKind.CPU
 
     def _make(self, kind: DeviceKind) -> Device:
+        if self.choices is not None and self.choices.scheduler is not None:
+            return Interleaved(self.choices.scheduler)
         return make_device(kind, self.limits, self._is_closed if self.interruptible else None)
 
     def _is_closed(self) -> bool:

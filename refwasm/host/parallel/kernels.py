@@ -149,7 +149,8 @@ class KernelInstance:
             self.watch.found.clear()
 
     def _instantiate(self) -> None:
-        self.store = e.store_init(self.settings, self.tier, choices=self.choices)
+        interleaved = self.choices is not None and self.choices.scheduler is not None
+        self.store = e.store_init(self.settings, self.tier, choices=self.choices, interleaved=interleaved)
         self.store.watch = self.watch
         self._make(self.kernel.validated)
         self._saved = self._module_state() if self.kernel.has_state else []

@@ -33,7 +33,7 @@ class Interleaving:
         instance = e.module_instantiate(self.store, self.validated, self.link())
         function = instance.exports[START]
         assert isinstance(function, e.FuncInst), "checked when the program was linked"
-        e.func_start(self.store, function, [thread, argument], self._ended)
+        e.func_start(self.store, function, [thread, argument], self._ended, f"thread {thread}")
         return thread
 
     def _ended(self) -> None:

@@ -1,0 +1,155 @@
+"""Run a parallel program under every schedule, up to the order of steps that do not depend on each other, and list its
+final states, deadlocks and races, each with a schedule that shows it.
+
+FILE is a script with threads (.wast), a program (wasi-threads or wasi-parallel, whose iterations are threads), or a
+module with a shared memory: each of its exported functions is a thread then, or those that --thread names.
+
+Exit codes: 0 nothing is wrong; 1 a deadlock, trap, failed assertion or race was found; 124 nothing was found, but a
+bound was reached before all schedules were seen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from refwasm.cli import EXIT_BAD, EXIT_LIMIT, UsageError, positive
+from refwasm.cli.files import located, naming
+from refwasm.concurrency.exploration import STEPS, Exploration, explore
+from refwasm.concurrency.opening import open_subject
+from refwasm.concurrency.programs import Subject
+from refwasm.concurrency.races import Race
+
+#: Final states that are printed.
+SHOWN = 50
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help=".wast, .wasm or .wat")
+    parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="for a program")
+    parser.add_argument(
+        "--thread", action="append", metavar="NAME[,ARG…]",
+        help="an exported function that a thread calls, with arguments (bit patterns); once for each thread",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mode", default="all", metavar="HOW",
+        help="all (the default); random:SEED; pct:DEPTH, for bugs that take DEPTH ordered steps; replay:CHOICES, one "
+        "schedule that was printed",
+    )  # fmt: skip
+    parser.add_argument("--bound", type=int, metavar="N", help="only schedules with at most N preemptions")
+    parser.add_argument("--time", type=positive(float), metavar="SECONDS", help="stop after that time")
+    parser.add_argument("--executions", type=positive(int), metavar="N", help="stop after so many")
+    parser.add_argument("--steps", type=positive(int), default=STEPS, metavar="N", help="of one execution, at most")
+    parser.add_argument("--races", action="store_true", help="look for data races too")
+    parser.add_argument("--json", metavar="FILE", help="write the results there")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Explore and report."""
+    if options.bound is not None and (options.bound < 0 or options.mode != "all"):
+        raise UsageError("--bound: a number of preemptions, 0 or more, with --mode all")
+    with naming(options.file):
+        subject = opened(options)
+    try:
+        found = explore(
+            subject, options.mode, bound=options.bound, seconds=options.time, executions=options.executions,
+            steps=options.steps, races=options.races, each=_Progress(),
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(f"--mode: {error}") from None
+    _Progress.clear()
+    report(found)
+    if options.json:
+        Path(options.json).write_text(json.dumps(as_json(found), indent=1) + "\n", encoding="utf-8")
+    if found.failures or found.races:
+        return EXIT_BAD
+    was_asked = options.mode != "all" or found.incomplete.startswith("only schedules")
+    return EXIT_LIMIT if found.incomplete and not was_asked else 0
+
+
+def opened(options: argparse.Namespace) -> Subject:
+    """What the options name."""
+    path = Path(options.file)
+    threads = None if options.thread is None else [_thread(text) for text in options.thread]
+    subject = open_subject(path, threads, options.args)
+    validated = getattr(subject, "validated", None)
+    if validated is not None:
+        located(validated.module, options.file)
+    return subject
+
+
+def _thread(text: str) -> tuple[Any, ...]:
+    name, *args = text.split(",")
+    try:
+        return (name, *(int(arg, 0) for arg in args))
+    except ValueError:
+        raise UsageError(f"--thread {text}: the arguments must be numbers, as in --thread NAME,1,0x2") from None
+
+
+class _Progress:
+    """How far it is, on terminals only."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def __call__(self, found: Exploration) -> None:
+        if found.seconds - self.last > 0.5 and sys.stderr.isatty():
+            self.last = found.seconds
+            print(f"\r{found.executions} executions, {len(found.states)} final states, {len(found.races)} races",
+                  end="", file=sys.stderr, flush=True)  # fmt: skip
+
+    @staticmethod
+    def clear() -> None:
+        """Make room for the report."""
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def report(found: Exploration) -> None:
+    """Print what was found."""
+    kind = "classes of schedules" if found.mode.startswith("all") else "schedules"
+    cut = f" ({found.redundant} executions more repeated one and were cut)" if found.redundant else ""
+    rate = found.executions / found.seconds if found.seconds else 0
+    print(f"{found.name}: {found.classes} {kind}{cut}, {found.steps} steps, {found.seconds:.2f} s ({rate:.0f}/s)")
+    print("complete: these are all final states" if found.complete else f"not complete: {found.incomplete}")
+    for state in list(found.states.values())[:SHOWN]:
+        failed = f"{state.failed.upper()}: " if state.failed else ""
+        print(f"  {failed}{state.text}    ({state.count} of {found.classes}; --mode replay:{state.witness})")
+    if len(found.states) > SHOWN:
+        print(f"  and {len(found.states) - SHOWN} more")
+    print_races(found.races)
+    print(f"{len(found.states)} final states, {len(found.failures)} of them failures, "
+          f"{len(found.races)} races")  # fmt: skip
+
+
+def print_races(races: list[Race]) -> None:
+    """Print each race with both sides."""
+    for race in races:
+        for line in race.lines():
+            print(f"  {line}")
+
+
+def as_json(found: Exploration) -> dict[str, Any]:
+    """What was found, for programs."""
+    return {
+        "name": found.name, "mode": found.mode, "classes": found.classes, "redundant": found.redundant,
+        "complete": found.complete, "incomplete": found.incomplete, "seconds": found.seconds, "steps": found.steps,
+        "states": [asdict(state) for state in found.states.values()],
+        "races": [
+            {
+                "place": race.place, "start": race.start, "end": race.end, "ordered": race.ordered,
+                "witness": race.witness,
+                "sides": [
+                    {
+                        "thread": side.label, "kind": side.access.kind, "atomic": side.access.atomic,
+                        "start": side.access.start, "end": side.access.end, "stack": list(map(str, side.stack)),
+                    }
+                    for side in (race.first, race.second)
+                ],
+            }
+            for race in found.races
+        ],
+    }  # fmt: skip
