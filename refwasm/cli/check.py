@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ignore", default="", metavar="REGEX", help="leave this out of the output before comparing")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"vary only these of {', '.join(CHOICES)}")
+    parser.add_argument("--races", action="store_true", help="look for data races even if nothing differs")
     add_features(parser)
 
 
@@ -90,7 +91,29 @@ def run(options: argparse.Namespace) -> int:
     if unsteady := again.first_difference(observed[0]):
         print(f"{unsteady} differs between two runs with the same policies: nothing can be said about the others")
         return EXIT_BAD
-    return _report(dict(zip(settings, observed)))
+    code = _report(dict(zip(settings, observed)))
+    if code or options.races:
+        races = _races(options, stdin)
+        print("\n".join(races) or "no races in one execution")
+        code = EXIT_BAD if races else code
+    return code
+
+
+def _races(options: argparse.Namespace, stdin: bytes) -> list[str]:
+    """The data races of one execution, as lines."""
+    command = [
+        sys.executable, "-m", "refwasm", "run", "--races", "--deterministic", "--timeout", str(options.timeout),
+        "--features", options.features, "--", options.file, *options.args,
+    ]  # fmt: skip
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    found: list[str] = []
+    for line in lines:
+        if line.startswith("refwasm: race "):
+            found.append(line.removeprefix("refwasm: "))
+        elif found and line.startswith("    "):
+            found.append(line)
+    return found
 
 
 def _varied(names: str) -> set[str]:

@@ -1,8 +1,8 @@
 """Run a program (its _start function), or one function with --invoke. Options stand before FILE: what follows FILE are
 the program's arguments, or the function's.
 
-Exit codes: the program's own; 134 trap, 124 limit reached, 130 interrupted, 70 a worker process died, 1 bad module,
-2 wrong usage."""
+Exit codes: the program's own; 134 trap, 124 limit reached, 130 interrupted, 70 a worker process died, 1 bad module
+or (with --races) a race, 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from refwasm import embedding as e
-from refwasm.cli import UsageError, positive
+from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.choices import add_choices, enumeration, parsed, print_all, tell
 from refwasm.cli.files import add_features, located, naming, parse_features, read_file
 from refwasm.cli.values import arguments, show
@@ -24,6 +25,9 @@ from refwasm.host.parallel import Context, ParallelLimits, Policies
 from refwasm.host.parallel.types import DeviceKind, Failure
 from refwasm.host.wasi.threads import seed_of
 from refwasm.program import Program
+
+if TYPE_CHECKING:
+    from refwasm.concurrency.races import RaceDetector
 
 #: Kinds of devices by what people call them.
 _DEVICES = {kind.name.lower().replace("_", "-"): kind for kind in DeviceKind}
@@ -80,6 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deterministic", action="store_true", help="clocks that count looks, seeded random numbers")
     parser.add_argument("--observe", metavar="FILE", help="write there, as JSON, what is left: memory, errors, buffers")
     parser.add_argument("--timeline", metavar="FILE", help="write there what ran where and when, for Perfetto")
+    parser.add_argument(
+        "--races", action="store_true",
+        help="report data races between threads, or iterations, on stderr; on the interpreter, in one process",
+    )  # fmt: skip
     parser.add_argument("--stats", action="store_true", help="report on parallel_exec afterwards, on stderr")
 
 
@@ -99,13 +107,18 @@ def run(options: argparse.Namespace) -> int:
     if executions is not None:
         return _run_all(options, executions)
     choices = parsed(options.choices)
+    if options.races:
+        choices = choices or Choices()
+        races = watch_races(choices)
     program = _loaded(options, choices)
     try:
         code = _start(program, options) & 0xFF
         if choices is not None:
             choices.finish()
-        return code
+        return code or (EXIT_BAD if options.races and races.races else 0)
     finally:
+        if options.races:
+            _print_races(races)
         if options.stats:
             _print_stats(program.context)
         if options.timeline:
@@ -128,6 +141,16 @@ def _run_all(options: argparse.Namespace, executions: Enumeration) -> int:
 
     print_all(executions, call)
     return 0
+
+
+def watch_races(choices: Choices) -> RaceDetector:
+    """What looks for races in an execution with these choices."""
+    from refwasm.concurrency.races import RaceDetector  # not at start-up
+    from refwasm.concurrency.scheduler import ObservedScheduler
+
+    detector = RaceDetector(set())
+    choices.scheduler = ObservedScheduler(choices, [detector], at_once=False)
+    return detector
 
 
 def _loaded(options: argparse.Namespace, choices: Choices | None) -> Program:
@@ -271,6 +294,14 @@ def _print_violations(context: Context) -> None:
     for number, done in enumerate(context.runs):
         for violation in done.violations:
             print(f"refwasm: strict: parallel_exec {number}: {violation}", file=sys.stderr)
+
+
+def _print_races(detector: RaceDetector) -> None:
+    sys.stdout.flush()
+    for race in detector.races:
+        print("refwasm: " + "\n".join(race.lines()), file=sys.stderr)
+    if not detector.races:
+        print("refwasm: no races in this execution", file=sys.stderr)
 
 
 def _print_stats(context: Context) -> None:

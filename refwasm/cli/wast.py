@@ -12,16 +12,20 @@ import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.choices import parsed
 from refwasm.cli.files import add_features, parse_features
+from refwasm.errors import WasmError
 from refwasm.execution.choices import parse_choices
 from refwasm.script.dialects import DIALECTS
 from refwasm.script.runner import OPEN, Options, Report
 from refwasm.script.suite import find_scripts, run_scripts
+
+if TYPE_CHECKING:
+    from refwasm.concurrency.races import Race
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_features(parser)
     parser.add_argument("--round-trip", action="store_true", help="take every module through both formats and back")
     parser.add_argument("--dialect", choices=list(DIALECTS), help="the suite of another engine, run as it is")
+    parser.add_argument("--races", action="store_true", help="report data races of scripts with threads")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
 
 
@@ -60,12 +65,28 @@ def run(options: argparse.Namespace) -> int:
             _print_report(report)
         progress.show(len(reports), report.file)
     progress.clear()
+    races = [race for file in files for race in _races(file, options)] if options.races else []
     for folder, reason in left_out.items():
         print(f"left out: {folder} ({reason})")
     _print_summary(reports, time.monotonic() - started)
     if options.json:
         Path(options.json).write_text(json.dumps(_as_json(reports), indent=1) + "\n", encoding="utf-8")
-    return 0 if all(report.ok for report in reports) else EXIT_BAD
+    return 0 if all(report.ok for report in reports) and not races else EXIT_BAD
+
+
+def _races(file: Path, options: argparse.Namespace) -> list[Race]:
+    """Run a script with threads once more, and report the races of that execution."""
+    from refwasm.concurrency.exploration import replay
+    from refwasm.concurrency.programs import Script
+
+    try:
+        script = Script(file.read_bytes(), str(file))
+    except (WasmError, OSError):
+        return []  # no threads, or reported already
+    _, _, detector = replay(script, options.choices or f"seed:{options.seed}", races=True)
+    for race in detector.races if detector else ():
+        print(f"{file}: " + "\n".join(race.lines()))
+    return detector.races if detector else []
 
 
 class _Progress:

@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from refwasm.concurrency.accesses import END, Access, dependent
-from refwasm.concurrency.scheduler import Cut, ExploringScheduler, ThreadId
-from refwasm.execution.interpreter.agent import Agent
+from refwasm.concurrency.scheduler import Cut, ExploringScheduler, Observer, ThreadId
 
 Clock = dict[ThreadId, int]
 
@@ -80,7 +79,7 @@ class Search:
         self.complete = True
 
 
-class Execution:
+class Execution(Observer):
     """One execution of a search: the strategy that leads it, and the observer that looks for races to reverse."""
 
     def __init__(self, search: Search) -> None:
@@ -127,9 +126,6 @@ class Execution:
     def started(self, thread: ThreadId, parent: ThreadId | None, label: str) -> None:
         """Its first step comes after those of its parent so far, with the present one."""
         self.clocks[thread] = {} if parent is None else self._now(parent)
-
-    def accesses(self, thread: ThreadId, access: Access, agent: Agent | None) -> None:
-        """Nothing yet: the step is looked at once it is over."""
 
     def joined(self, thread: ThreadId, other: ThreadId) -> None:
         """The next step comes after all of the other's."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from refwasm.concurrency.accesses import READS, WRITES, Access
 from refwasm.concurrency.cells import Cell, Cells
+from refwasm.concurrency.scheduler import Observer
 from refwasm.errors import StackEntry
 from refwasm.execution.interpreter.agent import Agent, stack_at
 from refwasm.execution.memory import Memory
@@ -80,11 +81,11 @@ class Race:
         """A report, line by line."""
         found = [str(self)]
         for side in (self.first, self.second):
-            found.append(f"  {_described(side.access)} by {side.label}")
+            found.append(f"    {_described(side.access)} by {side.label}")
             found += [f"    at {entry}" for entry in side.stack]
-        found.append(f"  ordered last: {self.ordered}")
+        found.append(f"    ordered last: {self.ordered}")
         if self.witness:
-            found.append(f"  schedule: {self.witness}")
+            found.append(f"    schedule: {self.witness}")
         return found
 
 
@@ -96,9 +97,9 @@ def _described(access: Access) -> str:
     return f"{atomic}{kind} of {access.width} byte{'s' * (access.width != 1)} at {access.start}"
 
 
-class RaceDetector:
-    """Told of everything that happens (:class:`refwasm.concurrency.scheduler.Observer`). ``known`` are places of races
-    that were reported before: each pair of places is reported once. ``regions`` are parts of a memory with names."""
+class RaceDetector(Observer):
+    """Told of everything that happens. ``known`` are places of races that were reported before: each pair of places is
+    reported once. ``regions`` are parts of a memory with names."""
 
     def __init__(self, known: set[object]) -> None:
         self.known = known
@@ -147,6 +148,11 @@ class RaceDetector:
         if key in self.released:
             self._acquire(thread, self.released[key], why)
         self.released[key] = self._release(thread)
+
+    def named(self, memory: Memory, start: int, end: int, name: str) -> None:
+        """Races on these bytes are on that name."""
+        self.regions = [r for r in self.regions if r[0] is not memory or r[3] != name]
+        self.regions.append((memory, start, end, name))
 
     # ---- accesses ----------------------------------------------------------------------------------------------------
 

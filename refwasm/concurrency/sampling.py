@@ -5,29 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from refwasm.concurrency.accesses import Access
-from refwasm.concurrency.scheduler import ExploringScheduler, ThreadId
-from refwasm.execution.interpreter.agent import Agent
+from refwasm.concurrency.scheduler import ExploringScheduler, Observer, ThreadId
 
 
-class Sampled:
+class Sampled(Observer):
     """An execution of a search that looks at nothing: the base of those below."""
 
     def choose(self, scheduler: ExploringScheduler) -> ThreadId:
         """Who goes on."""
         raise NotImplementedError
-
-    def started(self, thread: ThreadId, parent: ThreadId | None, label: str) -> None:
-        """Nothing."""
-
-    def accesses(self, thread: ThreadId, access: Access, agent: Agent | None) -> None:
-        """Nothing."""
-
-    def joined(self, thread: ThreadId, other: ThreadId) -> None:
-        """Nothing."""
-
-    def woke(self, thread: ThreadId, other: ThreadId) -> None:
-        """Nothing."""
 
     def ended(self) -> None:
         """Nothing."""

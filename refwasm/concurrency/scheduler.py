@@ -6,7 +6,6 @@ Choices are recorded as the usual scheduler asks for them, so that the list of a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from refwasm.concurrency.accesses import START, Access, access_of
 from refwasm.concurrency.spinning import Spins
@@ -16,12 +15,14 @@ from refwasm.execution.interpreter.agent import Agent, Pending
 from refwasm.execution.interpreter.scheduler import NEVER, Scheduler, Task
 from refwasm.execution.memory import Memory
 
-#: Which thread: the number of its parent's children before it, behind its parent's; the same in every schedule.
+#: Which thread: the number of its parent's children before it, behind its parent's; the same in every schedule. The
+#: host, whose calls start the outermost ones, is HOST.
 ThreadId = tuple[int, ...]
+HOST: ThreadId = ()
 
 
-class Observer(Protocol):
-    """Who is told what happens, in the order in which it happens."""
+class Observer:
+    """Who is told what happens, in the order in which it happens. This one takes no notice."""
 
     def started(self, thread: ThreadId, parent: ThreadId | None, label: str) -> None:
         """A thread exists from now on."""
@@ -35,11 +36,16 @@ class Observer(Protocol):
     def woke(self, thread: ThreadId, other: ThreadId) -> None:
         """A thread has notified another one, which slept."""
 
+    def named(self, memory: Memory, start: int, end: int, name: str) -> None:
+        """These bytes have a name."""
+
 
 class ObservedScheduler(Scheduler):
-    """The usual scheduler, in virtual time, with observers."""
+    """The usual scheduler, in virtual time, with observers. ``at_once`` says that the iterations of a ``parallel_exec``
+    take turns; otherwise one runs after the other, which takes less memory."""
 
-    def __init__(self, choices: Choices, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, choices: Choices, observers: Sequence[Observer] = (), at_once: bool = True) -> None:
+        self.at_once = at_once
         super().__init__(choices, virtual=True)
         self.observers = tuple(observers)
         self.stack: list[Task] = []
@@ -52,13 +58,20 @@ class ObservedScheduler(Scheduler):
     ) -> Task:  # fmt: skip
         """As any scheduler; the task gets a number that is the same in every schedule."""
         task = super().add(advance, ready, agent, label)
-        parent: ThreadId = self.stack[-1].number if self.stack else ()
+        if not self.children:
+            for observer in self.observers:
+                observer.started(HOST, None, "the host")
+        parent = self.running()
         child = self.children.get(parent, 0)
         self.children[parent] = child + 1
         task.number = (*parent, child)
         for observer in self.observers:
-            observer.started(task.number, parent if self.stack else None, label)
+            observer.started(task.number, parent, label)
         return task
+
+    def running(self) -> ThreadId:
+        """The thread that runs."""
+        return self.stack[-1].number if self.stack else HOST
 
     def step(self, task: Task) -> None:
         """Let a task advance; observers hear of its access first."""
@@ -76,14 +89,19 @@ class ObservedScheduler(Scheduler):
     def joined(self, task: Task) -> None:
         """Observers hear of it."""
         for observer in self.observers:
-            observer.joined(self.stack[-1].number, task.number)
+            observer.joined(self.running(), task.number)
 
     def woke(self, agent: Agent) -> None:
         """Observers hear of it."""
         for task in self.tasks:
             if task.agent() is agent:
                 for observer in self.observers:
-                    observer.woke(self.stack[-1].number, task.number)
+                    observer.woke(self.running(), task.number)
+
+    def named(self, memory: Memory, start: int, end: int, name: str) -> None:
+        """Observers hear of it."""
+        for observer in self.observers:
+            observer.named(memory, start, end, name)
 
     def pending(self, task: Task) -> Access:
         """What a task does first when it goes on; START if nobody else can notice."""

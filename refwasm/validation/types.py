@@ -7,6 +7,7 @@ far; equal groups thus share their DefTypes, and comparing types is comparing id
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -239,6 +240,7 @@ class TypeSpace:
         return t
 
 
+@lru_cache(1024)  # host functions have few types
 def func_type(params: tuple[ValType, ...], results: tuple[ValType, ...]) -> DefType:
     """The canonical function type with these (closed) parameters and results: what host functions have."""
     return roll(RecType((SubType(True, (), FuncType(params, results)),)), [])[0]

@@ -130,7 +130,9 @@ class Interpreter:
                 out.append(results)
             return results is not None
 
-        scheduler.run_until(scheduler.add(advance, lambda: scheduler.is_ready(agent), lambda: agent, "main"))
+        task = scheduler.add(advance, lambda: scheduler.is_ready(agent), lambda: agent, "main")
+        scheduler.run_until(task)
+        scheduler.joined(task)
         return out[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from refwasm import embedding as e
@@ -12,7 +13,8 @@ from refwasm.host.parallel.types import DeviceKind, Run
 
 
 class Interleaved:
-    """An instance of the kernel for each iteration. When one fails, the others go on to their ends."""
+    """An instance of the kernel for each iteration. When one fails, the others go on to their ends. Whether all
+    iterations are there from the start, and take turns, is the scheduler's choice."""
 
     kind = DeviceKind.SEQUENTIAL
 
@@ -23,17 +25,23 @@ class Interleaved:
         """As any device."""
         task = job.task
         failures: list[tuple[int, WasmError]] = []
-        tasks = []
-        try:
-            for iteration in range(task.iterations):
-                instance = KernelInstance(job.kernel, job.memory, task)
-                arguments = (iteration, task.iterations, task.block_size, *task.pairs)
-                tasks.append(self._start(instance, iteration, arguments, failures))
-        except WasmError as error:
-            raise kernel_error(error, None) from error
-        for started in tasks:
-            self.scheduler.run_until(started)
-            self.scheduler.joined(started)
+        for start, end, name in _buffers(job):
+            self.scheduler.named(job.memory, start, end, name)
+        share = task.iterations if self.scheduler.at_once else 1
+        for first in range(0, task.iterations, max(share, 1)):
+            try:
+                tasks = [
+                    self._start(
+                        KernelInstance(job.kernel, job.memory, task), iteration,
+                        (iteration, task.iterations, task.block_size, *task.pairs), failures,
+                    )
+                    for iteration in range(first, first + share)
+                ]  # fmt: skip
+            except WasmError as error:
+                raise kernel_error(error, None) from error
+            for started in tasks:
+                self.scheduler.run_until(started)
+                self.scheduler.joined(started)
         if failures:
             iteration, failure = failures[0]
             raise kernel_error(failure, iteration) from failure
@@ -55,3 +63,13 @@ class Interleaved:
 
         task.advance = guarded
         return task
+
+
+def _buffers(job: Job) -> Iterator[tuple[int, int, str]]:
+    """Where the buffers lie, and what the kernel calls them, if its names are known."""
+    module = job.kernel.validated.module
+    index = next((x.index for x in module.exports if x.name == "kernel" and x.kind == "func"), -1)
+    names = module.names.indirect.get("local", {}).get(index, {})
+    pairs = job.task.pairs
+    for number, (start, size) in enumerate(zip(pairs[::2], pairs[1::2])):
+        yield start, start + size, names.get(3 + 2 * number) or f"buffer {number}"
