@@ -27,7 +27,7 @@ class Interleaved:
         failures: list[tuple[int, WasmError]] = []
         for start, end, name in _buffers(job):
             self.scheduler.named(job.memory, start, end, name)
-        share = task.iterations if self.scheduler.at_once else 1
+        share, done = task.iterations if self.scheduler.at_once else 1, []
         for first in range(0, task.iterations, max(share, 1)):
             try:
                 tasks = [
@@ -41,7 +41,10 @@ class Interleaved:
                 raise kernel_error(error, None) from error
             for started in tasks:
                 self.scheduler.run_until(started)
-                self.scheduler.joined(started)
+                started.forget()
+                done.append(started)
+        for ended in done:  # not before: no iteration comes before another one
+            self.scheduler.joined(ended)
         if failures:
             iteration, failure = failures[0]
             raise kernel_error(failure, iteration) from failure
