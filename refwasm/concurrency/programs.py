@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from refwasm import embedding as e
-from refwasm.concurrency.scheduler import ObservedScheduler
+from refwasm.concurrency.scheduler import ObservedScheduler, waiting
 from refwasm.concurrency.spinning import is_plain
 from refwasm.errors import Deadlock, Malformed, Trap, UncaughtException, Unlinkable, WasmError, did_you_mean
 from refwasm.program import Program
@@ -53,9 +53,8 @@ def failure(error: WasmError) -> Ending:
     return Ending(f"trap: {error.message}" if isinstance(error, Trap) else error.message, "trap")
 
 
-def words(memory: e.Memory, initial: bytes = b"") -> str:
+def words(content: bytes, initial: bytes = b"") -> str:
     """The 32-bit words of a memory that are not as they were at first (zero by default)."""
-    content = bytes(memory.u8)
     if content == initial:
         return ""
     places = _different(content, initial.ljust(len(content), b"\0"), 0, len(content))
@@ -89,7 +88,7 @@ class Threads:
 
     def __init__(
         self, source: str | bytes | e.Validated, calls: Sequence[str | tuple[Any, ...]] | None = None,
-        observe: Callable[[e.Memory], str] | None = None, name: str = "threads",
+        observe: Callable[[bytes], str] | None = None, name: str = "threads",
         imports: Mapping[str, Mapping[str, e.Extern]] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
@@ -129,10 +128,23 @@ class Threads:
                 scheduler.run_until(task)
         except Deadlock as error:
             ended = failure(error)
+        return self.ending(results, bytes(self.memory.u8), (), ended)
+
+    def ending(
+        self,
+        results: Sequence[Ending | list[Any] | None],
+        memory: bytes,
+        asleep: Sequence[str],
+        ended: Ending = Ending(""),
+    ) -> Ending:
+        """The final state, from the results of the threads, how they failed, or None; from the memory; and from the
+        names of those that wait for ever."""
+        if asleep:
+            ended = Ending(f"deadlock: {waiting(asleep)}", "deadlock")
         shown = [f"{call[0]}: {_shown(r)}" for call, r in zip(self.calls, results) if r not in ([], None)]
-        memory = words(self.memory, self.saved) if self.observe is None else self.observe(self.memory)
+        left = words(memory, self.saved) if self.observe is None else self.observe(memory)
         failed = ended.failed or next((r.failed for r in results if isinstance(r, Ending)), "")
-        return ending([ended.text, *shown, memory], failed)
+        return ending([ended.text, *shown, left], failed)
 
     def _start(self, scheduler: ObservedScheduler, store: e.Store, number: int, results: list[Any]) -> Any:
         name, *args = self.calls[number]
@@ -228,7 +240,7 @@ class Script:
         for instance in runner.main.instances.values():
             for memory in instance.memories:
                 if memory.shared:
-                    memories.setdefault(id(memory), words(memory))
+                    memories.setdefault(id(memory), words(bytes(memory.u8)))
         return ending([ended.text, *map(str, report.failures), *memories.values()], failed)
 
 

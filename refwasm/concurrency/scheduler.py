@@ -121,6 +121,11 @@ class ObservedScheduler(Scheduler):
         return known[1]
 
 
+def waiting(names: Sequence[str]) -> str:
+    """Says that threads wait for ever."""
+    return f"{' and '.join(names)} wait{'s' * (len(names) == 1)} and nobody can notify"
+
+
 class Cut(BaseException):
     """An execution is not worth going on with. (Not an Exception: scripts turn those into failures.)"""
 
@@ -171,7 +176,7 @@ class ExploringScheduler(ObservedScheduler):
     def _deadlock(self) -> Deadlock:
         spinning = sorted(task.label for task in self.tasks if task.number in self.spins.spinning)
         asleep = sorted(task.label for task in self.tasks if task.agent() in self.sleeping)
-        parts = [f"{' and '.join(asleep)} wait{'s' * (len(asleep) == 1)} and nobody can notify"] if asleep else []
+        parts = [waiting(asleep)] if asleep else []
         if spinning:
             parts.append(f"{' and '.join(spinning)} spin{'s' * (len(spinning) == 1)} on what nobody changes")
         return Deadlock("deadlock: " + ("; ".join(parts) or "nobody can go on"))
