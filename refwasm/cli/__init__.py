@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "campaign": "judge engines on many modules, and keep what differs",
     "engines": "list the engines that can be judged here",
     "explore": "run a parallel program under every schedule: final states, races, deadlocks",
+    "litmus": "run litmus tests: under the memory model, or on an engine with real threads",
     "wast": "run scripts of the official test suite's format",
 }
 

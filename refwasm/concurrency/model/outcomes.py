@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -42,11 +43,51 @@ class Outcomes:
 def allowed(threads: Threads, rules: Rules = ALL) -> Outcomes:
     """Enumerate candidate executions and judge them. Raises TooLarge."""
     unfolding = Unfolding(threads)
-    paths = unfolding.paths()
     found = Outcomes(threads.name)
-    for combination in product(*paths):
-        _judge(threads, unfolding, combination, found, rules)
+    search = _Search(threads, unfolding, found, rules)
+    for combination in _combinations(unfolding.paths(), unfolding.initial):
+        search.judge(combination)
     return found
+
+
+def _combinations(paths: list[list[Path]], initial: bytes) -> Iterator[tuple[Path, ...]]:
+    """A path of each thread, where each byte that is read is an initial one or written by some thread."""
+    numbers: dict[tuple[int, int], int] = {}
+    masked = [[(*_masks(path, numbers, initial), path) for path in of_thread] for of_thread in paths]
+    everything = [0]
+    for of_thread in masked:
+        provides = 0
+        for _, gives, _ in of_thread:
+            provides |= gives
+        everything.append(provides)
+
+    def extend(at: int, needs: int, gives: int, chosen: tuple[Path, ...]) -> Iterator[tuple[Path, ...]]:
+        if at == len(masked):
+            if not needs & ~gives:
+                yield chosen
+            return
+        later = 0
+        for rest in everything[at + 2 :]:
+            later |= rest
+        for own_needs, own_gives, path in masked[at]:
+            if not (needs | own_needs) & ~(gives | own_gives | later):
+                yield from extend(at + 1, needs | own_needs, gives | own_gives, (*chosen, path))
+
+    yield from extend(0, 0, 0, ())
+
+
+def _masks(path: Path, numbers: dict[tuple[int, int], int], initial: bytes) -> tuple[int, int]:
+    """The bytes that a path needs somebody to have written, and those that it writes, as bits."""
+    needs = gives = 0
+    for event in path.events:
+        if event.region != DATA:
+            continue
+        for at, byte in enumerate(event.read, event.start):
+            if byte != (initial[at] if at < len(initial) else 0):
+                needs |= 1 << numbers.setdefault((at, byte), len(numbers))
+        for at, byte in enumerate(event.written, event.start):
+            gives |= 1 << numbers.setdefault((at, byte), len(numbers))
+    return needs, gives
 
 
 def compared(threads: Threads, rules: Rules = ALL) -> Outcomes:
@@ -58,30 +99,44 @@ def compared(threads: Threads, rules: Rules = ALL) -> Outcomes:
     return found
 
 
-def _judge(threads: Threads, unfolding: Unfolding, paths: tuple[Path, ...], found: Outcomes, rules: Rules) -> None:
-    """Look at all executions in which each thread takes a path."""
-    events = [Event(-1, INIT, 0, b"", unfolding.initial, region=DATA)]
-    length = unfolding.pages.to_bytes(8, "little")
-    if any(event.region == LENGTH for path in paths for event in path.events):
-        events.append(Event(-1, INIT, 0, b"", length, region=LENGTH))
-    events += [event for path in paths for event in path.events]
-    if not _values_exist(events):
-        return
-    final = len(paths)
-    places = sorted({at - at % 4 for e in events[1:] if e.written and e.region == DATA for at in range(e.start, e.end)})
-    choices = [_final_values(events, at) for at in places]
-    for values in product(*choices):
-        found.candidates += 1
-        if found.candidates > CANDIDATES:
-            raise TooLarge(f"over {CANDIDATES} candidate executions: the program is too large for the memory model")
-        text = _text(threads, unfolding.initial, paths, dict(zip(places, values)))
-        if text in found.states:
-            continue
-        reads = [Event(final, UNORDERED, at, value, b"", True) for at, value in zip(places, values)]
-        candidate = [*events, *reads]
-        execution = consistent(candidate, program_order(candidate, final, rules), rules)
-        if execution is not None:
-            found.states[text] = Allowed(text, False, execution)
+class _Search:
+    """Judges candidates, and keeps the final states of the consistent ones."""
+
+    def __init__(self, threads: Threads, unfolding: Unfolding, found: Outcomes, rules: Rules) -> None:
+        self.threads, self.unfolding, self.found, self.rules = threads, unfolding, found, rules
+        self.known: set[object] = set()
+
+    def judge(self, paths: tuple[Path, ...]) -> None:
+        """Look at all executions in which each thread takes a path."""
+        events = self._events(paths)
+        if not _values_exist(events):
+            return
+        places = sorted(
+            {at - at % 4 for e in events[1:] if e.written and e.region == DATA for at in range(e.start, e.end)}
+        )
+        results = tuple(path.result for path in paths)
+        for values in product(*(_final_values(events, at) for at in places)):
+            key = results, tuple(places), values
+            if key in self.known:
+                continue
+            self.found.candidates += 1
+            if self.found.candidates > CANDIDATES:
+                raise TooLarge(f"over {CANDIDATES} candidate executions: the program is too large for the memory model")
+            reads = [Event(len(paths), UNORDERED, at, value, b"", True) for at, value in zip(places, values)]
+            candidate = [*events, *reads]
+            execution = consistent(candidate, program_order(candidate, len(paths), self.rules), self.rules)
+            if execution is not None:
+                self.known.add(key)
+                text = _text(self.threads, self.unfolding.initial, paths, dict(zip(places, values)))
+                self.found.states.setdefault(text, Allowed(text, False, execution))
+
+    def _events(self, paths: tuple[Path, ...]) -> list[Event]:
+        end = max((event.end for path in paths for event in path.events if event.region == DATA), default=0)
+        events = [Event(-1, INIT, 0, b"", self.unfolding.initial.ljust(end, b"\0"), region=DATA)]
+        if any(event.region == LENGTH for path in paths for event in path.events):
+            length = self.unfolding.pages.to_bytes(8, "little")
+            events.append(Event(-1, INIT, 0, b"", length, region=LENGTH))
+        return events + [event for path in paths for event in path.events]
 
 
 def _values_exist(events: list[Event]) -> bool:

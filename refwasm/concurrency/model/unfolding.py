@@ -55,14 +55,19 @@ class Unfolding:
         self.initial = threads.saved
 
     def paths(self) -> list[list[Path]]:
-        """The paths of each thread."""
+        """The paths of each thread. A value is made by a chain of writes, each of which reads what the one before has
+        written; so there are no more rounds than writes."""
+        rounds = 0
         while True:
             known = sum(map(len, self.values.values()))
             found = [list(self._of(number)) for number in range(len(self.threads.calls))]
+            if rounds and rounds >= sum(_most_writes(paths) for paths in found):
+                return found
             for path in (path for paths in found for path in paths):
                 self._note(path.events)
             if sum(map(len, self.values.values())) == known:
                 return found
+            rounds += 1
 
     def _note(self, events: tuple[Event, ...]) -> None:
         for event in events:
@@ -91,6 +96,10 @@ class Unfolding:
         return self.walk.notified(count)
 
     walk: _Walk
+
+
+def _most_writes(paths: list[Path]) -> int:
+    return max(sum(bool(event.written) for event in path.events) for path in paths)
 
 
 class _Walk:
