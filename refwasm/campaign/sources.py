@@ -24,6 +24,7 @@ SOURCES = {
     "pairs": "two instructions that compilers may fuse",
     "smith": "modules of wasm-tools smith",
     "strategies": "modules of the Hypothesis strategies",
+    "threads": "parallel programs, run on real threads of wasmtime and node, judged by the memory model",
     "corpus:DIR": "modules and scripts below a folder",
     "mutate:DIR": "mutations of these modules",
 }
@@ -41,6 +42,8 @@ def source_of(text: str, features: frozenset[str], seed: int) -> Source:
         return Smith(features, seed)
     if text == "strategies":
         return Drawn(features, seed)
+    if text == "threads":
+        return Drawn(features, seed)  # what is drawn is programs: see the module parallel
     if kind in ("corpus", "mutate") and place and Path(place).is_dir():
         items = list(_below(Path(place)))
         if not items:

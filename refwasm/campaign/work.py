@@ -13,6 +13,7 @@ from refwasm.campaign.findings import Finding, died, finding
 from refwasm.campaign.reproducer import about, reproducer, script
 from refwasm.campaign.source import Item, Source
 from refwasm.campaign.sources import source_of
+from refwasm.concurrency.litmus.native import NativeEngine, native_engine
 from refwasm.engines.catalogue import engine
 from refwasm.engines.judging import Judgement, judge
 from refwasm.engines.protocol import Died, Engine
@@ -89,9 +90,12 @@ class Worker:
         self.oracle = Oracle(work.features)
         self.source: Source = source_of(work.source, work.source_features, work.seed)
         self.engines: dict[str, Engine] = {}
+        self.natives: dict[str, NativeEngine] = {}
 
     def do(self, job: Job) -> Batch:
         """Do a job."""
+        if self.work.source == "threads":
+            return self._parallel(job)
         if job.reduce:
             return self._reduced(job)
         records, reached, count, whole = [], set(), 0, 0
@@ -104,6 +108,29 @@ class Worker:
                     reached |= names
                     count, whole = count + got, whole + of
         return Batch(tuple(records), frozenset(reached), (count, whole))
+
+    def _parallel(self, job: Job) -> Batch:
+        """Parallel programs are run on engines with real threads."""
+        from refwasm.campaign import parallel  # Hypothesis and the memory model are slow to import
+
+        records = []
+        for number, test in parallel.programs(self.work.seed, job.start, job.stop):
+            if job.reduce:
+                made = parallel.reduced(test, self._native(job.reduce), job.seconds)
+                if made is None or made[1].finding is None:
+                    return Batch()
+                found = made[1].finding._replace(name=job.reduce)
+                return Batch(script=parallel.script(made[0], found), finding=found)
+            for judged in self.work.engines:
+                came = parallel.judge(test, self._native(judged.name))
+                found_here = came.finding and came.finding._replace(name=judged.name)
+                records.append(Record(number, judged.name, came.verdict, came.runs, came.runs, found_here))
+        return Batch(tuple(records))
+
+    def _native(self, name: str) -> NativeEngine:
+        if name not in self.natives:
+            self.natives[name] = native_engine(name)
+        return self.natives[name]
 
     def engine(self, judged: Judged) -> Engine:
         """The engine of that name."""
@@ -166,6 +193,8 @@ class Worker:
         """End the engines, and what the source has begun."""
         for made in self.engines.values():
             made.close()
+        for native in self.natives.values():
+            native.close()
         self.source.close()
 
 

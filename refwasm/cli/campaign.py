@@ -14,6 +14,7 @@ from refwasm.campaign.work import Judged, Work
 from refwasm.campaign.workers import Cluster, Local, Workers
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import add_features, parse_features
+from refwasm.concurrency.litmus.native import EngineFailed, native_engine
 from refwasm.engines.catalogue import engine
 from refwasm.engines.protocol import Died, Unavailable
 
@@ -90,8 +91,12 @@ def _judged(options: argparse.Namespace) -> tuple[Judged, ...]:
     found = []
     for name in (word.strip() for word in options.engines.split(",")):
         try:
+            if options.source == "threads":
+                native_engine(name).close()
+                found.append(Judged(name, parse_features(options.features)))
+                continue
             made = engine(name, options.install)
-        except (Unavailable, Died) as error:
+        except (Unavailable, Died, EngineFailed) as error:
             _tell(f"{name} is left out: {error}")
             continue
         found.append(Judged(name, made.features))

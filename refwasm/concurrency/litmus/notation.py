@@ -64,7 +64,8 @@ class Operation:
 
 @dataclass
 class LitmusTest:
-    """A test. ``states`` are those that are allowed, each with whether interleavings show it."""
+    """A test. ``states`` are those that are allowed, each with whether interleavings show it. ``watched`` are locations
+    that belong to final states, besides those that one names."""
 
     name: str
     about: str
@@ -74,6 +75,7 @@ class LitmusTest:
     forbidden: set[str] = field(default_factory=set)
     source: str = ""
     native: bool = True
+    watched: list[str] = field(default_factory=list)
 
     @property
     def registers(self) -> list[str]:
@@ -83,8 +85,36 @@ class LitmusTest:
     @property
     def observed(self) -> list[str]:
         """The locations whose values final states name."""
+        if self.watched:
+            return self.watched
         words = [word.partition("=")[0] for state in (*self.states, *self.forbidden) for word in state.split()]
         return sorted({word for word in words if word[0] in LOCATIONS})
+
+
+def shown(test: LitmusTest) -> str:
+    """A test in the notation."""
+    lines = [f"{test.name.replace(': ', ' ')}: {test.about}"]
+    lines += [f"{name}: {'; '.join(map(_shown, ops))}" for name, ops in test.threads.items()]
+    for key, sc in (("sc", True), ("relaxed", False)):
+        states = [text for text, is_sc in test.states.items() if is_sc == sc]
+        lines += [f"{key}: {' | '.join(states)}"] if states else []
+    return "\n".join(lines)
+
+
+def _shown(operation: Operation) -> str:
+    kind, place, values = operation.kind, operation.place, " ".join(map(str, operation.values))
+    target = f"{operation.register} = " if operation.register else ""
+    if place is None:
+        text = target + f"{kind} {values}".strip()
+    else:
+        name, start = max(((n, a) for n, a in LOCATIONS.items() if a <= place.address), key=lambda pair: pair[1])
+        where = name + ("" if place.width == 32 else str(place.width))
+        where += f"+{place.address - start}" if place.address > start else ""
+        mark = "!" if place.atomic and kind in ("load", "store") else ""
+        text = {"load": f"{target}{where}{mark}", "store": f"{where}{mark} = {values}"}.get(
+            kind, f"{target}{kind} {where} {values.removesuffix(' -1')}"
+        )
+    return text if operation.only_if is None else f"if {operation.only_if[0]} == {operation.only_if[1]}: {text}"
 
 
 def read_tests(path: Path) -> list[LitmusTest]:
