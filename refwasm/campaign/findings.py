@@ -143,7 +143,7 @@ class Findings:
 
     def write_script(self, text: str) -> None:
         """Keep the script that shows a bucket, which its first line names."""
-        bucket = text.partition("\n")[0].removeprefix(";; ")
+        bucket = text.partition("\n")[0].removeprefix(";; ").removeprefix("# ")
         self.script_of(bucket).write_text(text, encoding="utf-8")
 
     def of_a_death(self, engine: str, item: str, reason: Died) -> Finding:

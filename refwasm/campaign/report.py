@@ -97,7 +97,8 @@ def _article(findings: Findings, found: dict[str, Any]) -> str:
         ("seen", f"{findings.buckets[bucket]} times, first in {escape(found['item'])}"),
     ]
     if script is not None:
-        repeat = f"refwasm diff {file} --engine {found['name']}" if found.get("name") else f"refwasm wast {file}"
+        how = "litmus" if found["kind"] == "threads" else "diff"
+        repeat = f"refwasm {how} {file} --engine {found['name']}" if found.get("name") else f"refwasm wast {file}"
         rows.append(("repeat", f"<code>{escape(repeat)}</code>"))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     shown = f"<details><summary>{escape(file)}</summary><pre>{escape(script)}</pre></details>" if script else ""

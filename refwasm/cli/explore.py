@@ -14,14 +14,17 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refwasm.cli import EXIT_BAD, EXIT_LIMIT, UsageError, positive
 from refwasm.cli.files import located, naming
 from refwasm.concurrency.exploration import STEPS, Exploration, explore
 from refwasm.concurrency.opening import open_subject
-from refwasm.concurrency.programs import Subject
+from refwasm.concurrency.programs import Subject, Threads
 from refwasm.concurrency.races import Race
+
+if TYPE_CHECKING:
+    from refwasm.concurrency.model.outcomes import Outcomes
 
 #: Final states that are printed.
 SHOWN = 50
@@ -44,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executions", type=positive(int), metavar="N", help="stop after so many")
     parser.add_argument("--steps", type=positive(int), default=STEPS, metavar="N", help="of one execution, at most")
     parser.add_argument("--races", action="store_true", help="look for data races too")
+    parser.add_argument(
+        "--model", action="store_true",
+        help="list what the relaxed memory model allows besides (small programs: threads of a module)",
+    )  # fmt: skip
+    parser.add_argument("--html", metavar="FILE", help="write a page there, with a picture of each race and schedule")
+    parser.add_argument("--timeline", metavar="FILE", help="write the first failing schedule, or race, for Perfetto")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
 
 
@@ -62,12 +71,43 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--mode: {error}") from None
     _Progress.clear()
     report(found)
+    outcomes = _allowed(subject, found) if options.model else None
+    if options.html:
+        from refwasm.concurrency.report.page import write_page
+
+        write_page(Path(options.html), subject, found, Path(options.file), outcomes)
+    if options.timeline:
+        _write_timeline(options.timeline, subject, found)
     if options.json:
         Path(options.json).write_text(json.dumps(as_json(found), indent=1) + "\n", encoding="utf-8")
     if found.failures or found.races:
         return EXIT_BAD
     was_asked = options.mode != "all" or found.incomplete.startswith("only schedules")
     return EXIT_LIMIT if found.incomplete and not was_asked else 0
+
+
+def _allowed(subject: Subject, found: Exploration) -> Outcomes:
+    """What the memory model allows; it is printed."""
+    from refwasm.concurrency.model.outcomes import allowed
+
+    if not isinstance(subject, Threads):
+        raise UsageError("--model: only the threads of a module can be judged by the memory model")
+    outcomes = allowed(subject)
+    for text, state in outcomes.states.items():
+        state.sc = text in found.states
+    print(f"the memory model allows {len(outcomes.states)} final states ({outcomes.candidates} candidate executions)")
+    for text, state in sorted(outcomes.states.items()):
+        print(f"  {'SC          ' if state.sc else 'relaxed only'}  {text}")
+    return outcomes
+
+
+def _write_timeline(file: str, subject: Subject, found: Exploration) -> None:
+    from refwasm.concurrency.report.trace import as_timeline, record
+
+    shown = [*(state.witness for state in found.failures), *(race.witness for race in found.races),
+             *(state.witness for state in found.states.values())]  # fmt: skip
+    if shown:
+        Path(file).write_text(json.dumps(as_timeline(record(subject, shown[0]))), encoding="utf-8")
 
 
 def opened(options: argparse.Namespace) -> Subject:
