@@ -29,6 +29,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from refwasm.errors import Malformed
 
@@ -40,8 +41,7 @@ _STATE = re.compile(r"(?:(?:r\d*|[xyzw](?:8|16|32|64)?(?:\+\d+)?)=(?:\d+|-)|dead
 _KEYS = ("from", "sc", "relaxed", "forbidden", "native")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """An access: bytes from ``address`` on, ``width`` in bits."""
 
     address: int
@@ -49,8 +49,7 @@ class Place:
     atomic: bool
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """What a thread does: ``load``, ``store``, a read-modify-write, ``cas``, ``fence``, ``wait``, ``notify``, ``size``
     or ``grow``. ``register`` gets the result; ``values`` are stored, added, expected …; ``only_if`` is a register and
     its value."""
