@@ -132,11 +132,15 @@ class Program:
         return e.resolve_imports(self.validated, self._provided())
 
     def _provided(self) -> Provided:
+        wanted: dict[str, list[str]] = {}
+        for module, name, _ in e.module_imports(self.validated):
+            wanted.setdefault(module, []).append(name)
         provided: dict[str, dict[str, e.Extern]] = {
-            wasi.MODULE: wasi.exports(self.system),
-            wasi.UNSTABLE: wasi.exports(self.system, wasi.UNSTABLE),
-            PARALLEL: Parallel(self.guest, self.context, self.report).exports(),
+            module: wasi.exports(self.system, module, wanted[module]) if module in wanted else {}
+            for module in (wasi.MODULE, wasi.UNSTABLE)
         }
+        parallel = Parallel(self.guest, self.context, self.report)
+        provided[PARALLEL] = parallel.exports() if PARALLEL in wanted else {}
         _add(provided, self.imports)
         if self.threads:
             spawn = _elsewhere if self.interleaving is None else self.interleaving.spawn

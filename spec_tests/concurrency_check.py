@@ -99,6 +99,8 @@ ENDINGS = (
     (["a: r0 = wait x 0 1", "b: r1 = notify x 1"], {"r0=0 r1=1", "r0=2 r1=0"}),
     (["a: r0 = wait x 0", "b: r1 = wait x 0", "c: r2 = notify x 1"],
      {"deadlock r0=0 r2=1", "deadlock r1=0 r2=1", "deadlock r2=0"}),
+    (["a: r0 = wait x 0 1", "b: r1 = notify x 1", "c: r2 = notify x 1"],
+     {"r0=0 r1=1 r2=0", "r0=0 r1=0 r2=1", "r0=2 r1=0 r2=0"}),
     (["a: r0 = wait x 1", "b: x! = 1"], {"r0=1", "deadlock"}),
     (["a: r0 = add x8 1", "b: r1 = add x8 255"], {"r0=0 r1=1", "r0=255 r1=0"}),
     (["a: r0 = cas x8 256 1", "b: r1 = y", "forbidden: x8=9"], {"r0=0 r1=0 x8=1"}),

@@ -49,8 +49,8 @@ FAULTS = (
           "if a.start == b.start and"),
     Fault("operations on one wait queue are independent", ACCESSES, "a.kind in QUEUE and b.kind in QUEUE and",
           "False and"),
-    Fault("a time-out does not depend on a notify", ACCESSES, 'QUEUE = frozenset({"wait", "notify", "timeout"})',
-          'QUEUE = frozenset({"wait", "notify"})'),
+    Fault("a time-out does not depend on a notify", ACCESSES, 'QUEUE = frozenset({"wait", "notify", "timeout", "idle"})',
+          'QUEUE = frozenset({"wait", "notify", "idle"})'),
     Fault("growing depends on nothing", ACCESSES, 'if (a.kind == "grow" and (b.kind in SIZE or b.outside))',
           'if False and (a.kind == "grow" and (b.kind in SIZE or b.outside))'),
     Fault("read-modify-writes do not write", ACCESSES, 'WRITES = frozenset({"store", "rmw", "cmpxchg",',
@@ -59,6 +59,7 @@ FAULTS = (
           'READS = frozenset({"load", "rmw",'),
     Fault("an access has no width", ACCESSES, "end = address + (instr.form.width or 0)", "end = address + 1"),
     Fault("a wait reads nothing", ACCESSES, '"cmpxchg", "wait", "copy"})', '"cmpxchg", "copy"})'),
+    Fault("a compare-exchange that exchanges has only read", ACCESSES, "if access.kind == \"cmpxchg\" and not changed:", "if access.kind == \"cmpxchg\":"),
     # ---- partial order reduction
     Fault("no race is reversed", DPOR, "self._reverse(at, node)\n", "pass\n"),
     Fault("only the nearest race is reversed", DPOR, "                self._reverse(at, node)\n                _join(clock, earlier.clock)",

@@ -14,7 +14,7 @@ from refwasm.concurrency.accesses import Access, dependent
 from refwasm.concurrency.exploration import Exploration, explore, replay
 from refwasm.concurrency.programs import Threads
 from refwasm.concurrency.sampling import Bounded
-from refwasm.concurrency.scheduler import ExploringScheduler
+from refwasm.concurrency.scheduler import ExploringScheduler, Observer
 from refwasm.strategies import threads
 from refwasm.strategies.threads import ThreadProgram
 from tests.support import refwasm as command
@@ -26,13 +26,13 @@ SB = """(module (memory 1 1 shared)
 MOST = 3_000
 
 
-class Trace:
+class Trace(Observer):
     """What tells classes of schedules apart: the steps, and the order of those that depend on each other."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[tuple[Any, int], Access]] = []
 
-    def accesses(self, thread: Any, access: Access, agent: object) -> None:
+    def made(self, thread: Any, access: Access) -> None:
         place = sum(name[0] == thread for name, _ in self.steps)
         self.steps.append(((thread, place), access))
 
@@ -41,14 +41,9 @@ class Trace:
             (name, later)
             for at, (name, access) in enumerate(self.steps)
             for later, other in self.steps[at + 1 :]
-            if name[0] != later[0] and dependent(access, other)
+            if name[0] != later[0] and dependent(other, access)
         }
         return frozenset((name, access.kind) for name, access in self.steps), frozenset(pairs)
-
-    def started(self, *_: object) -> None:
-        pass
-
-    joined = woke = started
 
 
 def of(program: ThreadProgram) -> Threads:

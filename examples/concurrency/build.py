@@ -9,7 +9,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FLAGS = [
     "--target=wasm32-freestanding", "-mcpu=generic+atomics+bulk_memory", "-O1", "-g", "-nostdlib", "-Wl,--no-entry",
-    "-Wl,--shared-memory", "-Wl,--import-memory", "-Wl,--max-memory=33554432", "-Wl,--export-memory", "-fdebug-compilation-dir=.",
+    "-Wl,--shared-memory", "-Wl,--import-memory", "-Wl,--max-memory=33554432", "-Wl,--export-memory",
+    "-fdebug-compilation-dir=.",
 ]  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from refwasm.syntax.instructions import Form, Instr
 #: Kinds of accesses that read bytes, and that (may) write them.
 READS = frozenset({"load", "rmw", "cmpxchg", "wait", "copy"})
 WRITES = frozenset({"store", "rmw", "cmpxchg", "fill", "copy", "init"})
-#: Kinds that change or look at a wait queue.
-QUEUE = frozenset({"wait", "notify", "timeout"})
+#: Kinds that change or look at a wait queue. ``idle`` is a notify that has found nobody.
+QUEUE = frozenset({"wait", "notify", "timeout", "idle"})
 #: Kinds that see or change the size of a memory.
 SIZE = frozenset({"size", "grow"})
 #: Host functions that show nothing and change nothing that others see.
@@ -112,17 +112,28 @@ def _bulk(kind: str, instr: Instr, memory: Memory, address: int, stack: list[Any
 
 
 def dependent(a: Access, b: Access) -> bool:
-    """Whether the order of two accesses by different threads can matter."""
+    """Whether the order of two accesses by different threads can matter, where ``b`` was made first, or both are about
+    to be. (A notify that finds nobody would find nobody behind the other one either.)"""
     if a.memory is None or b.memory is None:
         return _without_memory(a, b)
     if a.memory is b.memory:
         if a.start < b.end and b.start < a.end and (a.kind in WRITES or b.kind in WRITES):
             return True
         if a.kind in QUEUE and b.kind in QUEUE and a.start == b.start:
-            return True
+            return not (b.kind == "idle" and a.kind in ("notify", "idle"))
         if (a.kind == "grow" and (b.kind in SIZE or b.outside)) or (b.kind == "grow" and (a.kind in SIZE or a.outside)):
             return True
     return (a.source is not None and _reads(a.source, b)) or (b.source is not None and _reads(b.source, a))
+
+
+def as_made(access: Access, woken: int, changed: bool) -> Access:
+    """An access that was made, as it turned out: a compare-exchange that did not find what it expected has only read,
+    and a notify may have found nobody."""
+    if access.kind == "notify" and not woken:
+        return access._replace(kind="idle")
+    if access.kind == "cmpxchg" and not changed:
+        return access._replace(kind="load")
+    return access
 
 
 def _without_memory(a: Access, b: Access) -> bool:
@@ -134,3 +145,12 @@ def _without_memory(a: Access, b: Access) -> bool:
 def _reads(source: tuple[Memory, int, int], other: Access) -> bool:
     memory, start, end = source
     return other.memory is memory and other.kind in WRITES and start < other.end and other.start < end
+
+
+def exchanges(access: Access, agent: Any) -> bool:
+    """Whether a compare-exchange that is about to happen finds what it expects."""
+    memory = access.memory
+    assert memory is not None
+    found = int.from_bytes(memory.u8[access.start : access.end], "little")
+    expected: int = agent.stack[-2] & (1 << 8 * access.width) - 1
+    return found == expected

@@ -44,7 +44,7 @@ class Node:
 
     def next_thread(self) -> ThreadId | None:
         """A thread that must be tried and has not been; the present one goes to sleep."""
-        self.sleep[self.thread] = self.access
+        self.sleep[self.thread] = END if self.access is END else self.accesses[self.thread]
         return min((t for t in self.backtrack if t not in self.sleep), default=None)
 
 
@@ -127,6 +127,11 @@ class Execution(Observer):
         """Its first step comes after those of its parent so far, with the present one."""
         self.clocks[thread] = {} if parent is None else self._now(parent)
 
+    def made(self, thread: ThreadId, access: Access) -> None:
+        """The step, as it turned out."""
+        if self.node is not None and self.node.thread == thread and self.node.access is not END:
+            self.node.access = access
+
     def joined(self, thread: ThreadId, other: ThreadId) -> None:
         """The next step comes after all of the other's."""
         self._later.append((thread, self._now(other)))
@@ -147,7 +152,7 @@ class Execution(Observer):
         if self.node is not None and self.node.thread == thread:
             clock[thread] = self.places.get(thread, 0) + 1
             for earlier in self.nodes[: self.depth]:
-                if dependent(earlier.access, self.node.access):
+                if dependent(self.node.access, earlier.access):
                     _join(clock, earlier.clock)
         return clock
 
@@ -193,7 +198,7 @@ class Execution(Observer):
             earlier = self.nodes[at]
             if earlier.thread == node.thread or clock.get(earlier.thread, 0) >= earlier.place:
                 continue
-            if dependent(earlier.access, node.access):
+            if dependent(node.access, earlier.access):
                 self._reverse(at, node)
                 _join(clock, earlier.clock)
         node.clock = clock
@@ -213,7 +218,7 @@ class Execution(Observer):
             _note_initial(later, seen, initials)
         if node.thread not in {later.thread for later in seen}:
             base = self.clocks[node.thread]
-            if not any(base.get(s.thread, 0) >= s.place or dependent(s.access, node.access) for s in seen):
+            if not any(base.get(s.thread, 0) >= s.place or dependent(node.access, s.access) for s in seen):
                 initials.append(node.thread)
         if not first.backtrack.isdisjoint(initials):
             return

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from refwasm.concurrency.accesses import READS, WRITES, Access
+from refwasm.concurrency.accesses import READS, WRITES, Access, exchanges
 from refwasm.concurrency.cells import Cell, Cells
 from refwasm.concurrency.scheduler import Observer
 from refwasm.errors import StackEntry
@@ -289,12 +289,3 @@ def sleeps(access: Access, agent: Agent) -> bool:
     memory = access.memory
     assert memory is not None
     return bool(int.from_bytes(memory.u8[access.start : access.end], "little") == agent.stack[-2])
-
-
-def exchanges(access: Access, agent: Agent) -> bool:
-    """Whether a compare-exchange that is about to happen finds what it expects."""
-    memory = access.memory
-    assert memory is not None
-    found = int.from_bytes(memory.u8[access.start : access.end], "little")
-    expected: int = agent.stack[-2] & (1 << 8 * access.width) - 1
-    return found == expected

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from refwasm.concurrency.accesses import START, Access, access_of
+from refwasm.concurrency.accesses import START, Access, access_of, as_made, exchanges
 from refwasm.concurrency.spinning import Spins
 from refwasm.errors import Deadlock
 from refwasm.execution.choices import AGENT, WAIT, Choices, Taken
@@ -29,6 +29,9 @@ class Observer:
 
     def accesses(self, thread: ThreadId, access: Access, agent: Agent | None) -> None:
         """A thread is about to make an access. ``agent`` has its operands on the stack."""
+
+    def made(self, thread: ThreadId, access: Access) -> None:
+        """A thread has made an access, which stands here as it turned out (explorations only)."""
 
     def joined(self, thread: ThreadId, other: ThreadId) -> None:
         """A thread has waited for the end of another one."""
@@ -147,6 +150,7 @@ class ExploringScheduler(ObservedScheduler):
         self.enabled: Enabled = {}
         self.spins = Spins()
         self.steps = self.woken = 0
+        self._exchanges = False
 
     def next_task(self) -> Task:
         """Ask the strategy. Raises Deadlock, and Cut if there were too many steps."""
@@ -202,10 +206,17 @@ class ExploringScheduler(ObservedScheduler):
         """Advance, and look whether the thread changed anything, and whether it spins."""
         access = self.pending(task)
         before, self.woken = _content(access), 0
+        agent = task.agent()
+        self._exchanges = access.kind == "cmpxchg" and agent is not None and exchanges(access, agent)
         super().step(task)
         agent = task.agent()
         slept = access.kind == "wait" and agent in self.sleeping
-        self.spins.stepped(task.number, access, self._changed(access, before), slept)
+        changed = self._changed(access, before)
+        if access is not START:
+            exchanged = access.kind == "cmpxchg" and (changed or self._exchanges)
+            for observer in self.observers:
+                observer.made(task.number, as_made(access, self.woken, exchanged))
+        self.spins.stepped(task.number, access, changed, slept)
         if not task.done and agent is not None and agent.pending is not None:
             self.spins.arrives(task.number, agent, agent in self.sleeping)
 

@@ -11,10 +11,9 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from refwasm import embedding as e
-from refwasm.concurrency.accesses import Access, access_of
+from refwasm.concurrency.accesses import Access, access_of, exchanges
 from refwasm.concurrency.model.events import DATA, LENGTH, SEQCST, UNORDERED, Event
 from refwasm.concurrency.programs import Ending, Threads, failure
-from refwasm.concurrency.races import exchanges
 from refwasm.concurrency.scheduler import ObservedScheduler
 from refwasm.errors import ResourceLimit, Trap, UncaughtException
 from refwasm.execution.choices import Choices

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from refwasm.concurrency.accesses import READS, WRITES, Access
+from refwasm.concurrency.accesses import READS, WRITES, Access, exchanges
 from refwasm.concurrency.programs import Subject
-from refwasm.concurrency.races import exchanges
 from refwasm.concurrency.scheduler import HOST, Observer, ThreadId
 from refwasm.errors import StackEntry
 from refwasm.execution.choices import print_choices

@@ -8,7 +8,7 @@ bounds traps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from refwasm import embedding as e
@@ -31,20 +31,24 @@ PARTS: tuple[tuple[type[Any], Mapping[str, str]], ...] = (
 SIGNATURES: dict[str, str] = {name: text for _, signatures in PARTS for name, text in signatures.items()}
 
 
-def functions(system: System, module: str = MODULE) -> dict[str, Callable[..., int | None]]:
-    """All functions over a guest's state, as they are called: with integers, giving an error number."""
+def functions(
+    system: System, module: str = MODULE, wanted: Collection[str] | None = None
+) -> dict[str, Callable[..., int | None]]:
+    """All functions over a guest's state, as they are called: with integers, giving an error number. If there are all
+    that are ``wanted``, only those."""
     found: dict[str, Callable[..., None]] = {}
     for part, signatures in PARTS:
         made = part(system)
         found |= {name: getattr(made, name) for name in signatures}
     if module == UNSTABLE:
         found |= unstable_functions(system)
-    return {name: _numbered(_checked(name, function)) for name, function in found.items()}
+    names = found if wanted is None or not found.keys() >= set(wanted) else wanted
+    return {name: _numbered(_checked(name, found[name])) for name in names}
 
 
-def exports(system: System, module: str = MODULE) -> dict[str, e.Extern]:
-    """The functions for linking."""
-    return host_functions(functions(system, module), SIGNATURES)
+def exports(system: System, module: str = MODULE, wanted: Collection[str] | None = None) -> dict[str, e.Extern]:
+    """The functions for linking; only those that are ``wanted``, if there are all of these."""
+    return host_functions(functions(system, module, wanted), SIGNATURES)
 
 
 def _checked(name: str, function: Callable[..., None]) -> Callable[..., None]:
