@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from refwasm import embedding as e
+from refwasm.campaign import parallel
 from refwasm.campaign.findings import Finding, Findings
 from refwasm.campaign.mutate import WAYS, Mutated
 from refwasm.campaign.pairs import pairs
@@ -32,6 +35,8 @@ from refwasm.campaign.statistics import Statistics
 from refwasm.campaign.structures import STRUCTURES, structures
 from refwasm.campaign.work import Batch, Job, Judged, Record, Work, Worker
 from refwasm.cli import main
+from refwasm.concurrency.litmus.modules import BLOCK, FIRST, RAN, ROW, native_pages
+from refwasm.concurrency.litmus.notation import LitmusTest, parse, shown
 from refwasm.engines.judging import judge
 from refwasm.engines.own import RefwasmEngine
 from refwasm.engines.protocol import Died, Engine
@@ -41,6 +46,7 @@ from refwasm.syntax.instructions import FORMS, instr
 from refwasm.syntax.modules import Func
 from refwasm.validation.features import ALL
 from tests.oracle_support import MODULE, Faulty, WrongShift, module
+from tests.support import refwasm
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ def test_calls_of_a_script_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["nothing", "corpus:", "corpus:/nowhere", "mutate:/nowhere"])
 def test_unknown_sources_are_named(text: str) -> None:
-    with pytest.raises(ValueError, match=r"expected singles, pairs, smith, strategies, corpus:DIR, mutate:DIR"):
+    with pytest.raises(ValueError, match="expected singles, pairs, smith, strategies, threads, corpus:DIR"):
         source_of(text, ALL, 0)
 
 
@@ -439,3 +445,50 @@ def test_times_have_units() -> None:
 def test_items_have_labels() -> None:
     assert all(isinstance(item, Item) and item.label for item in singles(frozenset({"mvp"})))
     assert next(smith(ALL)).label == "smith 0"
+
+
+class Forgetful:
+    """An engine that says that all threads have run, and leaves a memory of zeros."""
+
+    name = "forgetful"
+
+    @contextmanager
+    def loaded(self, test: LitmusTest, instances: int) -> Iterator[Any]:
+        memory = bytearray(native_pages(test, instances) << 16)
+        results = FIRST + instances * (BLOCK + 64)
+        for row in range(len(test.threads) * instances):
+            memory[results + row * ROW + RAN] = 1
+        yield lambda numbers: bytes(memory)
+
+    def close(self) -> None:
+        pass
+
+
+def test_parallel_programs_on_a_faulty_engine() -> None:
+    """What is not allowed is a finding; the program is reduced, and the finding is a litmus test that shows it."""
+    text = "T: t\na: x! = 1; z = 3; r0 = y!\nb: y! = 1; r1 = x!; w = 2"
+    test = replace(parse(text)[0], watched=["x64", "y64", "z64", "w64"])
+    found = parallel.judge(test, Forgetful())
+    assert found.verdict == "differs" and found.finding is not None
+    assert found.finding.bucket.startswith("forgetful: threads: atomic load32, atomic store32, store32")
+    smaller = parallel.reduced(test, Forgetful(), 20)
+    assert smaller is not None and sum(map(len, smaller[0].threads.values())) == 2
+    assert smaller[1].finding is not None
+    again = parse(parallel.script(smaller[0], smaller[1].finding))
+    assert again[0].threads == smaller[0].threads
+
+
+def test_generated_programs_survive_the_notation() -> None:
+    for number, test in parallel.programs(1, 0, 100):
+        if test.threads:
+            assert parse(shown(test))[0].threads == test.threads, number
+
+
+def test_parallel_programs_on_an_engine(tmp_path: Path) -> None:
+    pytest.importorskip("wasmtime")
+    done = refwasm(
+        "campaign", "--engines", "wasmtime", "--source", "threads", "--modules", "10", "--out", str(tmp_path)
+    )
+    assert done.returncode == 0 and b"0 differ" in done.stdout, done
+    done = refwasm("campaign", "--engines", "nowhere", *to)
+    assert done.returncode == 2 and b"none of them can be judged here" in done.stderr

@@ -89,9 +89,10 @@ def explore(
     search = _search(mode, bound)
     most = executions if executions is not None or mode == "all" else SAMPLES
     started = time.perf_counter()
+    until = None if seconds is None else time.monotonic() + seconds
     known: set[object] = set()
     for execution in search:
-        _execute(subject, execution, found, races, known, steps)
+        _execute(subject, execution, found, RaceDetector(known) if races else None, steps, until)
         found.seconds = time.perf_counter() - started
         if each is not None:
             each(found)
@@ -120,11 +121,13 @@ def _search(mode: str, bound: int | None) -> Iterable[Any]:
     raise ValueError(f"mode {mode[:40]!r}: expected all, random:SEED, pct:DEPTH or replay:CHOICES")
 
 
-def _execute(subject: Subject, execution: Any, found: Exploration, races: bool, known: set[object], steps: int) -> None:
+def _execute(
+    subject: Subject, execution: Any, found: Exploration, detector: RaceDetector | None, steps: int,
+    until: float | None,
+) -> None:  # fmt: skip
     """One execution of a search."""
-    detector = RaceDetector(known) if races else None
     observers: Sequence[Observer] = [execution] if detector is None else [execution, detector]
-    scheduler = ExploringScheduler(execution.choose, observers, steps)
+    scheduler = ExploringScheduler(execution.choose, observers, steps, until)
     try:
         ending = subject.execute(scheduler)
         execution.ended()
@@ -132,7 +135,9 @@ def _execute(subject: Subject, execution: Any, found: Exploration, races: bool, 
         if str(cut) == "redundant":
             found.redundant += 1
         else:
-            _give_up(found, f"an execution has more than {steps} steps")
+            _give_up(found, _CUT[str(cut)].format(steps=steps))
+            if detector is not None:
+                _keep(found, detector, str(scheduler.choices))
         return
     except ResourceLimit as error:
         _give_up(found, f"a limit was reached: {error.message}")
@@ -142,6 +147,14 @@ def _execute(subject: Subject, execution: Any, found: Exploration, races: bool, 
     found.note(ending, str(scheduler.choices))
     if detector is not None:
         _keep(found, detector, str(scheduler.choices))
+
+
+#: Why an execution was cut.
+_CUT = {
+    "steps": "an execution has more than {steps} steps",
+    "alone": "a thread goes on and on without touching what threads share",
+    "time": "the time was over in the middle of an execution",
+}
 
 
 def _give_up(found: Exploration, why: str) -> None:

@@ -5,6 +5,7 @@ Choices are recorded as the usual scheduler asks for them, so that the list of a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from refwasm.concurrency.accesses import START, Access, access_of, as_made, exchanges
@@ -133,6 +134,9 @@ class Cut(BaseException):
     """An execution is not worth going on with. (Not an Exception: scripts turn those into failures.)"""
 
 
+#: Turns (of :data:`refwasm.execution.interpreter.scheduler.TURN` instructions) that threads take without a step that
+#: others could notice, at most.
+ALONE = 2_000
 #: One thing that can happen next: a task goes on, or its time-out comes first.
 Enabled = dict[ThreadId, tuple[Task, Access]]
 #: Who chooses: gets what is enabled and the scheduler, and gives the thread.
@@ -141,12 +145,16 @@ Strategy = Callable[["ExploringScheduler"], ThreadId]
 
 class ExploringScheduler(ObservedScheduler):
     """A scheduler that leaves who goes on to a strategy. Steps that nobody else can notice are done at once, and a
-    thread that spins goes on only after a change of what it looks at. ``enabled`` is what can happen next."""
+    thread that spins goes on only after a change of what it looks at. ``enabled`` is what can happen next. An
+    execution is cut after ``most`` steps, and at the time ``until`` (``time.monotonic``)."""
 
-    def __init__(self, strategy: Strategy, observers: Sequence[Observer] = (), most: int = 100_000) -> None:
+    def __init__(
+        self, strategy: Strategy, observers: Sequence[Observer] = (), most: int = 100_000, until: float | None = None
+    ) -> None:  # fmt: skip
         super().__init__(Choices((AGENT, WAIT)), observers)
         self.choices.scheduler = self
-        self.strategy, self.most = strategy, most
+        self.strategy, self.most, self.until = strategy, most, until
+        self.alone = 0  # turns in a row without a step
         self.enabled: Enabled = {}
         self.spins = Spins()
         self.steps = self.woken = 0
@@ -158,15 +166,27 @@ class ExploringScheduler(ObservedScheduler):
         waiting = self.waiting_with_timeout()
         for task in ready:
             if self.pending(task) is START:
+                self._count_alone()
                 return self._taken(task, ready, waiting)
+        self.alone = 0
         self.steps += 1
         if self.steps > self.most:
             raise Cut("steps")
+        if self.until is not None and time.monotonic() > self.until:
+            raise Cut("time")
         self.enabled = self._enabled(ready, waiting)
         if not self.enabled:
             raise self._deadlock()
         number = self.strategy(self)
         return self._taken(self.enabled[number][0], ready, waiting)
+
+    def _count_alone(self) -> None:
+        """A thread goes on without a step that others could notice: perhaps for ever."""
+        self.alone += 1
+        if self.alone > ALONE + len(self.tasks):
+            raise Cut("alone")
+        if self.until is not None and time.monotonic() > self.until:
+            raise Cut("time")
 
     def _enabled(self, ready: list[Task], waiting: list[Agent]) -> Enabled:
         spinning = self.spins.spinning

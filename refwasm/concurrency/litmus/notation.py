@@ -118,7 +118,10 @@ def _shown(operation: Operation) -> str:
 
 def read_tests(path: Path) -> list[LitmusTest]:
     """The tests in a file; raises Malformed with the line."""
-    return parse(path.read_text(encoding="utf-8"), path.name)
+    try:
+        return parse(path.read_text(encoding="utf-8"), path.name)
+    except UnicodeDecodeError as error:
+        raise Malformed(f"{path}: malformed UTF-8 encoding at byte {error.start}") from None
 
 
 def parse(text: str, file: str = "litmus") -> list[LitmusTest]:
