@@ -486,9 +486,8 @@ def test_generated_programs_survive_the_notation() -> None:
 
 def test_parallel_programs_on_an_engine(tmp_path: Path) -> None:
     pytest.importorskip("wasmtime")
-    done = refwasm(
-        "campaign", "--engines", "wasmtime", "--source", "threads", "--modules", "10", "--out", str(tmp_path)
-    )
+    options = ["--source", "threads", "--modules", "10", "--out", str(tmp_path)]
+    done = refwasm("campaign", "--engines", "wasmtime", *options)
     assert done.returncode == 0 and b"0 differ" in done.stdout, done
-    done = refwasm("campaign", "--engines", "nowhere", *to)
+    done = refwasm("campaign", "--engines", "nowhere", *options)
     assert done.returncode == 2 and b"none of them can be judged here" in done.stderr

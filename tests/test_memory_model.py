@@ -139,13 +139,16 @@ def test_store_buffers_are_seen(name: str) -> None:
     threads do not run at the same time, since the machine is busy, nothing can be seen."""
     made = engine(name)
     try:
-        relaxed = judge_engine(TESTS["SB"], made, 2_000_000, 15)
-        faulty = judge_engine(plain(TESTS["SB+sc"]), made, 2_000_000, 15)
+        for _ in range(10):
+            relaxed = judge_engine(TESTS["SB"], made, 50_000, 3)
+            faulty = judge_engine(plain(TESTS["SB+sc"]), made, 50_000, 3)
+            assert not relaxed.wrong
+            if relaxed.relaxed and faulty.wrong:
+                break
+        else:
+            pytest.skip("no relaxed outcome was seen: the machine is busy, or does not show any")
     finally:
         made.close()
-    if not relaxed.relaxed or not faulty.wrong:
-        pytest.skip("no relaxed outcome was seen: the machine is busy, or does not show any")
-    assert not relaxed.wrong
     assert [line.partition(" (")[0] for line in faulty.wrong] == ["not allowed: r0=0 r1=0"]
 
 
