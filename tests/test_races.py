@@ -16,7 +16,7 @@ from refwasm.concurrency.exploration import Exploration, explore
 from refwasm.concurrency.programs import Threads, WasiProgram
 from refwasm.strategies import parallel_programs, threads
 from refwasm.strategies.parallel import ParallelProgram
-from refwasm.strategies.threads import ThreadProgram
+from refwasm.strategies.threads import SLOT, Access, ThreadProgram
 from refwasm.text.printer import quote
 from tests.support import EXAMPLES
 from tests.support import refwasm as command
@@ -40,6 +40,19 @@ def test_programs_without_races(program: ThreadProgram) -> None:
 def test_parallel_programs_without_races(program: ParallelProgram) -> None:
     subject = WasiProgram(program.binary(), "program", policies=program.policies)
     assert not explore(subject, races=True, executions=30).races, program
+
+
+@many
+@given(threads(race_free=True))
+def test_a_race_that_was_put_in_is_found(program: ThreadProgram) -> None:
+    """The first thread may end before the second one begins, and nothing orders the two then."""
+    free = program.slots
+    ends = [*program.threads[0], Access("store", free, value=1)]
+    begins = [Access("load", free), *program.threads[1]]
+    racy = ThreadProgram([ends, begins, *program.threads[2:]], free + 1, False)
+    names = [f"thread{i}" for i in range(len(racy.threads))]
+    found = explore(Threads(racy.wat(), names), races=True, executions=500).races
+    assert [race.start for race in found] == [SLOT * free], racy
 
 
 RACY = """

@@ -1,6 +1,6 @@
 """Schedulers that say what happens: who started whom, what each step accessed, who waited for whom.
 
-Choices are recorded as the usual scheduler asks for them, so that the list of a run replays it anywhere.
+Choices are recorded as the usual scheduler asks for them, so that the list of an execution replays it.
 """
 
 from __future__ import annotations
