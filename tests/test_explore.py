@@ -223,3 +223,12 @@ def test_modules_without_shared_memory(tmp_path: Path) -> None:
     file.write_text('(module (memory 1) (func (export "a")))')
     done = command("explore", str(file))
     assert "the module's memory is not shared" in done.stderr.decode() and done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "calls", [("forever", "notify"), ("awhile", "forever", "notify"), ("spins",), ("lock", "lock")]
+)
+def test_deadlocks_and_spinning_replay(calls: tuple[str, ...]) -> None:
+    for state in states(WAITS, *calls).states.values():
+        found = states(WAITS, *calls, mode=f"replay:{state.witness}")
+        assert [(s.text, s.failed) for s in found.states.values()] == [(state.text, state.failed)]

@@ -10,10 +10,10 @@ from typing import Any
 from refwasm.concurrency.dpor import Search
 from refwasm.concurrency.programs import Ending, Subject
 from refwasm.concurrency.races import Race, RaceDetector
-from refwasm.concurrency.sampling import Bounded, PriorityChanges, RandomSearch
+from refwasm.concurrency.sampling import Bounded, Following, PriorityChanges, RandomSearch
 from refwasm.concurrency.scheduler import Cut, ExploringScheduler, ObservedScheduler, Observer
 from refwasm.errors import ResourceLimit
-from refwasm.execution.choices import AGENT, WAIT, parse_choices
+from refwasm.execution.choices import AGENT, WAIT, Replayed, parse_choices
 
 #: Executions of sampling modes, unless told otherwise.
 SAMPLES = 1_000
@@ -182,11 +182,19 @@ def _replayed(subject: Subject, mode: str, races: bool) -> Exploration:
 def replay(
     subject: Subject, witness: str, races: bool = False, observers: Sequence[Observer] = ()
 ) -> tuple[Ending, ObservedScheduler, RaceDetector | None]:
-    """Execute once as choices say: how it ended, the scheduler, and the races. Raises ValueError, OtherExecution."""
+    """Execute once as choices say (those that an exploration printed, ``default`` or ``seed:N``): how it ended, the
+    scheduler, and the races. Raises ValueError, OtherExecution."""
     detector = RaceDetector(set()) if races else None
+    told = [*observers, *([detector] if detector else [])]
     choices = parse_choices(witness, (AGENT, WAIT))
-    scheduler = ObservedScheduler(choices, [*observers, *([detector] if detector else [])])
-    choices.scheduler = scheduler
-    ending = subject.execute(scheduler)
+    if not isinstance(choices, Replayed):
+        scheduler = ObservedScheduler(choices, told)
+        return subject.execute(scheduler), scheduler, detector
+    following = ExploringScheduler(Following(choices).choose, told, STEPS)
+    try:
+        ending = subject.execute(following)
+    except Cut as cut:
+        ending = Ending(f"cut: {_CUT[str(cut)].format(steps=STEPS)}", "cut")
+    choices.taken = following.choices.taken
     choices.finish()
-    return ending, scheduler, detector
+    return ending, following, detector

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from refwasm.concurrency.scheduler import ExploringScheduler, Observer, ThreadId
+from refwasm.execution.choices import AGENT, WAIT, OtherExecution, Replayed
 
 
 class Sampled(Observer):
@@ -137,3 +138,26 @@ class _Walk(Sampled):
         others = [thread for thread in enabled if thread != self.last]
         assert self.last is not None
         return [self.last, *others] if self.preemptions < self.search.bound else [self.last]
+
+
+class Following(Sampled):
+    """The schedule that choices replay. (The scheduler of an exploration makes no other choices than it records.)"""
+
+    def __init__(self, choices: Replayed) -> None:
+        self.choices = choices
+
+    def choose(self, scheduler: ExploringScheduler) -> ThreadId:
+        """As the usual scheduler would: perhaps somebody's time is out, else one of those that are ready. Raises
+        OtherExecution if the choices do not fit."""
+        ready, waiting = scheduler.ready_tasks(), scheduler.waiting_with_timeout()
+        taken = self.choices.taken = list(scheduler.choices.taken)
+        others = bool(ready)
+        option = self.choices.choose(WAIT, len(waiting) + others) - others
+        if waiting and option >= 0:
+            found = next(task.number for task in scheduler.tasks if task.agent() is waiting[option])
+        else:
+            found = ready[self.choices.choose(AGENT, len(ready))].number
+        self.choices.taken = taken
+        if found not in scheduler.enabled:
+            raise OtherExecution("the choices let a thread go on that cannot: they belong to another program")
+        return found  # type: ignore[no-any-return]
