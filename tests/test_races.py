@@ -195,3 +195,12 @@ def test_cells_cover_exactly_what_was_asked_for() -> None:
                 cell.writes[start, end] = True
         everything = list(cells.within(4000, 4200))
         assert all(a.end == b.start for a, b in pairwise(everything))
+
+
+def test_iterations_that_wait_for_ever_are_a_deadlock(tmp_path: Path) -> None:
+    file = tmp_path / "waits.wat"
+    waits = "(drop (memory.atomic.wait32 (i32.const 8) (i32.load (i32.const 8)) (i64.const -1)))"
+    file.write_text(squares_with(KERNEL.replace("(i32.store (i32.add", f"{waits} (i32.store (i32.add"), 2))
+    found = refwasm.explore(file)
+    assert [state.failed for state in found.states.values()] == ["deadlock"] and found.complete
+    assert "iteration 0 and iteration 1 wait and nobody can notify" in next(iter(found.states))

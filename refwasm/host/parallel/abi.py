@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import TypeVar
 
 from refwasm import embedding as e
-from refwasm.errors import ResourceLimit, Trap
+from refwasm.errors import Deadlock, ResourceLimit, Trap
 from refwasm.host.guest import Guest, host_functions
 from refwasm.host.parallel.context import Context
 from refwasm.host.parallel.forms import Form, function_in_table
@@ -172,6 +172,8 @@ class Parallel:
         except ParallelError as error:
             self.report(self.context.note_failure(function, error))
             return error.errno
+        except Deadlock:  # nobody can go on, the guest neither
+            raise
         except (ResourceLimit, OSError) as error:  # of the host's: no descriptors or processes left
             limit = ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", str(error))
             self.report(self.context.note_failure(function, limit))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from refwasm import embedding as e
-from refwasm.errors import ResourceLimit
+from refwasm.errors import Deadlock, ResourceLimit
 from refwasm.host.parallel.devices import Device, Job
 from refwasm.host.parallel.forms import Form
 from refwasm.host.parallel.kernels import Kernel, Task
@@ -51,6 +51,8 @@ class Execution:
                 self._run_on_a_copy()
             else:
                 self._run_staged()
+        except Deadlock:  # of agents that take turns: nobody can go on, the guest neither
+            raise
         except ResourceLimit as error:  # of the device's memory
             raise ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", error.message) from error
         finally:
