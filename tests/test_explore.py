@@ -232,3 +232,24 @@ def test_deadlocks_and_spinning_replay(calls: tuple[str, ...]) -> None:
     for state in states(WAITS, *calls).states.values():
         found = states(WAITS, *calls, mode=f"replay:{state.witness}")
         assert [(s.text, s.failed) for s in found.states.values()] == [(state.text, state.failed)]
+
+
+UNJOINED = """(module
+  (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "env" "memory" (memory 1 1 shared))
+  (export "memory" (memory 0))
+  (data (i32.const 0) "\\10\\00\\00\\00\\03\\00\\00\\00")
+  (data (i32.const 16) "hi\\0a")
+  (func (export "wasi_thread_start") (param i32 i32)
+    (i32.atomic.store (i32.const 64) (i32.const 1))
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func (export "_start")
+    (drop (call $spawn (i32.const 0)))
+    (i32.atomic.store (i32.const 128) (i32.const 1))))"""
+
+
+def test_the_end_of_a_program_ends_its_threads() -> None:
+    """What a thread does comes before the end of the program, or not at all."""
+    found = refwasm.explore(UNJOINED)
+    assert set(found.states) == {"exit code 0", "hi"} and found.complete

@@ -39,8 +39,9 @@ class Node:
     def renew(self, accesses: dict[ThreadId, Access]) -> None:
         """The same place in another execution, where memories may be other objects."""
         self.accesses, self.access = accesses, accesses[self.thread]
-        for thread in self.sleep:
-            self.sleep[thread] = accesses[thread]
+        for thread, access in self.sleep.items():
+            if access is not END:
+                self.sleep[thread] = accesses[thread]
 
     def next_thread(self) -> ThreadId | None:
         """A thread that must be tried and has not been; the present one goes to sleep."""
