@@ -196,6 +196,8 @@ class Program:
                 return self._run_processes()
             instance = self.instantiate()
             e.func_invoke(self.store, self.entry(instance, "_start"), [])
+            if self.store.interleaved is not None:
+                self.store.interleaved.ending()
         except Exit as end:
             return end.code
         finally:

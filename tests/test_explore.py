@@ -249,7 +249,8 @@ UNJOINED = """(module
     (i32.atomic.store (i32.const 128) (i32.const 1))))"""
 
 
-def test_the_end_of_a_program_ends_its_threads() -> None:
+@pytest.mark.parametrize("last", ["", "    (i32.atomic.store (i32.const 128) (i32.const 1))"])
+def test_the_end_of_a_program_ends_its_threads(last: str) -> None:
     """What a thread does comes before the end of the program, or not at all."""
-    found = refwasm.explore(UNJOINED)
+    found = refwasm.explore(UNJOINED.replace("    (i32.atomic.store (i32.const 128) (i32.const 1))", last))
     assert set(found.states) == {"exit code 0", "hi"} and found.complete

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from refwasm.concurrency.accesses import END, Access, dependent
+from refwasm.concurrency.accesses import Access, dependent
 from refwasm.concurrency.scheduler import Cut, ExploringScheduler, Observer, ThreadId
 
 Clock = dict[ThreadId, int]
@@ -39,13 +39,12 @@ class Node:
     def renew(self, accesses: dict[ThreadId, Access]) -> None:
         """The same place in another execution, where memories may be other objects."""
         self.accesses, self.access = accesses, accesses[self.thread]
-        for thread, access in self.sleep.items():
-            if access is not END:
-                self.sleep[thread] = accesses[thread]
+        for thread in self.sleep:
+            self.sleep[thread] = accesses[thread]
 
     def next_thread(self) -> ThreadId | None:
         """A thread that must be tried and has not been; the present one goes to sleep."""
-        self.sleep[self.thread] = END if self.access is END else self.accesses[self.thread]
+        self.sleep[self.thread] = self.accesses[self.thread]
         return min((t for t in self.backtrack if t not in self.sleep), default=None)
 
 
@@ -130,7 +129,7 @@ class Execution(Observer):
 
     def made(self, thread: ThreadId, access: Access) -> None:
         """The step, as it turned out."""
-        if self.node is not None and self.node.thread == thread and self.node.access is not END:
+        if self.node is not None and self.node.thread == thread:
             self.node.access = access
 
     def joined(self, thread: ThreadId, other: ThreadId) -> None:
@@ -158,14 +157,7 @@ class Execution(Observer):
         return clock
 
     def ended(self) -> None:
-        """The program is over. What other threads could still have done comes before its last step, or not at all."""
-        node = self.node
-        if node is None:
-            return
-        others = [thread for thread in node.accesses if thread != node.thread]
-        if others:
-            node.access = END
-            node.backtrack.update(others)
+        """The last step is over."""
         self.settle()
 
     # ---- races -----------------------------------------------------------------------------------------------------

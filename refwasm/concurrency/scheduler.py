@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from refwasm.concurrency.accesses import START, Access, access_of, as_made, exchanges
+from refwasm.concurrency.accesses import END, START, Access, access_of, as_made, exchanges
 from refwasm.concurrency.spinning import Spins
 from refwasm.errors import Deadlock
 from refwasm.execution.choices import AGENT, WAIT, Choices, Taken
@@ -155,6 +155,7 @@ class ExploringScheduler(ObservedScheduler):
         self.choices.scheduler = self
         self.strategy, self.most, self.until = strategy, most, until
         self.alone = 0  # turns in a row without a step
+        self.last: Task | None = None
         self.enabled: Enabled = {}
         self.spins = Spins()
         self.steps = self.woken = 0
@@ -221,6 +222,16 @@ class ExploringScheduler(ObservedScheduler):
         if len(ready) > 1:
             taken.append(Taken(AGENT, ready.index(task), len(ready)))
         return task
+
+    def ending(self) -> None:
+        """The end is a step of its own: what other threads do comes before it, or not at all."""
+        if self.tasks:
+            self.last = self.add(lambda: True, lambda: True, label="the end")
+            self.run_until(self.last)
+
+    def pending(self, task: Task) -> Access:
+        """As any observed scheduler; and the end."""
+        return END if task is self.last else super().pending(task)
 
     def step(self, task: Task) -> None:
         """Advance, and look whether the thread changed anything, and whether it spins."""

@@ -152,6 +152,7 @@ class Runner:
                 pass
         else:
             self.store.interleaved.run_until(self._task(main, steps))
+            self.store.interleaved.ending()
         return self.report
 
     def _engine_functions(self) -> dict[str, dict[str, e.Extern]]:

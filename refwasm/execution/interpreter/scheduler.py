@@ -92,6 +92,9 @@ class Scheduler:
         if task.done:
             self.tasks.remove(task)
 
+    def ending(self) -> None:
+        """The program is over; what else there is, ends with it. (For those who explore when that may happen.)"""
+
     def joined(self, task: Task) -> None:
         """The task that runs has waited for the end of another one. (For those who keep track of what is ordered.)"""
 
