@@ -54,7 +54,7 @@ def test_known_results(name: str, state: str, how: str) -> None:
     assert ("" if state_found is None else "sc" if state_found.sc else "relaxed") == how
 
 
-@settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(threads(max_threads=3, max_accesses=3))
 def test_interleavings_are_allowed_and_without_races_nothing_else(program: ThreadProgram) -> None:
     """Sequential consistency is allowed; and it is all there is for programs without data races (SC-DRF)."""

@@ -21,7 +21,7 @@ from refwasm.text.printer import quote
 from tests.support import EXAMPLES
 from tests.support import refwasm as command
 
-many = settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 def found_in(functions: str, *names: str) -> Exploration:
