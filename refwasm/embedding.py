@@ -74,7 +74,7 @@ def store_init(
     the ``choices`` decide. With ``choices``, the interpreter asks them wherever the specification leaves something
     open, and time-outs come when they say so; without, it executes the deterministic profile."""
     scheduler = None
-    if choices is not None and interleaved:
+    if choices is not None and (interleaved or choices.scheduler is not None):
         scheduler = choices.scheduler or Scheduler(choices, virtual=True)
     elif seed is not None:
         scheduler = Scheduler(Seeded(seed))

@@ -14,7 +14,8 @@ from refwasm.concurrency.exploration import explore
 from refwasm.concurrency.litmus.judging import judge_engine, judge_model
 from refwasm.concurrency.litmus.native import EngineFailed, NativeEngine, native_engine
 from refwasm.concurrency.litmus.notation import LitmusTest, parse, read_tests, shown
-from refwasm.concurrency.model.outcomes import TooLarge, allowed
+from refwasm.concurrency.model.outcomes import allowed
+from refwasm.concurrency.model.unfolding import TooLarge
 from refwasm.concurrency.programs import Threads
 from refwasm.errors import Malformed
 from refwasm.strategies import threads

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from refwasm.campaign.source import Item
 from refwasm.engines.protocol import Unavailable
 
+T = TypeVar("T")
 #: Examples that one run of Hypothesis draws, from a seed of its own: what is drawn depends on what was before.
 BATCH = 50
+
+
+def in_batches(draw: Callable[[int], list[T]], start: int, stop: int) -> Iterator[tuple[int, T]]:
+    """The examples with these numbers, of those that ``draw`` gives for each batch."""
+    for batch in range(start // BATCH, (stop + BATCH - 1) // BATCH):
+        for number, example in enumerate(draw(batch), batch * BATCH):
+            if start <= number < stop:
+                yield number, example
 
 
 class Drawn:
@@ -23,11 +33,9 @@ class Drawn:
         self.features, self.seed = features, seed
 
     def items(self, start: int, stop: int) -> Iterator[tuple[int, Item]]:
-        for batch in range(start // BATCH, (stop + BATCH - 1) // BATCH):
-            first = batch * BATCH
-            for number, module in enumerate(self._batch(batch), first):
-                if start <= number < stop:
-                    yield number, Item(f"strategies {self.seed + batch}.{number - first}", module, None, number)
+        for number, module in in_batches(self._batch, start, stop):
+            label = f"strategies {self.seed + number // BATCH}.{number % BATCH}"
+            yield number, Item(label, module, None, number)
 
     def _batch(self, batch: int) -> list[bytes]:
         """The examples of one seed."""

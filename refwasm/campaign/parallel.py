@@ -12,21 +12,22 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from refwasm import embedding as e
+from refwasm.campaign.drawn import BATCH, in_batches
 from refwasm.campaign.findings import Finding
+from refwasm.campaign.source import THREADS
 from refwasm.concurrency.litmus.judging import Verdict, judge_engine
 from refwasm.concurrency.litmus.modules import LitmusThreads, as_module
 from refwasm.concurrency.litmus.native import EngineFailed, NativeEngine
 from refwasm.concurrency.litmus.notation import LitmusTest, Operation, Place, shown
-from refwasm.concurrency.model.outcomes import TooLarge, allowed
+from refwasm.concurrency.model.outcomes import allowed
+from refwasm.concurrency.model.unfolding import TooLarge
 from refwasm.errors import ResourceLimit
 from refwasm.strategies import threads
 from refwasm.strategies.sampling import sample
 from refwasm.strategies.threads import Access, ThreadProgram
 
-#: The name of the source.
-SOURCE = "threads"
-#: Programs that one run of Hypothesis draws; instances of a program that are run, and seconds for them.
-BATCH, RUNS, SECONDS = 50, 4_096, 2.0
+#: Instances of a program that are run, and seconds for them.
+RUNS, SECONDS = 4_096, 2.0
 #: Slots by the names of locations, and accesses of a thread at most.
 _NAMES = "xyzw"
 _MOST = 4
@@ -43,12 +44,12 @@ class Judged(NamedTuple):
 
 def programs(seed: int, start: int, stop: int) -> Iterator[tuple[int, LitmusTest]]:
     """The programs with these numbers."""
-    for batch in range(start // BATCH, (stop + BATCH - 1) // BATCH):
-        strategy = threads(race_free=batch % 2 == 0, slots=3, max_accesses=_MOST)
-        for place, program in enumerate(sample(strategy, BATCH, seed + batch)):
-            number = batch * BATCH + place
-            if start <= number < stop:
-                yield number, as_test(program, f"{SOURCE} {seed + batch}.{place}")
+
+    def draw(batch: int) -> list[ThreadProgram]:
+        return sample(threads(race_free=batch % 2 == 0, slots=3, max_accesses=_MOST), BATCH, seed + batch)
+
+    for number, program in in_batches(draw, start, stop):
+        yield number, as_test(program, f"{THREADS} {seed + number // BATCH}.{number % BATCH}")
 
 
 def as_test(program: ThreadProgram, name: str) -> LitmusTest:
@@ -104,7 +105,7 @@ def _finding(test: LitmusTest, verdict: Verdict, engine: NativeEngine) -> Findin
     kinds = sorted({_kind(o) for operations in test.threads.values() for o in operations})
     observed = next(text for text in verdict.seen if text not in test.states)
     return Finding(
-        f"{engine.name}: threads: {', '.join(kinds)}", engine.name, SOURCE, test.name, None,
+        f"{engine.name}: threads: {', '.join(kinds)}", engine.name, THREADS, test.name, None,
         "one of: " + " | ".join(sorted(test.states)), observed, e.module_encode(e.module_parse(as_module(test))),
     )  # fmt: skip
 

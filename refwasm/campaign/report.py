@@ -9,6 +9,7 @@ from typing import Any
 
 from refwasm.campaign.findings import Findings
 from refwasm.campaign.rules import rule
+from refwasm.campaign.source import THREADS
 from refwasm.campaign.statistics import VERDICTS, Statistics
 from refwasm.campaign.work import Work
 from refwasm.syntax.instructions import FORMS
@@ -97,7 +98,7 @@ def _article(findings: Findings, found: dict[str, Any]) -> str:
         ("seen", f"{findings.buckets[bucket]} times, first in {escape(found['item'])}"),
     ]
     if script is not None:
-        how = "litmus" if found["kind"] == "threads" else "diff"
+        how = "litmus" if found["kind"] == THREADS else "diff"
         repeat = f"refwasm {how} {file} --engine {found['name']}" if found.get("name") else f"refwasm wast {file}"
         rows.append(("repeat", f"<code>{escape(repeat)}</code>"))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 from refwasm.engines.judging import Call
 
+#: The source of parallel programs, which are run on real threads and judged by the memory model.
+THREADS = "threads"
 #: The kind of items that are about no instruction.
 GENERATED = "generated"
 

@@ -14,7 +14,7 @@ from refwasm.campaign.pairs import pairs
 from refwasm.campaign.scripts import from_script
 from refwasm.campaign.singles import singles
 from refwasm.campaign.smith import Smith
-from refwasm.campaign.source import Item, Listed, Source
+from refwasm.campaign.source import THREADS, Item, Listed, Source
 from refwasm.campaign.structures import structures
 from refwasm.errors import WasmError
 
@@ -24,7 +24,7 @@ SOURCES = {
     "pairs": "two instructions that compilers may fuse",
     "smith": "modules of wasm-tools smith",
     "strategies": "modules of the Hypothesis strategies",
-    "threads": "parallel programs, run on real threads of wasmtime and node, judged by the memory model",
+    THREADS: "parallel programs, run on real threads of wasmtime and node, judged by the memory model",
     "corpus:DIR": "modules and scripts below a folder",
     "mutate:DIR": "mutations of these modules",
 }
@@ -42,7 +42,7 @@ def source_of(text: str, features: frozenset[str], seed: int) -> Source:
         return Smith(features, seed)
     if text == "strategies":
         return Drawn(features, seed)
-    if text == "threads":
+    if text == THREADS:
         return Drawn(features, seed)  # what is drawn is programs: see the module parallel
     if kind in ("corpus", "mutate") and place and Path(place).is_dir():
         items = list(_below(Path(place)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from refwasm import embedding as e
 from refwasm.campaign.findings import Finding, died, finding
 from refwasm.campaign.reproducer import about, reproducer, script
-from refwasm.campaign.source import Item, Source
+from refwasm.campaign.source import THREADS, Item, Source
 from refwasm.campaign.sources import source_of
 from refwasm.concurrency.litmus.native import NativeEngine, native_engine
 from refwasm.engines.catalogue import engine
@@ -94,7 +94,7 @@ class Worker:
 
     def do(self, job: Job) -> Batch:
         """Do a job."""
-        if self.work.source == "threads":
+        if self.work.source == THREADS:
             return self._parallel(job)
         if job.reduce:
             return self._reduced(job)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from refwasm.campaign.report import write_json, write_report
 from refwasm.campaign.run import BATCH, REDUCE, Campaign
+from refwasm.campaign.source import THREADS
 from refwasm.campaign.sources import SOURCES, source_of
 from refwasm.campaign.work import Judged, Work
 from refwasm.campaign.workers import Cluster, Local, Workers
@@ -91,7 +92,7 @@ def _judged(options: argparse.Namespace) -> tuple[Judged, ...]:
     found = []
     for name in (word.strip() for word in options.engines.split(",")):
         try:
-            if options.source == "threads":
+            if options.source == THREADS:
                 native_engine(name).close()
                 found.append(Judged(name, parse_features(options.features)))
                 continue

@@ -149,7 +149,7 @@ def watch_races(choices: Choices) -> RaceDetector:
     from refwasm.concurrency.scheduler import ObservedScheduler
 
     detector = RaceDetector(set())
-    choices.scheduler = ObservedScheduler(choices, [detector], at_once=False)
+    ObservedScheduler(choices, [detector], at_once=False)  # which the choices bring along
     return detector
 
 

@@ -27,6 +27,12 @@ _OTHERS = {"memory.size": "size", "memory.grow": "grow", "memory.atomic.notify":
            "memory.atomic.wait32": "wait", "memory.atomic.wait64": "wait"}  # fmt: skip
 
 
+#: Which thread: the number of its parent's children before it, behind its parent's; the same in every schedule. The
+#: host, whose calls start the outermost ones, is HOST.
+ThreadId = tuple[int, ...]
+HOST: ThreadId = ()
+
+
 class Access(NamedTuple):
     """An operation: its kind; the memory (None for what has none) and the bytes from ``start`` to ``end`` (exclusive);
     whether it is atomic; its instruction. A ``copy`` reads ``source``: memory, start and end. ``host`` is the function
@@ -56,14 +62,6 @@ class Access(NamedTuple):
     def width(self) -> int:
         """Bytes."""
         return self.end - self.start
-
-    def __str__(self) -> str:
-        if self.kind == "host":
-            return f"call of {self.host}"
-        if self.kind in ("start", "end", "grow", "size"):
-            return {"start": "start", "end": "end of the program"}.get(self.kind, f"memory.{self.kind}")
-        where = f"[{self.start}]" if self.width <= 1 else f"[{self.start}, +{self.width})"
-        return f"{'atomic ' if self.atomic and self.kind in ('load', 'store') else ''}{self.kind} at {where}"
 
 
 #: The last step of a program: whatever others do comes before it or not at all.
@@ -154,3 +152,10 @@ def exchanges(access: Access, agent: Any) -> bool:
     found = int.from_bytes(memory.u8[access.start : access.end], "little")
     expected: int = agent.stack[-2] & (1 << 8 * access.width) - 1
     return found == expected
+
+
+def sleeps(access: Access, agent: Any) -> bool:
+    """Whether a wait that is about to happen goes to sleep: memory holds what it expects."""
+    memory = access.memory
+    assert memory is not None
+    return bool(int.from_bytes(memory.u8[access.start : access.end], "little") == agent.stack[-2])

@@ -24,18 +24,14 @@ class Thread:
         internal = [to_internal(value, p) for value, p in zip(args, func._check_count(args))]
         agent = agents._store.tier.agent(func._item, internal)  # type: ignore[attr-defined]
 
-        def advance() -> bool:
-            try:
-                found = scheduler.advance_agent(agent)
-            except (Trap, UncaughtException) as error:
-                self._error = error
-                return True
-            if found is not None:
+        def ended(found: list[Any] | WasmError) -> None:
+            if isinstance(found, WasmError):
+                self._error = found
+            else:
                 values = tuple(to_python(value, r) for value, r in zip(found, t.results))
                 self.result = None if not values else values[0] if len(values) == 1 else values
-            return found is not None
 
-        self._task = scheduler.add(advance, lambda: scheduler.is_ready(agent), lambda: agent, label)
+        self._task = scheduler.call(agent, label, ended)
 
     def join(self) -> Any:
         """Wait for its end; what the function returned. Raises Trap and UncaughtException of it, and Deadlock."""
@@ -50,7 +46,6 @@ class Agents:
     """What a test gets: makes instances and threads of one execution."""
 
     def __init__(self, scheduler: ObservedScheduler) -> None:
-        scheduler.choices.scheduler = scheduler
         self._scheduler = scheduler
         self._store = e.store_init(tier="interpret", choices=scheduler.choices, interleaved=True)
         self._threads: list[Thread] = []

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from refwasm.concurrency.accesses import Access, dependent
-from refwasm.concurrency.scheduler import Cut, ExploringScheduler, Observer, ThreadId
+from refwasm.concurrency.accesses import Access, ThreadId, dependent
+from refwasm.concurrency.scheduler import Cut, ExploringScheduler, Observer
 
 Clock = dict[ThreadId, int]
 
@@ -49,34 +49,28 @@ class Node:
 
 
 class Search:
-    """The nodes of the present execution. Iterating gives a strategy's owner for each execution; use::
-
-    for execution in (search := Search()):
-        run(ExploringScheduler(execution.choose, [execution]))
-        search.finish(...)
-    """
+    """The nodes of the present execution. Iterating gives each execution, which chooses for an ExploringScheduler and
+    observes it; the next one is found when it has ended."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.classes = self.redundant = 0
-        self.complete = False
 
     def __iter__(self) -> Iterator[Execution]:
-        while not self.complete:
+        yield Execution(self)
+        while self._goes_on():
             yield Execution(self)
-            self._next()
 
-    def _next(self) -> None:
-        """Go back to the last node where something is left to try."""
+    def _goes_on(self) -> bool:
+        """Go back to the last node where something is left to try; whether there is one."""
         while self.nodes:
             node = self.nodes[-1]
             thread = node.next_thread()
             if thread is not None:
                 node.thread, node.access = thread, node.accesses[thread]
                 node.wakes = []
-                return
+                return True
             self.nodes.pop()
-        self.complete = True
+        return False
 
 
 class Execution(Observer):

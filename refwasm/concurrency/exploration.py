@@ -136,8 +136,7 @@ def _execute(
             found.redundant += 1
         else:
             _give_up(found, _CUT[str(cut)].format(steps=steps))
-            if detector is not None:
-                _keep(found, detector, str(scheduler.choices))
+            _keep(found, detector, str(scheduler.choices))
         return
     except ResourceLimit as error:
         _give_up(found, f"a limit was reached: {error.message}")
@@ -145,8 +144,7 @@ def _execute(
     finally:
         found.steps += scheduler.steps
     found.note(ending, str(scheduler.choices))
-    if detector is not None:
-        _keep(found, detector, str(scheduler.choices))
+    _keep(found, detector, str(scheduler.choices))
 
 
 #: Why an execution was cut.
@@ -162,8 +160,8 @@ def _give_up(found: Exploration, why: str) -> None:
     found.incomplete = found.incomplete or why
 
 
-def _keep(found: Exploration, detector: RaceDetector, witness: str) -> None:
-    for race in detector.races:
+def _keep(found: Exploration, detector: RaceDetector | None, witness: str) -> None:
+    for race in detector.races if detector is not None else ():
         race.witness = witness
         found.races.append(race)
 
@@ -174,8 +172,7 @@ def _replayed(subject: Subject, mode: str, races: bool) -> Exploration:
     ending, scheduler, detector = replay(subject, mode.partition(":")[2], races)
     found.note(ending, str(scheduler.choices))
     found.incomplete = "one execution was replayed"
-    if detector is not None:
-        _keep(found, detector, str(scheduler.choices))
+    _keep(found, detector, str(scheduler.choices))
     return found
 
 

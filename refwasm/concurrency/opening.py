@@ -10,6 +10,8 @@ from refwasm import embedding as e
 from refwasm.concurrency.programs import Script, Subject, Threads, WasiProgram
 from refwasm.errors import Malformed
 
+MAGIC = b"\0asm"
+
 
 def open_subject(
     source: str | bytes | Path | Callable[..., Any], threads: Sequence[str | tuple[Any, ...]] | None = None,
@@ -27,21 +29,15 @@ def open_subject(
         return PythonTest(source)
     name = source.name if isinstance(source, Path) else "program"
     data = source.read_bytes() if isinstance(source, Path) else source.encode() if isinstance(source, str) else source
-    if _is_script(data, name):
-        return Script(data, name)
-    validated = e.module_validate(e.module_load(data))
-    if threads is None and "_start" in dict(e.module_exports(validated)):
-        return WasiProgram(data, name, args, **options)
-    return Threads(validated, threads, name=name)
-
-
-def _is_script(data: bytes, name: str) -> bool:
-    if data[:4] == b"\0asm":
-        return False
     if name.endswith(".wast"):
-        return True
+        return Script(data, name)
     try:
-        e.module_load(data)
+        module = e.module_load(data)
     except Malformed:
-        return any(word in data for word in (b"(thread", b"(register", b"(invoke", b"(assert_"))
-    return False
+        if data[:4] != MAGIC and any(word in data for word in (b"(thread", b"(register", b"(invoke", b"(assert_")):
+            return Script(data, name)
+        raise
+    validated = e.module_validate(module)
+    if threads is None and "_start" in dict(e.module_exports(validated)):
+        return WasiProgram(data, name, args, validated, **options)
+    return Threads(validated, threads, name=name)

@@ -132,7 +132,7 @@ class Threads:
 
     def ending(
         self,
-        results: Sequence[Ending | list[Any] | None],
+        results: Sequence[Ending | Sequence[Any] | None],
         memory: bytes,
         asleep: Sequence[str],
         ended: Ending = Ending(""),
@@ -141,7 +141,7 @@ class Threads:
         names of those that wait for ever."""
         if asleep:
             ended = Ending(f"deadlock: {waiting(asleep)}", "deadlock")
-        shown = [f"{call[0]}: {_shown(r)}" for call, r in zip(self.calls, results) if r not in ([], None)]
+        shown = [f"{call[0]}: {_shown(r)}" for call, r in zip(self.calls, results) if r not in (None, [], ())]
         left = words(memory, self.saved) if self.observe is None else self.observe(memory)
         failed = ended.failed or next((r.failed for r in results if isinstance(r, Ending)), "")
         return ending([ended.text, *shown, left], failed)
@@ -152,17 +152,10 @@ class Threads:
         assert isinstance(func, e.FuncInst), "checked when this was made"
         agent = store.tier.agent(func, args)  # type: ignore[attr-defined]
 
-        def advance() -> bool:
-            try:
-                found = scheduler.advance_agent(agent)
-            except (Trap, UncaughtException) as error:
-                results[number] = failure(error)
-                return True
-            if found is not None:
-                results[number] = found
-            return found is not None
+        def ended(found: list[Any] | WasmError) -> None:
+            results[number] = failure(found) if isinstance(found, WasmError) else found
 
-        return scheduler.add(advance, lambda: scheduler.is_ready(agent), lambda: agent, name)
+        return scheduler.call(agent, name, ended)
 
     def _prepared(self, scheduler: ObservedScheduler) -> e.Store:
         """A store as at the beginning."""
@@ -178,7 +171,6 @@ class Threads:
         return self.store
 
     def _instantiate(self, scheduler: ObservedScheduler) -> e.Store:
-        scheduler.choices.scheduler = scheduler
         self.store = e.store_init(tier="interpret", choices=scheduler.choices, interleaved=True)
         self.memory = e.mem_alloc(self.store, self.type)
         module, name = self.memory_name
@@ -191,7 +183,7 @@ class Threads:
         return self.store
 
 
-def _shown(result: Ending | list[Any]) -> str:
+def _shown(result: Ending | Sequence[Any]) -> str:
     return result.text if isinstance(result, Ending) else " ".join(map(str, result))
 
 
@@ -228,7 +220,6 @@ class Script:
 
     def execute(self, scheduler: ObservedScheduler) -> Ending:
         """Run all commands."""
-        scheduler.choices.scheduler = scheduler
         runner = Runner(self.source, self.name, Options(choices=lambda: scheduler.choices), self.known)
         ended, report = Ending(""), runner.report
         try:
@@ -249,16 +240,18 @@ class Script:
 
 class WasiProgram:
     """A program with ``_start``: wasi-threads, wasi-parallel (each iteration is a thread), or neither. Its final state
-    is its exit code or how it ended, and what it wrote."""
+    is its exit code or how it ended, and what it wrote. ``validated`` is what the source gives, if that is known."""
 
-    def __init__(self, source: str | bytes, name: str, args: Sequence[str] = (), **options: Any) -> None:
+    def __init__(
+        self, source: str | bytes, name: str, args: Sequence[str] = (), validated: e.Validated | None = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
         self.name, self.args, self.options = name, args, options
-        self.validated = e.module_open(source)
+        self.validated = validated or e.module_open(source)
         self.binary = source if isinstance(source, bytes) and source[:4] == b"\0asm" else None
 
     def execute(self, scheduler: ObservedScheduler) -> Ending:
         """Run it."""
-        scheduler.choices.scheduler = scheduler
         with _captured() as (fd, output):
             make = partial(Program, self.validated, [self.name, *self.args], choices=scheduler.choices)
             with make(stdout=fd, stderr=fd, **self.options) as program:

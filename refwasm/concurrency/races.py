@@ -14,14 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from refwasm.concurrency.accesses import READS, WRITES, Access, exchanges
+from refwasm.concurrency.accesses import READS, WRITES, Access, ThreadId, exchanges, sleeps
 from refwasm.concurrency.cells import Cell, Cells
 from refwasm.concurrency.scheduler import Observer
 from refwasm.errors import StackEntry
 from refwasm.execution.interpreter.agent import Agent, stack_at
 from refwasm.execution.memory import Memory
 
-ThreadId = tuple[int, ...]
 Clock = dict[ThreadId, int]
 #: Calls of a stack that a report keeps.
 DEPTH = 12
@@ -35,7 +34,6 @@ class Mark(NamedTuple):
     access: Access
     op: Any
     frames: tuple[Any, ...]
-    number: int  # of the access in its execution
 
     def stack(self) -> list[StackEntry]:
         """The calls that were active, innermost first."""
@@ -54,7 +52,6 @@ class Side:
     label: str
     access: Access
     stack: list[StackEntry]
-    number: int
 
     def __str__(self) -> str:
         at = f" in {self.stack[0]}" if self.stack else ""
@@ -111,7 +108,6 @@ class RaceDetector(Observer):
         self.released: dict[tuple[int, str, int], Clock] = {}
         self.grown: dict[int, list[tuple[int, Mark]]] = {}
         self.ordered: dict[tuple[ThreadId, ThreadId], str] = {}
-        self.number = 0
 
     # ---- what orders -------------------------------------------------------------------------------------------------
 
@@ -161,7 +157,6 @@ class RaceDetector(Observer):
         memory = access.memory
         if memory is None or not memory.shared or agent is None:
             return
-        self.number += 1
         if access.kind in ("size", "grow"):
             self._size(thread, access, agent)
             return
@@ -184,7 +179,7 @@ class RaceDetector(Observer):
 
     def _mark(self, thread: ThreadId, access: Access, agent: Agent) -> Mark:
         frames = tuple(agent.frames[-DEPTH:])
-        return Mark(thread, self.clocks[thread][thread], access, agent.pc, frames, self.number)
+        return Mark(thread, self.clocks[thread][thread], access, agent.pc, frames)
 
     def _touch(self, thread: ThreadId, access: Access, agent: Agent) -> None:
         memory, start, end = access.memory, access.start, access.end
@@ -239,7 +234,7 @@ class RaceDetector(Observer):
         start = max(first.access.start, second.access.start)
         end = max(min(first.access.end, second.access.end), start)
         ordered = self.ordered.get((second.thread, first.thread), "nothing did")
-        sides = [Side(m.thread, self.labels[m.thread], m.access, m.stack(), m.number) for m in (first, second)]
+        sides = [Side(m.thread, self.labels[m.thread], m.access, m.stack()) for m in (first, second)]
         self.races.append(Race(sides[0], sides[1], start, end, self._place(second.access, start, end), ordered))
 
     def _place(self, access: Access, start: int, end: int) -> str:
@@ -282,10 +277,3 @@ def _forget(marks: Marks, mark: Mark, clock: Clock) -> None:
     for key, other in list(marks.items()):
         if clock.get(other.thread, 0) >= other.time and (other.access.atomic or not mark.access.atomic):
             del marks[key]
-
-
-def sleeps(access: Access, agent: Agent) -> bool:
-    """Whether a wait that is about to happen goes to sleep: memory holds what it expects."""
-    memory = access.memory
-    assert memory is not None
-    return bool(int.from_bytes(memory.u8[access.start : access.end], "little") == agent.stack[-2])

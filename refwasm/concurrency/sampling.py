@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from refwasm.concurrency.scheduler import ExploringScheduler, Observer, ThreadId
+from refwasm.concurrency.accesses import ThreadId
+from refwasm.concurrency.scheduler import ExploringScheduler, Observer
 from refwasm.execution.choices import AGENT, WAIT, OtherExecution, Replayed
 
 
@@ -32,9 +33,6 @@ class RandomWalk(Sampled):
 
 class RandomSearch:
     """Executions at random, reproducibly."""
-
-    complete = False
-    redundant = 0
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -74,9 +72,6 @@ class PriorityChanges:
     the running thread is lowered. A bug that takes ``depth`` ordered steps is found in each execution with a
     probability of at least 1 / (threads * steps ** (depth - 1))."""
 
-    complete = False
-    redundant = 0
-
     def __init__(self, depth: int, seed: int = 0) -> None:
         self.depth, self.seed = depth, seed
 
@@ -95,22 +90,17 @@ class Bounded:
     """All schedules with at most ``bound`` preemptions: a thread that could go on has to let another one. (M.
     Musuvathi, S. Qadeer: "Iterative context bounding for systematic testing of multithreaded programs", PLDI 2007.)"""
 
-    redundant = 0
-
     def __init__(self, bound: int) -> None:
         self.bound = bound
-        self.complete = False
         self.path: list[tuple[list[ThreadId], int]] = []  # the threads in the order in which they are tried, which is
 
     def __iter__(self) -> Iterator[Sampled]:
-        while not self.complete:
-            yield _Walk(self)
-            while self.path and self.path[-1][1] + 1 >= len(self.path[-1][0]):
-                self.path.pop()
-            if self.path:
-                options, at = self.path[-1]
-                self.path[-1] = options, at + 1
-            self.complete = not self.path
+        yield _Walk(self)
+        while self.path:
+            options, at = self.path.pop()
+            if at + 1 < len(options):
+                self.path.append((options, at + 1))
+                yield _Walk(self)
 
 
 class _Walk(Sampled):

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from refwasm.concurrency.accesses import END, START, Access, access_of, as_made, exchanges
+from refwasm.concurrency.accesses import END, HOST, START, Access, ThreadId, access_of, as_made, exchanges
 from refwasm.concurrency.spinning import Spins
-from refwasm.errors import Deadlock
+from refwasm.errors import Deadlock, Trap, UncaughtException, WasmError
 from refwasm.execution.choices import AGENT, WAIT, Choices, Taken
 from refwasm.execution.interpreter.agent import Agent, Pending
 from refwasm.execution.interpreter.scheduler import NEVER, Scheduler, Task
 from refwasm.execution.memory import Memory
-
-#: Which thread: the number of its parent's children before it, behind its parent's; the same in every schedule. The
-#: host, whose calls start the outermost ones, is HOST.
-ThreadId = tuple[int, ...]
-HOST: ThreadId = ()
 
 
 class Observer:
@@ -51,6 +47,7 @@ class ObservedScheduler(Scheduler):
     def __init__(self, choices: Choices, observers: Sequence[Observer] = (), at_once: bool = True) -> None:
         self.at_once = at_once
         super().__init__(choices, virtual=True)
+        choices.scheduler = self
         self.observers = tuple(observers)
         self.stack: list[Task] = []
         self.children: dict[ThreadId, int] = {}
@@ -89,6 +86,20 @@ class ObservedScheduler(Scheduler):
             super().step(task)
         finally:
             self.stack.pop()
+
+    def call(self, agent: Agent, label: str, ended: Callable[[list[Any] | WasmError], object]) -> Task:
+        """Add an agent as a task. ``ended`` is told its results, or the trap or exception that it ends in."""
+
+        def advance() -> bool:
+            try:
+                found: list[Any] | WasmError | None = self.advance_agent(agent)
+            except (Trap, UncaughtException) as error:
+                found = error
+            if found is not None:
+                ended(found)
+            return found is not None
+
+        return self.add(advance, lambda: self.is_ready(agent), lambda: agent, label)
 
     def joined(self, task: Task) -> None:
         """Observers hear of it."""
@@ -152,14 +163,12 @@ class ExploringScheduler(ObservedScheduler):
         self, strategy: Strategy, observers: Sequence[Observer] = (), most: int = 100_000, until: float | None = None
     ) -> None:  # fmt: skip
         super().__init__(Choices((AGENT, WAIT)), observers)
-        self.choices.scheduler = self
         self.strategy, self.most, self.until = strategy, most, until
         self.alone = 0  # turns in a row without a step
         self.last: Task | None = None
         self.enabled: Enabled = {}
         self.spins = Spins()
         self.steps = self.woken = 0
-        self._exchanges = False
 
     def next_task(self) -> Task:
         """Ask the strategy. Raises Deadlock, and Cut if there were too many steps."""
@@ -238,13 +247,12 @@ class ExploringScheduler(ObservedScheduler):
         access = self.pending(task)
         before, self.woken = _content(access), 0
         agent = task.agent()
-        self._exchanges = access.kind == "cmpxchg" and agent is not None and exchanges(access, agent)
+        exchanged = access.kind == "cmpxchg" and exchanges(access, agent)
         super().step(task)
         agent = task.agent()
         slept = access.kind == "wait" and agent in self.sleeping
         changed = self._changed(access, before)
         if access is not START:
-            exchanged = access.kind == "cmpxchg" and (changed or self._exchanges)
             for observer in self.observers:
                 observer.made(task.number, as_made(access, self.woken, exchanged))
         self.spins.stepped(task.number, access, changed, slept)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from refwasm.concurrency.accesses import Access
+from refwasm.concurrency.accesses import Access, ThreadId
 from refwasm.execution.interpreter.agent import Agent
 from refwasm.execution.store import ModuleInst
 
-ThreadId = tuple[int, ...]
 #: Bytes of a memory; no memory stands for everything.
 Bytes = tuple[Any, int, int]
 EVERYTHING: Bytes = (None, 0, 0)

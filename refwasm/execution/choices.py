@@ -61,8 +61,8 @@ class Choices:
     than ``kinds`` nothing is chosen: the first option holds. ``scheduler`` is None or what takes the place of the
     usual scheduler in an interleaved store."""
 
-    def __init__(self, kinds: Iterable[Kind] = ALL, scheduler: Any = None) -> None:
-        self.scheduler = scheduler
+    def __init__(self, kinds: Iterable[Kind] = ALL) -> None:
+        self.scheduler: Any = None
         self.kinds = frozenset(kinds)
         self.taken: list[Taken] = []
         self._parameters: dict[str, int] = {}

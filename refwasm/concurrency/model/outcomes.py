@@ -10,7 +10,7 @@ from refwasm.concurrency.exploration import Exploration, explore
 from refwasm.concurrency.model.axioms import ALL, Execution, Rules, consistent, program_order
 from refwasm.concurrency.model.events import DATA, INIT, LENGTH, UNORDERED, Event
 from refwasm.concurrency.model.unfolding import Path, TooLarge, Unfolding
-from refwasm.concurrency.programs import Ending, Threads, words
+from refwasm.concurrency.programs import Threads
 
 #: Candidates that are looked at.
 CANDIDATES = 200_000
@@ -173,10 +173,4 @@ def _text(threads: Threads, initial: bytes, paths: tuple[Path, ...], final: dict
     for at, value in final.items():
         memory[at : at + 4] = value
     asleep = [call[0] for call, path in zip(threads.calls, paths) if path.result is None]
-    results = [
-        None if p.result is None else p.result if isinstance(p.result, Ending) else list(p.result) for p in paths
-    ]
-    return threads.ending(results, bytes(memory), sorted(asleep)).text
-
-
-__all__ = ["Allowed", "Outcomes", "TooLarge", "allowed", "compared", "words"]
+    return threads.ending([path.result for path in paths], bytes(memory), sorted(asleep)).text

@@ -11,12 +11,12 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from refwasm import embedding as e
-from refwasm.concurrency.accesses import Access, access_of, exchanges
+from refwasm.concurrency.accesses import Access, access_of, exchanges, sleeps
 from refwasm.concurrency.model.events import DATA, LENGTH, SEQCST, UNORDERED, Event
 from refwasm.concurrency.programs import Ending, Threads, failure
 from refwasm.concurrency.scheduler import ObservedScheduler
 from refwasm.errors import ResourceLimit, Trap, UncaughtException
-from refwasm.execution.choices import Choices
+from refwasm.execution.choices import HOST, Choices, Enumeration
 from refwasm.execution.interpreter.agent import Agent, Blocked, Paused
 
 #: Events of a thread, paths of a thread, values that a read may give, and steps without an access, at most.
@@ -78,18 +78,11 @@ class Unfolding:
 
     def _of(self, number: int) -> Iterator[Path]:
         """The paths of one thread, depth first: each is executed from the beginning."""
-        pending: list[list[int]] = [[]]
-        made = 0
-        while pending:
-            prefix = pending.pop()
-            walk = _Walk(self, number, prefix)
-            yield walk.run()
-            made += 1
-            if made > PATHS:
-                raise TooLarge(f"thread {number} has over {PATHS} paths: the program is too large for the memory model")
-            for at in range(len(prefix), len(walk.taken)):
-                chosen, options = walk.taken[at]
-                pending += [[option for option, _ in walk.taken[:at]] + [other] for other in range(chosen + 1, options)]
+        executions = Enumeration(PATHS)
+        for choices in executions:
+            yield _Walk(self, number, choices).run()
+        if not executions.complete:
+            raise TooLarge(f"thread {number} has over {PATHS} paths: the program is too large for the memory model")
 
     def _notify(self, memory: e.Memory, address: int, count: int) -> int:
         return self.walk.notified(count)
@@ -102,21 +95,17 @@ def _most_writes(paths: list[Path]) -> int:
 
 
 class _Walk:
-    """One path: ``taken`` are the options that were chosen, and how many there were."""
+    """One path. What the thread cannot know, the choices say."""
 
-    def __init__(self, unfolding: Unfolding, number: int, prefix: list[int]) -> None:
-        self.unfolding, self.number, self.prefix = unfolding, number, prefix
+    def __init__(self, unfolding: Unfolding, number: int, choices: Choices) -> None:
+        self.unfolding, self.number, self.choices = unfolding, number, choices
         unfolding.walk = self
         self.memory = unfolding.memory
-        self.taken: list[tuple[int, int]] = []
         self.events: list[Event] = []
         self.woken = 0
 
     def choose(self, options: int) -> int:
-        at = len(self.taken)
-        option = self.prefix[at] if at < len(self.prefix) else 0
-        self.taken.append((option, options))
-        return option
+        return self.choices.choose(HOST, options)
 
     def notified(self, count: int) -> int:
         """How many a notify wakes."""
@@ -194,7 +183,7 @@ class _Walk:
             sorted(values.get((DATA, at), {initial[at : at + 1] or b"\0"})) for at in range(access.start, access.end)
         ]
         options = [b"".join(parts) for parts in _limited(product(*each))]
-        read = options[self.choose(len(options))] if len(options) > 1 else options[0]
+        read = options[self.choose(len(options))]
         self.memory.u8[access.start : access.end] = read
         return read
 
@@ -204,9 +193,8 @@ class _Walk:
     def _wait(self, agent: Agent, access: Access, read: bytes) -> list[Any] | None:
         """Perhaps it sleeps; then it is woken, its time is out, or neither."""
         finite = not agent.stack[-1] >> 63
-        sleeps = int.from_bytes(read, "little") == agent.stack[-2]
         event = self._event(access, read, b"")
-        if not sleeps:
+        if not sleeps(access, agent):
             self.events.append(event)
             return _advance(agent)
         self.events.append(event._replace(queue="wait"))
@@ -233,7 +221,7 @@ class _Walk:
 
     def _length(self) -> bytes:
         options = sorted(self.unfolding.values[LENGTH, 0])
-        return options[self.choose(len(options))] if len(options) > 1 else options[0]
+        return options[self.choose(len(options))]
 
     def _size(self, agent: Agent, access: Access) -> list[Any] | None:
         read = self._length()

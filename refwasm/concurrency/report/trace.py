@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from refwasm.concurrency.accesses import READS, WRITES, Access, exchanges
+from refwasm.concurrency.accesses import HOST, READS, WRITES, Access, ThreadId, exchanges
 from refwasm.concurrency.programs import Subject
-from refwasm.concurrency.scheduler import HOST, Observer, ThreadId
+from refwasm.concurrency.scheduler import Observer
 from refwasm.errors import StackEntry
 from refwasm.execution.choices import print_choices
 from refwasm.execution.interpreter.agent import Agent, stack_at

@@ -149,8 +149,7 @@ class KernelInstance:
             self.watch.found.clear()
 
     def _instantiate(self) -> None:
-        interleaved = self.choices is not None and self.choices.scheduler is not None
-        self.store = e.store_init(self.settings, self.tier, choices=self.choices, interleaved=interleaved)
+        self.store = e.store_init(self.settings, self.tier, choices=self.choices)
         self.store.watch = self.watch
         self._make(self.kernel.validated)
         self._saved = self._module_state() if self.kernel.has_state else []
