@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import statistics
 import subprocess
 import time
@@ -195,24 +196,32 @@ def _is_row(name: str) -> bool:
 
 
 def power(count: int) -> None:
-    """In how many modules each fault is found."""
+    """In how many modules each fault is found. Only modules with an instruction that it breaks are judged."""
     made = {"strategies": [m.bytes for m in drawn(count)], "smith": [i.module for i in islice(smith(ALL), count)]}
-    print(f"fault, modules of the strategies, and of smith, until it is found (-: not in {count})")
+    used = {source: [_mnemonics(binary) for binary in binaries] for source, binaries in made.items()}
+    print(f"fault, modules of the strategies, and of smith, until it is found (-: not in {count})", flush=True)
     told: Counter[str] = Counter()
     for fault in FAULTS:
-        numbers = {source: _found(fault, binaries) for source, binaries in made.items()}
+        broken = {form.mnemonic for form in FORMS.values() if re.fullmatch(fault.kinds, form.mnemonic)}
+        told_by = {source: [not broken or bool(n & broken) for n in names] for source, names in used.items()}
+        numbers = {source: _found(fault, binaries, told_by[source]) for source, binaries in made.items()}
         told.update(source for source, number in numbers.items() if number)
         shown = "  ".join(f"{number or '-':>6}" for number in numbers.values())
         print(f"  {fault.what:56} {shown}", flush=True)
     print(f"  found: {', '.join(f'{source} {told[source]} of {len(FAULTS)}' for source in made)}")
 
 
-def _found(fault: Fault, binaries: list[bytes]) -> int:
+def _mnemonics(binary: bytes) -> set[str]:
+    return {i.form.mnemonic for func in e.module_decode(binary).funcs for i in func.body}
+
+
+def _found(fault: Fault, binaries: list[bytes], told: list[bool]) -> int:
+    """The number of the first module that finds a fault, of those that may tell it; 0 if none does."""
     oracle = Oracle()
     with faulty_engine(fault) as engine:
         for number, binary in enumerate(binaries, 1):
             try:
-                if judge(oracle, engine, binary, seed=number).verdict.kind == DIFFERS:
+                if told[number - 1] and judge(oracle, engine, binary, seed=number).verdict.kind == DIFFERS:
                     return number
             except Died:
                 return number

@@ -66,7 +66,7 @@ class Program:
         deterministic: bool = False,
         policies: Policies | str = Policies(),
         limits: ParallelLimits = ParallelLimits(),
-        device: DeviceKind | None = None,
+        device: DeviceKind | str | None = None,
         strict: bool = False,
         report: Callable[[Failure], object] = lambda failure: None,
         tier: str = e.DEFAULT_TIER,

@@ -19,6 +19,9 @@ from refwasm.text.printer import quote
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 SEQUENTIAL, CPU = 0, 1
+#: Devices that tests run on: a hint, or the name of one.
+DeviceHint = int | str
+NATIVE = "native"
 
 
 def refwasm(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -51,7 +54,9 @@ class Program:
 
     # What most tests need, at fixed places: results at 0, handle lists at 16.
 
-    def device(self, hint: int) -> int:
+    def device(self, hint: DeviceHint) -> int:
+        if isinstance(hint, str):
+            self.context.force_device, hint = hint, CPU
         assert self.call("get_device", hint, 0) == 0
         return self.memory.load(4, 0)
 

@@ -1,4 +1,4 @@
-"""wasi-parallel on both devices: SEQUENTIAL is the oracle of CPU."""
+"""wasi-parallel on all devices that are everywhere: SEQUENTIAL is the oracle of the others."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from refwasm import embedding as e
 from refwasm.host.parallel import ParallelLimits, Policies
 from refwasm.host.parallel.schedule import Schedule
 from refwasm.host.parallel.types import DeviceKind, Errno
-from tests.support import CPU, KERNEL_AT, SEQUENTIAL, Program, kernel_wat, program
+from tests.support import CPU, KERNEL_AT, NATIVE, SEQUENTIAL, DeviceHint, Program, kernel_wat, program
 
-DEVICES = pytest.mark.parametrize("hint", [SEQUENTIAL, CPU], ids=["sequential", "cpu"])
+DEVICES = pytest.mark.parametrize("hint", [SEQUENTIAL, CPU, NATIVE], ids=["sequential", "cpu", "native"])
 MEMORIES = pytest.mark.parametrize("memory", ["2 8 shared", "2 8"], ids=["shared", "private"])
 
 COUNT = kernel_wat(
@@ -42,7 +42,7 @@ def read_back(p: Program, handle: int, size: int) -> bytes:
 @MEMORIES
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 1000])
 @pytest.mark.parametrize("block", [0, 1, 3, 0xFFFFFFFF])
-def test_every_id_runs_exactly_once(hint: int, memory: str, n: int, block: int) -> None:
+def test_every_id_runs_exactly_once(hint: DeviceHint, memory: str, n: int, block: int) -> None:
     p = program(COUNT, memory)
     device = p.device(hint)
     handle = p.buffer(device, 4 * n)
@@ -50,12 +50,14 @@ def test_every_id_runs_exactly_once(hint: int, memory: str, n: int, block: int) 
     assert p.exec(device, n, handle, block=block) == 0
     assert words(read_back(p, handle, 4 * n)) == (1,) * n
     run = p.context.runs[-1]
-    assert run.device == hint and sum(run.by_worker.values()) == n
+    assert (
+        run.name == {SEQUENTIAL: "SEQUENTIAL", CPU: "CPU", NATIVE: "NATIVE"}[hint] and sum(run.by_worker.values()) == n
+    )
 
 
 @DEVICES
 @MEMORIES
-def test_nothing_runs_for_zero_iterations_but_everything_is_checked(hint: int, memory: str) -> None:
+def test_nothing_runs_for_zero_iterations_but_everything_is_checked(hint: DeviceHint, memory: str) -> None:
     p = program(COUNT, memory)
     device = p.device(hint)
     handle = p.buffer(device, 8)
@@ -67,7 +69,7 @@ def test_nothing_runs_for_zero_iterations_but_everything_is_checked(hint: int, m
 
 @DEVICES
 @MEMORIES
-def test_arguments_of_the_kernel(hint: int, memory: str) -> None:
+def test_arguments_of_the_kernel(hint: DeviceHint, memory: str) -> None:
     """Inputs come before outputs; a buffer passed twice has one place; sizes are exact."""
     body = """(i32.store (local.get $p2) (i32.add (i32.load (local.get $p0)) (i32.load (local.get $p1))))
       (i32.store offset=4 (local.get $p2) (local.get $n)) (i32.store offset=8 (local.get $p2) (local.get $block))
@@ -85,7 +87,7 @@ def test_arguments_of_the_kernel(hint: int, memory: str) -> None:
 
 
 @DEVICES
-def test_a_buffer_never_written_reads_as_zeros(hint: int) -> None:
+def test_a_buffer_never_written_reads_as_zeros(hint: DeviceHint) -> None:
     p = program(COUNT)
     device = p.device(hint)
     handle = p.buffer(device, 16)
@@ -110,7 +112,7 @@ def test_alias_lets_both_sides_see_stores_and_copy_does_not() -> None:
 
 
 @DEVICES
-def test_a_kernel_reaches_nothing_but_its_buffers_under_copy(hint: int) -> None:
+def test_a_kernel_reaches_nothing_but_its_buffers_under_copy(hint: DeviceHint) -> None:
     body = "(memory.fill (i32.const 0) (i32.const 255) (i32.const 65536)) (i32.store (local.get $p0) (memory.size))"
     p = program(kernel_wat(body), policies="memory=copy")
     device = p.device(hint)
@@ -124,7 +126,7 @@ def test_a_kernel_reaches_nothing_but_its_buffers_under_copy(hint: int) -> None:
 
 @DEVICES
 @pytest.mark.parametrize("grows", [False, True])
-def test_a_devices_memory_is_used_again_but_not_what_was_in_it(hint: int, grows: bool) -> None:
+def test_a_devices_memory_is_used_again_but_not_what_was_in_it(hint: DeviceHint, grows: bool) -> None:
     """What the kernel finds behind its buffer, and in the next page, is zero in every execution."""
     body = f"""
       (if {"(i32.const 1)" if grows else "(i32.const 0)"} (then (drop (memory.grow (i32.const 1)))))
@@ -147,7 +149,7 @@ def test_a_devices_memory_is_used_again_but_not_what_was_in_it(hint: int, grows:
 
 @DEVICES
 @pytest.mark.parametrize("memory", ["2 8 shared", "2 8"])
-def test_module_state_is_fresh_for_every_iteration(hint: int, memory: str) -> None:
+def test_module_state_is_fresh_for_every_iteration(hint: DeviceHint, memory: str) -> None:
     body = """(global.set $g (i32.add (global.get $g) (i32.const 1)))
       (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (global.get $g))"""
     p = program(kernel_wat(body, extra="(global $g (mut i32) (i32.const 10))"), memory)
@@ -182,7 +184,7 @@ def test_module_state_is_fresh_for_every_iteration(hint: int, memory: str) -> No
     ],
     ids=["memory", "object", "table"],
 )
-def test_all_kinds_of_module_state_are_fresh(hint: int, extra: str, bump: str, read: str) -> None:
+def test_all_kinds_of_module_state_are_fresh(hint: DeviceHint, extra: str, bump: str, read: str) -> None:
     body = f"{bump} (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) {read})"
     p = program(kernel_wat(body, extra=extra))
     device = p.device(hint)
@@ -234,7 +236,7 @@ def test_state_can_be_shared_by_policy() -> None:
 
 
 @DEVICES
-def test_start_function_and_segments_act_once_per_execution(hint: int) -> None:
+def test_start_function_and_segments_act_once_per_execution(hint: DeviceHint) -> None:
     extra = """(data (i32.const 512) "\\07") (start $init)
       (func $init (drop (i32.atomic.rmw.add (i32.const 516) (i32.const 1))))"""
     body = "(i32.store (local.get $p0) (i32.load8_u (i32.const 512)))"
@@ -329,7 +331,7 @@ def test_bad_pointers_and_enumerations_trap_before_any_effect() -> None:
         (b"\0asm\1\0\0\0\1", "not a valid module"),
     ],
 )
-def test_what_is_no_kernel(hint: int, kernel: str | bytes, reason: str) -> None:
+def test_what_is_no_kernel(hint: DeviceHint, kernel: str | bytes, reason: str) -> None:
     p = program(kernel)
     device = p.device(hint)
     handle = p.buffer(device, 4)
@@ -341,7 +343,7 @@ def test_what_is_no_kernel(hint: int, kernel: str | bytes, reason: str) -> None:
 
 @DEVICES
 @MEMORIES
-def test_a_trap_tells_which_iteration_and_where_and_keeps_stores(hint: int, memory: str) -> None:
+def test_a_trap_tells_which_iteration_and_where_and_keeps_stores(hint: DeviceHint, memory: str) -> None:
     body = """(if (i32.eq (local.get $id) (i32.const 5)) (then (unreachable)))
       (i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2))) (i32.const 1))"""
     p = program(kernel_wat(body), memory)
@@ -361,7 +363,7 @@ def test_a_trap_tells_which_iteration_and_where_and_keeps_stores(hint: int, memo
 
 
 @DEVICES
-def test_a_trap_while_others_spin_ends_the_execution(hint: int) -> None:
+def test_a_trap_while_others_spin_ends_the_execution(hint: DeviceHint) -> None:
     if hint == SEQUENTIAL:
         pytest.skip("iterations do not overlap")
     body = "(if (i32.eqz (local.get $id)) (then (unreachable))) (loop (br 0))"
@@ -371,7 +373,7 @@ def test_a_trap_while_others_spin_ends_the_execution(hint: int) -> None:
 
 
 @DEVICES
-def test_limits_of_time_and_fuel(hint: int) -> None:
+def test_limits_of_time_and_fuel(hint: DeviceHint) -> None:
     for limits, message in (
         (ParallelLimits(seconds=0.3, workers=2), "time limit"),
         (ParallelLimits(fuel=1000, workers=2), "fuel"),
@@ -382,7 +384,7 @@ def test_limits_of_time_and_fuel(hint: int) -> None:
 
 
 @DEVICES
-def test_a_time_limit_holds_for_short_iterations_too(hint: int) -> None:
+def test_a_time_limit_holds_for_short_iterations_too(hint: DeviceHint) -> None:
     p = program(kernel_wat("", 0), limits=ParallelLimits(seconds=0.3, workers=2))
     start = time.monotonic()
     assert p.exec(p.device(hint), 0xFFFFFFFF) == Errno.RESOURCE_LIMIT
@@ -410,7 +412,7 @@ def test_exhaustion_in_a_kernel_is_a_trap() -> None:
 
 
 @DEVICES
-def test_buffers_too_large_for_the_kernels_memory(hint: int) -> None:
+def test_buffers_too_large_for_the_kernels_memory(hint: DeviceHint) -> None:
     p = program(kernel_wat("", memory="1 2 shared"), memory="4 4")
     device = p.device(hint)
     assert p.exec(device, 1, p.buffer(device, 3 * 65536)) == Errno.RESOURCE_LIMIT
@@ -420,7 +422,7 @@ def test_buffers_too_large_for_the_kernels_memory(hint: int) -> None:
 
 
 @DEVICES
-def test_atomic_counters_lose_nothing(hint: int) -> None:
+def test_atomic_counters_lose_nothing(hint: DeviceHint) -> None:
     body = """(local $i i32)
       (loop $again
         (drop (i32.atomic.rmw.add (local.get $p0) (i32.const 1)))
@@ -458,7 +460,7 @@ def test_iterations_can_wait_for_each_other() -> None:
 
 
 @DEVICES
-def test_growth_in_a_kernel_is_seen_by_the_caller_under_alias(hint: int) -> None:
+def test_growth_in_a_kernel_is_seen_by_the_caller_under_alias(hint: DeviceHint) -> None:
     body = """(drop (memory.grow (i32.const 1)))
       (i32.store (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 4)) (i32.const 77))"""
     p = program(kernel_wat(body, 0))
@@ -524,7 +526,7 @@ def test_a_schedule_has_every_iteration_once(grouping: str, order: str) -> None:
 
 @DEVICES
 @MEMORIES
-def test_strict_mode_reports_what_the_kinds_speak_against(hint: int, memory: str) -> None:
+def test_strict_mode_reports_what_the_kinds_speak_against(hint: DeviceHint, memory: str) -> None:
     body = """(i32.store offset=4 (local.get $p0) (i32.load (local.get $p1)))
       (i32.store (local.get $p2) (i32.load (local.get $p2)))"""
     p = program(kernel_wat(body, 3), memory, strict=True, limits=ParallelLimits(workers=1))
@@ -566,7 +568,7 @@ def test_strict_mode_sees_bulk_and_atomic_accesses(kind: int, instruction: str, 
 
 
 @DEVICES
-def test_new_objects_repeat_nothing(hint: int) -> None:
+def test_new_objects_repeat_nothing(hint: DeviceHint) -> None:
     """A kernel that changes objects gets new ones for each iteration; its segments and start function act once."""
     extra = """(type $a (array (mut i32))) (global $arr (ref $a) (array.new $a (i32.const 3) (i32.const 2)))
       (data (i32.const 512) "\\05\\00\\00\\00") (global $g (mut i32) (i32.const 0))

@@ -22,12 +22,14 @@ from refwasm.execution.choices import Choices, Enumeration
 from refwasm.execution.memory import PAGE
 from refwasm.host import unknown
 from refwasm.host.parallel import Context, ParallelLimits, Policies
+from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.types import DeviceKind, Failure
 from refwasm.host.wasi.threads import seed_of
 from refwasm.program import Program
 
 if TYPE_CHECKING:
     from refwasm.concurrency.races import RaceDetector
+    from refwasm.native import NativeProgram
 
 #: Kinds of devices by what people call them.
 _DEVICES = {kind.name.lower().replace("_", "-"): kind for kind in DeviceKind}
@@ -58,10 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--device", type=_device, metavar="KIND",
-        help=f"what programs get that ask for a CPU or GPU: {', '.join(_DEVICES)}"
+        help=f"what programs get that ask for a CPU or GPU: {', '.join(_DEVICES)}, or one that refwasm devices lists"
     )  # fmt: skip
     parser.add_argument(
-        "--workers", type=positive(int), default=os.cpu_count() or 1, metavar="N", help="of the CPU device"
+        "--engine", choices=("refwasm", "wasmtime"), default="refwasm",
+        help="what runs the program; with wasmtime, kernels run natively too, unless --device says otherwise",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=positive(int), default=os.cpu_count() or 1, metavar="N", help="of devices that have them"
     )
     parser.add_argument("--policy", default="", metavar="NAME=VALUE,…", help="memory=, instance=, grouping=, order=")
     parser.add_argument(
@@ -91,14 +97,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stats", action="store_true", help="report on parallel_exec afterwards, on stderr")
 
 
-def _device(text: str) -> DeviceKind:
-    """The value of ``--device``."""
+def _device(text: str) -> DeviceKind | str:
+    """The value of ``--device``: a kind, or a device by name."""
     known = _DEVICES | _ALIASES
     name = text.lower().replace("_", "-")
-    if name not in known:
-        guess = did_you_mean(name, known) or f"; choose from {', '.join(_DEVICES)}"
+    if name in known:
+        return known[name]
+    named = registry.names()
+    if name.partition(":")[0] not in named:
+        guess = did_you_mean(name, [*known, *named]) or f"; choose from {', '.join([*_DEVICES, *named])}"
         raise argparse.ArgumentTypeError(f"there is no device {text!r}{guess}")
-    return known[name]
+    return name
 
 
 def run(options: argparse.Namespace) -> int:
@@ -110,9 +119,9 @@ def run(options: argparse.Namespace) -> int:
     if options.races:
         choices = choices or Choices()
         races = watch_races(choices)
-    program = _loaded(options, choices)
+    program: Program | NativeProgram = _loaded(options, choices)
     try:
-        code = _start(program, options) & 0xFF
+        code = _started(program, options) & 0xFF
         if choices is not None:
             choices.finish()
         return code or (EXIT_BAD if options.races and races.races else 0)
@@ -137,6 +146,7 @@ def _run_all(options: argparse.Namespace, executions: Enumeration) -> int:
 
     def call(choices: Choices) -> str:
         with _loaded(options, choices) as program:
+            assert isinstance(program, Program), "choices are refwasm's own"
             return " ".join(_invoked(program, options)) or "nothing"
 
     print_all(executions, call)
@@ -153,7 +163,7 @@ def watch_races(choices: Choices) -> RaceDetector:
     return detector
 
 
-def _loaded(options: argparse.Namespace, choices: Choices | None) -> Program:
+def _loaded(options: argparse.Namespace, choices: Choices | None) -> Program | NativeProgram:
     """The program, linked."""
     deadline = None if options.timeout is None else options.started + options.timeout
     cache = None if options.no_cache else e.cache_directory()
@@ -164,12 +174,19 @@ def _loaded(options: argparse.Namespace, choices: Choices | None) -> Program:
     return program
 
 
-def _program(options: argparse.Namespace, settings: e.Settings, choices: Choices | None) -> Program:
+def _program(
+    options: argparse.Namespace, settings: e.Settings, choices: Choices | None
+) -> Program | NativeProgram:  # fmt: skip
     try:
         policies = Policies.parse(options.policy)
         seed_of(options.threads)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if options.engine == "wasmtime":
+        from refwasm.cli import native  # needs the extra
+
+        directories = [_directory(text) for text in options.dir]
+        return native.load(options, policies, settings, _environment(options.env), directories, _report)
     return Program(
         read_file(options.file),
         [options.file, *(options.args if options.invoke is None else [])],
@@ -233,6 +250,14 @@ def _listening(text: str) -> int:
     return socket.create_server((host, int(port)), family=family).detach()
 
 
+def _started(program: Program | NativeProgram, options: argparse.Namespace) -> int:
+    if isinstance(program, Program):
+        return _start(program, options)
+    from refwasm.cli import native
+
+    return native.start(program, options)
+
+
 def _start(program: Program, options: argparse.Namespace) -> int:
     if program.threads and options.invoke is None:
         return program.run()
@@ -263,12 +288,13 @@ def _report(failure: Failure) -> None:
     print(f"refwasm: {failure}", file=sys.stderr)
 
 
-def _observe(path: str, program: Program) -> None:
+def _observe(path: str, program: Program | NativeProgram) -> None:
     """What a run leaves behind, for comparing runs: see ``refwasm check``."""
     import hashlib  # 4 ms that other runs do without
     import json
 
-    memory, context = program.guest.exported_memory, program.context
+    memory = program.guest.exported_memory if isinstance(program, Program) else program.memory()
+    context = program.context
     contents = b"" if memory is None else bytes(memory.u8)
     observed = {
         "memory": hashlib.sha256(contents).hexdigest(),
@@ -308,8 +334,9 @@ def _print_stats(context: Context) -> None:
     for number, done in enumerate(context.runs):
         shares = ", ".join(f"worker {w}: {n}" for w, n in sorted(done.by_worker.items()))
         print(
-            f"refwasm: parallel_exec {number}: {done.device.name}, {done.iterations} iterations ({shares}), "
+            f"refwasm: parallel_exec {number}: {done.name}, {done.iterations} iterations ({shares}), "
             f"{done.bytes_copied} bytes copied, {(done.end - done.begin) * 1e3:.2f} ms, "
-            f"{done.kernel_seconds * 1e3:.2f} of them in the kernel",
+            f"{done.kernel_seconds * 1e3:.2f} of them in the kernel"
+            + (f" (instead of {done.instead})" if done.instead else ""),
             file=sys.stderr,
         )

@@ -32,12 +32,16 @@ Kind = TypeVar("Kind", bound=IntEnum)
 
 
 class Parallel:
-    """The functions, for one guest. ``report`` is called with every failure that becomes an error number."""
+    """The functions, for one guest. ``report`` is called with every failure that becomes an error number;
+    ``function_at`` finds the caller's function at a position of its table, where the guest's instance is not refwasm's.
+    """
 
     def __init__(
-        self, guest: Guest, context: Context, report: Callable[[Failure], object] = lambda failure: None
-    ) -> None:
+        self, guest: Guest, context: Context, report: Callable[[Failure], object] = lambda failure: None,
+        function_at: Callable[[int], int] | None = None,
+    ) -> None:  # fmt: skip
         self.guest = guest
+        self.function_at = function_at or self._function_at
         self.context = context
         self.report = report
 
@@ -138,13 +142,17 @@ class Parallel:
         handles = self._handles(inputs, input_count, outputs, output_count)
 
         def execute() -> None:
+            index = self.function_at(function)
             instance = self.guest.instance
-            assert instance is not None, "it calls us"
-            index = function_in_table(instance, self.guest.memory, function)
-            code = self.guest.binary or e.module_encode(instance.module)
+            code = self.guest.binary or (b"" if instance is None else e.module_encode(instance.module))
             self.context.parallel_for_function(self.guest.memory, code, index, iterations, block_size, handles)
 
         return self._attempt("parallel_for", execute)
+
+    def _function_at(self, position: int) -> int:
+        instance = self.guest.instance
+        assert instance is not None, "it calls us"
+        return function_in_table(instance, self.guest.memory, position)
 
     # ---- arguments ---------------------------------------------------------------------------------------------------
 

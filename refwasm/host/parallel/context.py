@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from refwasm import embedding as e
 from refwasm.execution.choices import Choices
-from refwasm.host.parallel.devices import Device, make_device
+from refwasm.host.parallel.devices import Device, make_device, registry
 from refwasm.host.parallel.devices.interleaved import Interleaved
 from refwasm.host.parallel.execution import Execution
 from refwasm.host.parallel.forms import Form
@@ -39,14 +39,15 @@ class Buffer:
 class Context:
     """All that wasi-parallel keeps for one guest. Memory is passed in, since the guest may export it late.
 
-    ``force_device`` is given for every hint but SEQUENTIAL, which asks for a way to debug; ``strict`` reports accesses
+    ``force_device``, a kind or the name of a device (:mod:`refwasm.host.parallel.devices.registry`), is given for every
+    hint but SEQUENTIAL, which asks for a way to debug; ``strict`` reports accesses
     that speak against the kind of a buffer; ``form`` is the one that the guest was written for, ``tier`` what executes
     kernels. ``runs`` and ``failures`` tell afterwards what happened.
     """
 
     def __init__(
         self, policies: Policies = Policies(), limits: ParallelLimits = ParallelLimits(),
-        force_device: DeviceKind | None = None,
+        force_device: DeviceKind | str | None = None,
         settings: e.Settings | None = None,
         strict: bool = False,
         form: Form = Form.EXEC,
@@ -83,14 +84,16 @@ class Context:
     def _kind(self, hint: DeviceKind) -> DeviceKind:
         kind = hint
         if self.force_device is not None and hint is not DeviceKind.SEQUENTIAL:
-            kind = self.force_device
+            kind = DeviceKind.CPU if isinstance(self.force_device, str) else self.force_device
         if self.choices is not None:  # which are made in this process
             return DeviceKind.SEQUENTIAL
-        return kind if kind in (DeviceKind.SEQUENTIAL, DeviceKind.CPU) else DeviceKind.CPU
+        return kind if kind in (DeviceKind.SEQUENTIAL, DeviceKind.CPU) else registry.best_kind(kind)
 
     def _make(self, kind: DeviceKind) -> Device:
         if self.choices is not None and self.choices.scheduler is not None:
             return Interleaved(self.choices.scheduler)
+        if isinstance(self.force_device, str) and kind is not DeviceKind.SEQUENTIAL:
+            return registry.named_device(self.force_device, self.limits)
         return make_device(kind, self.limits, self._is_closed if self.interruptible else None)
 
     def _is_closed(self) -> bool:

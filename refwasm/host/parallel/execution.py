@@ -41,7 +41,7 @@ class Execution:
     def run(self, iterations: int, block_size: int) -> None:
         """Run all iterations and wait for them."""
         in_place = self._works_in_place()
-        self.done = Run(self.device.kind, iterations, time.perf_counter())
+        self.done = Run(self.device.kind, iterations, time.perf_counter(), name=self.device.name)
         self.context.runs.append(self.done)
         self.task = self._task(iterations, block_size)
         try:
@@ -75,7 +75,11 @@ class Execution:
         watched: tuple[Region, ...] = ()
         if self.context.strict:
             watched = tuple(Region(places[b.handle], b.size, b.handle, b.kind) for b in self._distinct())
-        self.device.run(Job(self.kernel, memory, self.task._replace(pairs=pairs, watched=watched)), self.done)
+        job = Job(
+            self.kernel, memory, self.task._replace(pairs=pairs, watched=watched),
+            self.context.interruptible and memory is self.memory,
+        )  # fmt: skip
+        self.device.run(job, self.done)
 
     def _distinct(self) -> list[Buffer]:
         """Each buffer once, however often it is passed."""

@@ -39,6 +39,15 @@ class Schedule:
         chosen = choices is not None and policies.order == "ascending"
         self._order = _chosen(self.units, choices) if chosen and choices else _order(self.units, policies)
 
+    def order(self) -> tuple[int, int, list[int] | None]:
+        """The order for devices that follow it themselves: the unit at position p is (start + step * p) modulo
+        ``units``, unless units are listed."""
+        if isinstance(self._order, _Strided):
+            return self._order.start, self._order.step, None
+        if isinstance(self._order, range):
+            return (0, 1, None) if self._order.step == 1 else (self.units - 1, self.units - 1, None)
+        return 0, 1, self._order
+
     def ids(self, start: int, stop: int) -> Iterable[int]:
         """The iterations of the units at positions ``start`` to ``stop`` (exclusive)."""
         chosen = map(self._order.__getitem__, range(start, stop))

@@ -111,7 +111,8 @@ class Violation(NamedTuple):
 @dataclass
 class Run:
     """What one ``parallel_exec`` did: the device that ran it, who ran how much when, the bytes copied, and in strict
-    mode the accesses that the kinds of the buffers speak against."""
+    mode the accesses that the kinds of the buffers speak against. ``name`` is that device's own; ``instead`` says why
+    it is not the one that was asked."""
 
     device: DeviceKind
     iterations: int
@@ -120,6 +121,8 @@ class Run:
     blocks: list[Block] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     bytes_copied: int = 0
+    name: str = ""
+    instead: str = ""
 
     @property
     def by_worker(self) -> dict[int, int]:

@@ -11,7 +11,7 @@ from refwasm.host.parallel.types import DeviceKind, Run
 class Cpu:
     """Runs jobs on the pool of this process; workers start with the first job that needs them."""
 
-    kind = DeviceKind.CPU
+    kind, name = DeviceKind.CPU, "CPU"
 
     def __init__(self, limits: ParallelLimits) -> None:
         self.workers = limits.workers

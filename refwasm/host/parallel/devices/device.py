@@ -13,17 +13,25 @@ from refwasm.host.parallel.types import DeviceKind, Errno, ParallelError, Run
 
 @dataclass(frozen=True)
 class Job:
-    """A ``parallel_exec``: everything is checked, the buffers are in ``memory``."""
+    """A ``parallel_exec``: everything is checked, the buffers are in ``memory``. ``used_by_threads`` tells that other
+    threads of the guest may work in that memory meanwhile."""
 
     kernel: Kernel
     memory: e.Memory
     task: Task
+    used_by_threads: bool = False
+
+
+class Unsupported(Exception):
+    """Raised by a device, before anything happened, for a job that it can't do exactly, or at all; the CPU does it
+    then."""
 
 
 class Device(Protocol):
     """Runs jobs."""
 
     kind: DeviceKind
+    name: str
 
     def run(self, job: Job, run: Run) -> None:
         """Run all iterations and return when none is running any more; fills ``run``.

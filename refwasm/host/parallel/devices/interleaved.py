@@ -16,7 +16,7 @@ class Interleaved:
     """An instance of the kernel for each iteration. When one fails, the others go on to their ends. Whether all
     iterations are there from the start, and take turns, is the scheduler's choice."""
 
-    kind = DeviceKind.SEQUENTIAL
+    kind, name = DeviceKind.SEQUENTIAL, "INTERLEAVED"
 
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = scheduler

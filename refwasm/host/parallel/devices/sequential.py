@@ -14,7 +14,7 @@ from refwasm.host.parallel.types import Block, DeviceKind, Run
 class Sequential:
     """One instance of the kernel for all iterations; whether they share its state is a policy."""
 
-    kind = DeviceKind.SEQUENTIAL
+    kind, name = DeviceKind.SEQUENTIAL, "SEQUENTIAL"
 
     def __init__(self, stopped: Callable[[], bool] | None = None) -> None:
         self.stopped = stopped

@@ -1,0 +1,263 @@
+"""The native process: ``python -m refwasm.host.parallel.devices.native.server DESCRIPTOR`` serves messages.
+
+* ``("hello",)``: answers ``("ready", version, shares)``, or ``("unavailable", why)``;
+* ``("memory", number, pages, limit, offset)``, followed by a descriptor: a memory in a file, after so many bytes;
+* ``("forget", numbers)``: of memories and kernels;
+* ``("kernel", number, modules)``: compile; answers ``("ready",)`` or ``("refused", why)``;
+* ``("run", kernel, memory, job)``: answers ``("failing", …)`` as soon as an iteration fails, and then ``("done", …)``
+  once no iteration is running, both with all failures, the blocks and the size of the memory in pages.
+
+When the parent closes its end or is gone the process leaves, whatever its threads are doing. The first worker is the
+main thread: a job for one needs no other. So nothing stops a job in the middle; the parent kills the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing import connection
+from multiprocessing.reduction import recv_handle
+from typing import Any, NamedTuple
+
+from refwasm.errors import ResourceLimit
+from refwasm.host.parallel.devices.native import binding, driver, mapping
+from refwasm.host.parallel.devices.native.binding import NativeTrap
+from refwasm.host.parallel.devices.native.driver import Word
+from refwasm.host.parallel.devices.native.kernel import NativeModules
+from refwasm.host.parallel.devices.native.workers import Loaded, Work, Worker
+from refwasm.host.processes import start_thread
+from refwasm.syntax.types import PAGE_BITS
+
+#: Seconds between looks whether the parent is still there.
+WATCH = 0.5
+
+
+class NativeJob(NamedTuple):
+    """What is to be run. ``words`` are those of the control memory, ``pairs`` the kernel's arguments after the first
+    three, ``order`` listed units: 32-bit words all."""
+
+    workers: int
+    words: bytes
+    pairs: bytes
+    order: bytes
+    fresh: bool
+    fuel: int | None
+    pages: int
+
+
+class NativeAnswer(NamedTuple):
+    """What came of a job: ``what`` is "done" or "failing"; ``failures`` are (iteration, trap), ``blocks`` (worker,
+    iterations, begin, end), ``pages`` is the size of the memory."""
+
+    what: str
+    failures: list[tuple[int | None, NativeTrap]]
+    blocks: list[tuple[int, int, float, float]]
+    pages: int
+
+
+class MemoryFile:
+    """A memory of refwasm's: so many pages, at most ``limit``, in a file after ``offset`` bytes."""
+
+    def __init__(self, fd: int, pages: int, limit: int, offset: int) -> None:
+        self.fd, self.pages, self.limit, self.offset = fd, pages, limit, offset
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class NativeMemory:
+    """A memory of refwasm's here: one mapping with wasmtime's where that works, otherwise a copy."""
+
+    def __init__(self, engine: Any, of: MemoryFile, share: bool) -> None:
+        size = of.limit << PAGE_BITS
+        self.memory = binding.make_shared_memory(engine, of.pages, of.limit)
+        self.address = binding.address_of(self.memory)
+        self.shares = share and mapping.map_over(self.address, of.fd, of.offset, of.pages << PAGE_BITS, size)
+        self.file = None if self.shares else memoryview(mmap.mmap(of.fd, of.offset + size))[of.offset :]
+
+    def enter(self, pages: int) -> None:
+        """What the parent has, its size too."""
+        if pages > self.memory.size():
+            self.memory.grow(pages - self.memory.size())
+        if self.file is not None:
+            size = pages << PAGE_BITS
+            ctypes.memmove(self.address, bytes(self.file[:size]), size)
+
+    def leave(self) -> int:
+        """Give the parent what is here; the size in pages."""
+        pages: int = self.memory.size()
+        if self.file is not None:
+            self.file[: pages << PAGE_BITS] = ctypes.string_at(self.address, pages << PAGE_BITS)
+        return pages
+
+
+class Server:
+    """The state of the process."""
+
+    def __init__(self, pipe: connection.Connection) -> None:
+        self.pipe = pipe
+        self.sending = threading.Lock()
+        self.engines: dict[bool, Any] = {}
+        self.workers: list[Worker] = []
+        self.files: dict[int, MemoryFile] = {}
+        self.memories: dict[tuple[int, bool], NativeMemory] = {}
+        self.kernels: dict[int, NativeModules] = {}
+        self.loaded: dict[tuple[int, bool], Loaded] = {}
+        self.controls: dict[bool, Any] = {}
+        self.stop = ctypes.c_int32()
+
+    def engine(self, counts: bool = False) -> Any:
+        """The engine, or the one that counts fuel."""
+        if counts not in self.engines:
+            self.engines[counts] = binding.make_engine(fuel=counts)
+        return self.engines[counts]
+
+    def serve(self) -> None:
+        """Handle messages until the parent closes the pipe."""
+        while True:
+            try:
+                what, *rest = self.pipe.recv()
+            except (EOFError, OSError):
+                return
+            getattr(self, f"do_{what}")(*rest)
+
+    def _answer(self, *answer: Any) -> None:
+        with self.sending:
+            try:
+                self.pipe.send(answer)
+            except OSError:  # the parent is gone
+                os._exit(1)
+
+    def do_hello(self) -> None:
+        try:
+            engine = self.engine()
+        except binding.NativeUnavailable as error:
+            self._answer("unavailable", error.message)
+            return
+        from refwasm import embedding as e  # only the probe is text
+
+        self.shares = mapping.can_share(engine, e.module_encode(e.module_parse(mapping.PROBE)))
+        self._answer("ready", binding.version(), self.shares)
+
+    def do_memory(self, number: int, pages: int, limit: int, offset: int) -> None:
+        self.files[number] = MemoryFile(recv_handle(self.pipe), pages, limit, offset)
+
+    def _memory(self, number: int, counts: bool) -> NativeMemory:
+        """A memory for an engine. Raises ResourceLimit."""
+        if (number, counts) not in self.memories:
+            try:
+                made = NativeMemory(self.engine(counts), self.files[number], self.shares)
+            except (OSError, ValueError) as error:
+                raise ResourceLimit(f"the native process can't map the memory: {error}") from None
+            self.memories[number, counts] = made
+        return self.memories[number, counts]
+
+    def do_forget(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self.files.pop(number, None)
+            self.kernels.pop(number, None)
+            for counts in (False, True):
+                self.memories.pop((number, counts), None)
+                self.loaded.pop((number, counts), None)
+        for worker in self.workers:
+            worker.forgotten.put(numbers)
+
+    def do_kernel(self, number: int, modules: NativeModules) -> None:
+        self.kernels[number] = modules
+        try:
+            binding.api().Module(self.engine(), modules.first)  # whether it can
+        except binding.api().WasmtimeError as error:
+            self._answer("refused", str(error).splitlines()[-1].strip())
+        else:
+            self._load(number, False)
+            self._answer("ready")
+
+    def _load(self, number: int, counts: bool) -> Loaded:
+        loaded = self.loaded.get((number, counts))
+        if loaded is None:
+            engine, modules = self.engine(counts), self.kernels[number]
+            first = binding.api().Module(engine, modules.first)
+            again = first if modules.again == modules.first else binding.api().Module(engine, modules.again)
+            loaded = Loaded(modules, first, again, binding.api().Module(engine, modules.driver))
+            self.loaded[number, counts] = loaded
+        return loaded
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def do_run(self, kernel: int, memory: int, job: NativeJob) -> None:
+        counts = job.fuel is not None
+        try:
+            place = self._memory(memory, counts)
+        except ResourceLimit as error:
+            self._answer("done", [(None, NativeTrap(f"limit: {error.message}", ()))], [], 0)
+            return
+        loaded = self._load(kernel, counts)
+        control = self._control(counts, job)
+        while len(self.workers) < job.workers:
+            self.workers.append(Worker(len(self.workers), self.engine))
+            if len(self.workers) > 1:
+                self.workers[-1].start()
+        place.enter(job.pages)
+        work = Work(
+            loaded, (kernel, memory), place.memory, control, job.fresh, job.fuel, job.workers,
+            lambda work: self._told(work, place),
+        )  # fmt: skip
+        if loaded.modules.acts and job.workers > 1:
+            work.ready = threading.Barrier(job.workers)
+        for worker in self.workers[1 : job.workers]:
+            worker.jobs.put(work)
+        self.workers[0].work(work)
+
+    def _control(self, counts: bool, job: NativeJob) -> Any:
+        """The control memory of an engine, filled."""
+        control = self.controls.get(counts)
+        if control is None:
+            control = binding.make_shared_memory(self.engine(counts), driver.PAGES, driver.PAGES)
+            self.controls[counts] = control
+        address = binding.address_of(control)
+        for place, content in ((0, job.words), (driver.PAIRS, job.pairs), (driver.ORDER, job.order)):
+            ctypes.memmove(address + place, content, len(content))
+        self.stop = ctypes.c_int32.from_address(address + Word.STOP)
+        return control
+
+    def _told(self, work: Work, place: NativeMemory) -> None:
+        """A worker is done with its part."""
+        last = work.ended()
+        if work.failures:
+            self.stop.value = 1
+            if not last:
+                self._answer("failing", list(work.failures), list(work.blocks), place.leave())
+        if last:
+            self._answer("done", work.failures, work.blocks, place.leave())
+
+
+def _watch(parent: int) -> None:
+    """Leave with the parent, whatever other threads are doing."""
+    while os.getppid() == parent:
+        time.sleep(WATCH)
+    os._exit(1)
+
+
+def main() -> None:
+    """Serve the parent at the other end of a descriptor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    threading.stack_size(binding.THREAD_STACK)
+    code = 1
+    start_thread(_watch, (os.getppid(),), "the watch of its parent")
+    try:
+        Server(connection.Connection(int(sys.argv[1]))).serve()
+        code = 0
+    except Exception:  # a fault of ours
+        traceback.print_exc()
+    finally:
+        os._exit(code)  # threads may be in native code that never ends
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""Threads of the native process, and what each of them keeps: a store, and instances of kernels in it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from refwasm.errors import ResourceLimit
+from refwasm.host.parallel.devices.native import binding
+from refwasm.host.parallel.devices.native.binding import Call, NativeTrap, api
+from refwasm.host.parallel.devices.native.kernel import NativeModules
+from refwasm.host.processes import start_thread
+
+#: Instances after which a store is replaced: it keeps them all, and allows 10,000 of a sort.
+MAX_INSTANCES = 2_000
+
+
+@dataclass
+class Loaded:
+    """A kernel in this process, compiled."""
+
+    modules: NativeModules
+    first: Any
+    again: Any
+    driver: Any
+
+
+@dataclass
+class Work:
+    """A job in hand. ``fuel`` is for each iteration; ``failures`` are (iteration, trap), in the order they happened."""
+
+    kernel: Loaded
+    key: tuple[int, int]
+    memory: Any
+    control: Any
+    fresh: bool
+    fuel: int | None
+    workers: int
+    told: Callable[[Work], None]
+    blocks: list[tuple[int, int, float, float]] = field(default_factory=list)
+    failures: list[tuple[int | None, NativeTrap]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ready: threading.Barrier | None = None
+
+    def ended(self) -> bool:
+        """One worker is done; whether it was the last."""
+        with self.lock:
+            self.workers -= 1
+            return self.workers == 0
+
+
+class Instance:
+    """A kernel's instance with its driver, in a store."""
+
+    def __init__(self, store: Any, kernel: Loaded, memory: Any, control: Any, again: bool = False) -> None:
+        self.store = store
+        imports = [memory] if kernel.first.imports else []
+        self.inner = api().Instance(store, kernel.again if again else kernel.first, imports).exports(store)
+        names = kernel.modules.globals
+        outer = (
+            api()
+            .Instance(store, kernel.driver, [self.inner["kernel"], *(self.inner[name] for name in names), control])
+            .exports(store)
+        )
+        self.current = outer["current"]
+        self.begin, self.save = Call(store, outer["begin"], 0, 0), Call(store, outer["save"], 0, 0)
+        self.run, self.advance = Call(store, outer["run"], 0, 1), Call(store, outer["advance"], 0, 1)
+        self.call = Call(store, outer["call"], 1, 0)
+        self.save()
+
+    def iteration(self) -> int | None:
+        """The id of the iteration that runs, or ran last."""
+        current = int(self.current.value(self.store))
+        return None if current < 0 else current
+
+    def globals(self, names: tuple[str, ...]) -> list[Any]:
+        """Present values of the kernel's globals."""
+        return [self.inner[name].value(self.store) for name in names]
+
+    def carry_over(self, names: tuple[str, ...], values: list[Any]) -> None:
+        """Set globals to what they were in another instance."""
+        for name, value in zip(names, values):
+            self.inner[name].set_value(self.store, value)
+        self.save()
+
+
+class Worker:
+    """What runs a part of each job, on the main thread or one of its own; ``jobs`` is where that gets them."""
+
+    def __init__(self, index: int, engine: Callable[[bool], Any]) -> None:
+        self.index = index
+        self.engine = engine
+        self.jobs: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self.stores: dict[bool, Any] = {}
+        self.made = 0
+        self.instances: dict[tuple[int, int, bool], Instance] = {}
+        self.forgotten: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Work on a thread of its own."""
+        start_thread(self._serve, (), f"worker {self.index}")
+
+    def _serve(self) -> None:
+        while True:
+            self.work(self.jobs.get())
+
+    def work(self, work: Work) -> None:
+        """Do a part of a job, and tell so."""
+        self._forget()
+        instance: Instance | None = None
+        try:
+            instance = self._instance(work)
+            if work.ready is not None:  # all instances are there before the first iteration runs
+                work.ready.wait()
+            begin = time.perf_counter()
+            done = self._run(work, instance)
+            work.blocks.append((self.index, done, begin, time.perf_counter()))
+        except threading.BrokenBarrierError:
+            pass  # another worker's instance failed
+        except (api().Trap, api().WasmtimeError) as error:
+            self._failed(work, instance, binding.trap_of(error))
+        except ResourceLimit as error:
+            self._failed(work, instance, NativeTrap(error.message, ()))
+        except Exception as error:  # a fault of ours must not leave the parent waiting
+            self._failed(work, instance, NativeTrap(f"internal: {type(error).__name__}: {error}", ()))
+        work.told(work)
+
+    def _failed(self, work: Work, instance: Instance | None, trap: NativeTrap) -> None:
+        iteration = None if instance is None else instance.iteration()
+        with work.lock:
+            work.failures.append((iteration, trap))
+        if work.ready is not None:
+            work.ready.abort()
+        if instance is not None:  # its state is whatever the trap left
+            self.instances.pop((*work.key, work.fuel is not None), None)
+
+    def _forget(self) -> None:
+        gone: set[int] = set()
+        while not self.forgotten.empty():
+            gone |= set(self.forgotten.get())
+        for key in [key for key in self.instances if gone & {key[0], key[1]}]:
+            del self.instances[key]
+        if gone and not self.instances:
+            self._renew_stores()
+
+    def _renew_stores(self) -> None:
+        self.stores.clear()
+        self.instances.clear()
+        self.made = 0
+
+    def _store(self, counts: bool) -> Any:
+        if self.made >= MAX_INSTANCES:
+            self._renew_stores()
+        if counts not in self.stores:
+            self.stores[counts] = api().Store(self.engine(counts))
+        self.made += 1
+        store = self.stores[counts]
+        if counts:
+            store.set_fuel(1 << 62)  # for making an instance
+        return store
+
+    def _instance(self, work: Work) -> Instance:
+        """One of earlier executions, unless making it does something; its globals are as they were saved."""
+        counts = work.fuel is not None
+        key = (*work.key, counts)
+        instance = self.instances.get(key)
+        stale = work.kernel.modules.acts or work.kernel.modules.renewed
+        if instance is None or stale:
+            store = self._store(counts)
+            instance = self.instances[key] = Instance(store, work.kernel, work.memory, work.control)
+        elif counts:
+            instance.store.set_fuel(1 << 62)
+        instance.begin()
+        return instance
+
+    def _run(self, work: Work, instance: Instance) -> int:
+        """All iterations that this worker gets; how many."""
+        renewed = work.fresh and work.kernel.modules.renewed
+        if not renewed and work.fuel is None:
+            return instance.run()
+        names, done, runner = work.kernel.modules.globals, 0, instance
+        values = instance.globals(names) if renewed else []
+        while True:
+            if work.fuel is not None:
+                instance.store.set_fuel(1 << 62)
+            iteration = instance.advance()
+            if iteration < 0:
+                return done
+            if renewed and done:
+                runner = self._renewed(work, names, values)
+            if work.fuel is not None:
+                runner.store.set_fuel(work.fuel)
+            runner.call(iteration)
+            done += 1
+
+    def _renewed(self, work: Work, names: tuple[str, ...], values: list[Any]) -> Instance:
+        """A new instance for an iteration, in a store that is thrown away with it, without what the first one did to
+        memory."""
+        counts = work.fuel is not None
+        store = api().Store(self.engine(counts))
+        if counts:
+            store.set_fuel(1 << 62)
+        instance = Instance(store, work.kernel, work.memory, work.control, again=True)
+        if values:
+            instance.carry_over(names, values)
+        return instance
