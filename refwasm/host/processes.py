@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import connection, parent_process
 from typing import Any
@@ -14,6 +15,8 @@ from refwasm.errors import ResourceLimit, Trap, UncaughtException, WasmError
 
 #: The exit code of a process that could not begin.
 NO_THREAD_LEFT = 71
+#: Seconds between looks whether a parent is still there.
+WATCH = 0.5
 
 
 def pipe_of(context: Any) -> tuple[connection.Connection, connection.Connection]:
@@ -59,6 +62,14 @@ def begin(inherited: list[Any]) -> None:
         start_thread(watch, (), "the watch of its parent")
     except ResourceLimit:
         os._exit(NO_THREAD_LEFT)
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process soon after its parent, whatever other threads are doing. For a thread of its own; ``parent`` is
+    the parent's number as it was at first."""
+    while os.getppid() == parent:
+        time.sleep(WATCH)
+    os._exit(1)
 
 
 def start_thread(target: Callable[..., object], args: tuple[Any, ...], what: str) -> None:

@@ -133,26 +133,30 @@ def _invalid(rule: str, message: str) -> ParallelError:
 class KernelInstance:
     """An instance of a kernel over a memory, able to go back to the module state that it started with.
 
-    ``stopped`` is asked now and then, also between iterations, whether to give up.
+    ``stopped`` is asked now and then, also between iterations, whether to give up. A ``quiet`` one does nothing to the
+    memory when it is made.
     """
 
-    def __init__(self, kernel: Kernel, memory: e.Memory, task: Task, stopped: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self, kernel: Kernel, memory: e.Memory, task: Task, stopped: Callable[[], bool] | None = None,
+        quiet: bool = False,
+    ) -> None:  # fmt: skip
         self.kernel, self.memory = kernel, memory
         self.settings = task.settings()
         self.settings.interrupted = stopped
         self.watched, self.tier, self.choices = task.watched, task.tier, task.choices
         self.watch = AccessWatch(memory, task.watched) if task.watched else None
-        self._instantiate()
+        self._instantiate(kernel.quiet if quiet else kernel.validated)
 
     def forget_violations(self) -> None:
         """Strict mode: those of earlier jobs."""
         if self.watch is not None:
             self.watch.found.clear()
 
-    def _instantiate(self) -> None:
+    def _instantiate(self, validated: e.Validated) -> None:
         self.store = e.store_init(self.settings, self.tier, choices=self.choices)
         self.store.watch = self.watch
-        self._make(self.kernel.validated)
+        self._make(validated)
         self._saved = self._module_state() if self.kernel.has_state else []
         self._first_globals = [e.GlobalInst(cell.type, cell.value) for cell in self.instance.globals]
         self._own_memories = [(m, m.read(0, len(m.u8))) for m in self.instance.memories[1:]]

@@ -14,7 +14,7 @@ from refwasm.host.parallel.devices.device import Job, Unsupported, kernel_error
 from refwasm.host.parallel.devices.native.binding import NativeTrap
 from refwasm.host.parallel.devices.native.driver import Word
 from refwasm.host.parallel.devices.native.kernel import NativeKernel
-from refwasm.host.parallel.devices.native.server import NativeAnswer, NativeJob
+from refwasm.host.parallel.devices.native.messages import NativeAnswer, NativeJob
 from refwasm.host.parallel.devices.registry import Found, NoSuchDevice
 from refwasm.host.parallel.kernels import Kernel, Task
 from refwasm.host.parallel.policies import ParallelLimits

@@ -19,46 +19,20 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from multiprocessing import connection
 from multiprocessing.reduction import recv_handle
-from typing import Any, NamedTuple
+from typing import Any
 
 from refwasm.errors import ResourceLimit
 from refwasm.host.parallel.devices.native import binding, driver, mapping
 from refwasm.host.parallel.devices.native.binding import NativeTrap
 from refwasm.host.parallel.devices.native.driver import Word
 from refwasm.host.parallel.devices.native.kernel import NativeModules
+from refwasm.host.parallel.devices.native.messages import NativeJob
 from refwasm.host.parallel.devices.native.workers import Loaded, Work, Worker
-from refwasm.host.processes import start_thread
+from refwasm.host.processes import end_with_parent, start_thread
 from refwasm.syntax.types import PAGE_BITS
-
-#: Seconds between looks whether the parent is still there.
-WATCH = 0.5
-
-
-class NativeJob(NamedTuple):
-    """What is to be run. ``words`` are those of the control memory, ``pairs`` the kernel's arguments after the first
-    three, ``order`` listed units: 32-bit words all."""
-
-    workers: int
-    words: bytes
-    pairs: bytes
-    order: bytes
-    fresh: bool
-    fuel: int | None
-    pages: int
-
-
-class NativeAnswer(NamedTuple):
-    """What came of a job: ``what`` is "done" or "failing"; ``failures`` are (iteration, trap), ``blocks`` (worker,
-    iterations, begin, end), ``pages`` is the size of the memory."""
-
-    what: str
-    failures: list[tuple[int | None, NativeTrap]]
-    blocks: list[tuple[int, int, float, float]]
-    pages: int
 
 
 class MemoryFile:
@@ -237,19 +211,12 @@ class Server:
             self._answer("done", work.failures, work.blocks, place.leave())
 
 
-def _watch(parent: int) -> None:
-    """Leave with the parent, whatever other threads are doing."""
-    while os.getppid() == parent:
-        time.sleep(WATCH)
-    os._exit(1)
-
-
 def main() -> None:
     """Serve the parent at the other end of a descriptor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.stack_size(binding.THREAD_STACK)
     code = 1
-    start_thread(_watch, (os.getppid(),), "the watch of its parent")
+    start_thread(end_with_parent, (os.getppid(),), "the watch of its parent")
     try:
         Server(connection.Connection(int(sys.argv[1]))).serve()
         code = 0

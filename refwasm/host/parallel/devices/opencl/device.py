@@ -1,0 +1,266 @@
+"""OPENCL: the parent's side."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from functools import cache
+
+from refwasm import embedding as e
+from refwasm.errors import BACKTRACE, Crash, StackEntry, Trap, WasmError
+from refwasm.execution.memory import SharedMemory
+from refwasm.host.parallel.devices.child import START, ChildProcess, shared_process
+from refwasm.host.parallel.devices.device import Job, Unsupported, kernel_error
+from refwasm.host.parallel.devices.opencl.messages import DeviceFacts, Launch
+from refwasm.host.parallel.devices.opencl.operations import TRAPS
+from refwasm.host.parallel.devices.opencl.program import DeviceProgram, told, translate
+from refwasm.host.parallel.devices.registry import Found, NoSuchDevice
+from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
+from refwasm.host.parallel.policies import ParallelLimits
+from refwasm.host.parallel.schedule import Schedule
+from refwasm.host.parallel.types import Block, DeviceKind, Errno, ParallelError, Run
+from refwasm.syntax.types import PAGE_BITS
+
+SERVER = "refwasm.host.parallel.devices.opencl.server"
+KINDS = {"cpu": DeviceKind.CPU, "gpu": DeviceKind.DISCRETE_GPU, "accelerator": DeviceKind.DISCRETE_GPU}
+#: Work-items of a group on devices that are no CPUs, where programs do not ask for more.
+GROUP = 64
+
+#: Translated kernels, and why others can't be, by language; for all guests. Those that act when they are instantiated
+#: are translated anew.
+_programs: dict[str, weakref.WeakKeyDictionary[Kernel, DeviceProgram | str]] = {}
+
+
+class OpenCl:
+    """One OpenCL device, in a process of its own that starts with it."""
+
+    language = "opencl"
+
+    def __init__(self, platform: int, device: int, limits: ParallelLimits) -> None:
+        self.platform, self.number, self.workers = platform, device, limits.workers
+        self.facts = _facts(self._process())
+        self.kind, self.name = KINDS.get(self.facts.kind, DeviceKind.CPU), f"OPENCL ({self.facts.name})"
+
+    def _process(self) -> ChildProcess:
+        key = f"opencl:{self.platform}:{self.number}"
+        return shared_process(key, lambda: _started(self.platform, self.number))
+
+    def run(self, job: Job, run: Run) -> None:
+        """As any device. Raises Unsupported for what the device can't do exactly."""
+        schedule, memory = job.task.schedule(), job.memory
+        if not schedule.units:
+            return
+        check(job, memory)
+        assert isinstance(memory, SharedMemory), "checked"
+        process = self._process()
+        with process.busy:
+            try:
+                self._run(process, job, memory, schedule, run)
+            except (WasmError, ParallelError, Unsupported):
+                raise
+            except BaseException:  # Ctrl-C, wherever it came
+                process.kill()
+                raise
+
+    def _run(self, process: ChildProcess, job: Job, memory: SharedMemory, schedule: Schedule, run: Run) -> None:
+        program = translated(job, self.language)
+        refuse_inexact(program, self.facts)
+        launch = launched(job.task, schedule, memory.size(), self._group(schedule.block_size), self.workers)
+        process.forget_the_dead()
+        kernel = process.once(program, lambda number: _build(process, number, program))
+        place = process.once(memory, lambda number: _share(process, number, memory))
+        process.send("run", kernel, place, launch)
+        answer = process.receive(job.task.deadline)
+        if answer is None:
+            process.kill()
+            raise ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", "time limit exceeded")
+        if answer[0] == "limit":
+            raise Unsupported(answer[1])
+        _, words, begin, end = answer
+        run.blocks.append(Block(0, job.task.iterations, begin, end))
+        raise_trap(job.kernel, words)
+
+    def _group(self, block_size: int) -> int | None:
+        """The size of work-groups. Compilers for CPUs make vectors of work-items where the choice is theirs."""
+        if self.facts.kind == "cpu":
+            return None
+        return min(max(block_size, GROUP), 256)
+
+
+def check(job: Job, memory: e.Memory) -> None:
+    """Unsupported for jobs that no device of this sort does."""
+    if job.task.watched:
+        raise Unsupported("strict mode looks at every access")
+    if job.task.fuel is not None:
+        raise Unsupported("fuel is not counted there")
+    if job.used_by_threads and job.kernel.uses_atomics:
+        raise Unsupported("threads of the program may use atomics in the same memory")
+    if not isinstance(memory, SharedMemory) or memory.type.page_bits != PAGE_BITS:
+        raise Unsupported("the memory's pages are not of 64 KiB")
+
+
+def translated(job: Job, language: str) -> DeviceProgram:
+    """The program for a job's kernel. What making an instance does to memory is done."""
+    kernel = job.kernel
+    known = _programs.setdefault(language, weakref.WeakKeyDictionary())
+    program = known.get(kernel)
+    if program is None or (kernel.acts_on_instantiation and not isinstance(program, str)):
+        try:
+            program = _translate(job, language, program)
+        except Unsupported as reason:
+            program = str(reason)
+        known[kernel] = program
+    if isinstance(program, str):
+        raise Unsupported(program)
+    return program
+
+
+def _translate(job: Job, language: str, last: DeviceProgram | None) -> DeviceProgram:
+    """Translate, after a first translation that only tells whether that works: otherwise nothing may have happened."""
+    kernel = job.kernel
+    if kernel.acts_on_instantiation and last is None:
+        quiet = KernelInstance(kernel, job.memory, job.task, quiet=True)
+        translate(kernel, quiet.instance, language)
+    try:
+        instance = KernelInstance(kernel, job.memory, job.task).instance
+    except WasmError as error:
+        raise kernel_error(error, None) from error
+    program = translate(kernel, instance, language)
+    return last if last is not None and last.text == program.text else program
+
+
+def refuse_inexact(program: DeviceProgram, facts: DeviceFacts) -> None:
+    """Unsupported for a kernel that a device would run, but not exactly."""
+    if program.needs_double and not facts.double:
+        raise Unsupported("the device has no 64-bit floats")
+    for what in facts.inexact:
+        if program.needs_float and (program.needs_double or what.startswith("f32")):
+            raise Unsupported(f"the device is not exact: {what}")
+
+
+def launched(task: Task, schedule: Schedule, pages: int, group: int | None, workers: int) -> Launch:
+    """The work-items of an execution: one for each iteration, or for each unit that runs in a row. One for all where
+    they share an instance, or where there is only one worker and an order can be seen."""
+    start, step, listed = schedule.order()
+    shared = task.policies.instance != "fresh"
+    single = task.policies.instance == "single" or (workers == 1 and (shared or task.policies.order != "ascending"))
+    if single and listed is not None:
+        raise Unsupported("a shuffled order on one worker")
+    if not single and schedule.unit == 1:
+        return Launch(schedule.count, schedule.count, schedule.block_size, pages, task.pairs, None, group)
+    per = schedule.units if single else 1
+    items = -(-schedule.units // per)
+    order = (start, step) if listed is None else (0, 1)  # side by side, whatever the order
+    many = (schedule.units, schedule.unit, per, *order, not shared)
+    return Launch(items, schedule.count, schedule.block_size, pages, task.pairs, tuple(map(int, many)), group)
+
+
+def raise_trap(kernel: Kernel, words: bytes) -> None:
+    """Raise the trap that an execution told, if it told one."""
+    found = told(words)
+    if found is None:
+        return
+    code, iteration, frames = found
+    module = kernel.validated.module
+    error = Trap(TRAPS[code])
+    for function, number in frames[:BACKTRACE]:
+        locate, positions = module.locate, module.funcs[function].positions
+        location = locate(positions[number]) if locate is not None and number < len(positions) else ""
+        error.backtrace.append(StackEntry(function, module.names.of("func", function), location))
+    raise kernel_error(error, iteration) from None
+
+
+# ---- the process ----------------------------------------------------------------------------------------------------
+
+_about: weakref.WeakKeyDictionary[ChildProcess, DeviceFacts] = weakref.WeakKeyDictionary()
+
+
+def _facts(process: ChildProcess) -> DeviceFacts:
+    return _about[process]
+
+
+def _asked(process: ChildProcess, *message: object) -> tuple[object, ...]:
+    process.send(*message)
+    answer = process.receive(time.monotonic() + START)
+    if answer is None:
+        process.kill()
+        raise Crash(f"{process.name} does not answer")
+    if answer[0] == "unavailable":
+        process.kill()
+        raise Unsupported(str(answer[1]))
+    return answer
+
+
+@cache
+def _listed() -> list[DeviceFacts]:
+    """All devices of all drivers, looked for once. Raises Unsupported."""
+    process = ChildProcess(SERVER, "the OpenCL process")
+    try:
+        found: list[DeviceFacts] = _asked(process, "devices")[1]  # type: ignore[assignment]
+    finally:
+        process.close()
+    return found
+
+
+def _started(platform: int, device: int) -> ChildProcess:
+    process = ChildProcess(SERVER, "the OpenCL process")
+    _asked(process, "devices")
+    _about[process] = _asked(process, "use", platform, device)[1]  # type: ignore[assignment]
+    return process
+
+
+def _build(process: ChildProcess, number: int, program: DeviceProgram) -> None:
+    process.send("kernel", number, program)
+    answer = process.receive()
+    if answer is None or answer[0] == "refused":
+        raise Crash(f"the OpenCL driver refuses a translated kernel: {answer and answer[1]}")
+
+
+def _share(process: ChildProcess, number: int, memory: SharedMemory) -> None:
+    process.send("memory", number, memory.size(), memory.limit, memory.HEADER, fd=memory.fd)
+
+
+# ---- all devices ----------------------------------------------------------------------------------------------------
+
+
+class OpenClBackend:
+    """Devices of all OpenCL drivers: ``opencl`` is the first GPU, otherwise the first of all; ``opencl:PLATFORM`` and
+    ``opencl:PLATFORM:DEVICE`` choose by number."""
+
+    def found(self) -> list[Found]:
+        try:
+            listed = _listed()
+        except (Unsupported, WasmError) as error:
+            return [Found("opencl", "OPENCL", DeviceKind.CPU, (), str(error))]
+        return [self._described(facts) for facts in listed] or [
+            Found("opencl", "OPENCL", DeviceKind.CPU, (), "the installed OpenCL drivers have no devices")
+        ]
+
+    def _described(self, facts: DeviceFacts) -> Found:
+        spec, kind = f"opencl:{facts.platform}:{facts.device}", KINDS.get(facts.kind, DeviceKind.CPU)
+        if facts.kind == "gpu" and facts.unified:
+            kind = DeviceKind.INTEGRATED_GPU
+        try:
+            tried = OpenCl(facts.platform, facts.device, ParallelLimits()).facts
+        except (Unsupported, WasmError) as error:
+            return Found(spec, facts.name, kind, (facts.driver,), str(error))
+        exact = f"inexact: {'; '.join(tried.inexact)}" if tried.inexact else "exact"
+        told = (facts.driver, facts.kind, f"{facts.memory >> 20} MiB", exact)
+        return Found(spec, facts.name, kind, told if facts.double else (*told, "no 64-bit floats"))
+
+    def make(self, rest: str, limits: ParallelLimits) -> OpenCl:
+        listed = _listed()
+        words = rest.split(":") if rest else []
+        if len(words) > 2 or not all(word.isascii() and word.isdecimal() for word in words):
+            raise NoSuchDevice(
+                f"device opencl:{rest}: write opencl, opencl:PLATFORM or opencl:PLATFORM:DEVICE, numbers"
+            )
+        wanted = tuple(map(int, words))
+        fitting = [facts for facts in listed if (facts.platform, facts.device)[: len(wanted)] == wanted]
+        if not fitting:
+            raise NoSuchDevice(f"there is no device opencl:{rest}; refwasm devices lists those that there are")
+        chosen = next((facts for facts in fitting if facts.kind == "gpu"), fitting[0])
+        return OpenCl(chosen.platform, chosen.device, limits)
+
+
+BACKEND = OpenClBackend()

@@ -1,0 +1,32 @@
+"""What a device's process and its parent tell each other, besides plain tuples."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class DeviceFacts(NamedTuple):
+    """What a driver says of a device. ``inexact`` are operations that are not exact there, with the reason."""
+
+    platform: int
+    device: int
+    name: str
+    driver: str
+    kind: str
+    memory: int
+    unified: bool
+    double: bool
+    inexact: tuple[str, ...] = ()
+
+
+class Launch(NamedTuple):
+    """An execution: so many work-items; ``many`` are the arguments of ``run_many`` after the block size, without the
+    pairs, or None for ``run_one``; ``local`` is the size of a work-group, None: the driver's choice."""
+
+    items: int
+    iterations: int
+    block: int
+    pages: int
+    pairs: tuple[int, ...]
+    many: tuple[int, ...] | None
+    local: int | None
