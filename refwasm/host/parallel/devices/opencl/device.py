@@ -67,7 +67,7 @@ class OpenCl:
         refuse_inexact(program, self.facts)
         launch = launched(job.task, schedule, memory.size(), self._group(schedule.block_size), self.workers)
         process.forget_the_dead()
-        kernel = process.once(program, lambda number: _build(process, number, program))
+        kernel = process.once(program, lambda number: _build(process, number, program, job.task.cache))
         place = process.once(memory, lambda number: _share(process, number, memory))
         process.send("run", kernel, place, launch)
         answer = process.receive(job.task.deadline)
@@ -209,8 +209,8 @@ def _started(platform: int, device: int) -> ChildProcess:
     return process
 
 
-def _build(process: ChildProcess, number: int, program: DeviceProgram) -> None:
-    process.send("kernel", number, program)
+def _build(process: ChildProcess, number: int, program: DeviceProgram, cache: str | None) -> None:
+    process.send("kernel", number, program, cache)
     answer = process.receive()
     if answer is None or answer[0] == "refused":
         raise Crash(f"the OpenCL driver refuses a translated kernel: {answer and answer[1]}")

@@ -79,9 +79,6 @@ def _atomic(to: Translation, instruction: Instr, t: str, what: str, bits: str | 
     check = f"if (at & {n // 8 - 1}) {to.trap('unaligned atomic')}" if n > 8 else ""
     given = "".join(f", (u{n}){value}" for value in values)
     call = f"atomic_{(action or what).upper()}{n}(m + at{given})"
-    if action == "cmpxchg":  # an expected value that does not fit is never there
-        wide = f"(u{t[1:]})(u{n}){values[0]} == {values[0]}"
-        call = f"({wide} ? {call} : atomic_LOAD{n}(m + at))"
     if what == "store":
         to.emit(f"{{ {access} {check} {call}; }}")
     else:

@@ -16,6 +16,7 @@ from refwasm.host.parallel.devices.device import Unsupported
 from refwasm.host.parallel.devices.opencl.operations import C_TYPES
 from refwasm.host.parallel.devices.opencl.spelling import preamble
 from refwasm.host.parallel.devices.opencl.translation import Signatures, Translation, constant, name_of
+from refwasm.host.parallel.devices.opencl.waiting import waits
 from refwasm.host.parallel.kernels import Kernel
 from refwasm.syntax.modules import Module
 from refwasm.syntax.types import FuncType, FuncUse
@@ -74,6 +75,9 @@ def translate(kernel: Kernel, instance: e.ModuleInst, language: str) -> DevicePr
     signatures = _signatures(kernel, instance)
     entry = next(x.index for x in module.exports if x.name == "kernel" and x.kind == "func")
     order = _called_first(module, signatures, entry)
+    bodies = {index: module.funcs[index].body for index in order}
+    if waits(bodies, {index: _callees(module, signatures, index) for index in order}, order):
+        raise Unsupported("a loop that may wait for other iterations: they need not run together")
     arguments = 2 * kernel.buffers
     if arguments > MAX_ARGUMENTS:
         raise Unsupported(f"{arguments} arguments: devices promise to take {MAX_ARGUMENTS}")
@@ -86,7 +90,7 @@ def translate(kernel: Kernel, instance: e.ModuleInst, language: str) -> DevicePr
         preamble(language), *_datas(module, used), _state(module, instance, signatures, used), *texts,
         _ENTRIES.format(pairs=pairs, given=given, function=entry),
     ]  # fmt: skip
-    names = {i.form.mnemonic for index in order for i in module.funcs[index].body}
+    names = {i.form.mnemonic for body in bodies.values() for i in body}
     doubles = any("f64" in name for name in names)
     floats = doubles or any("f32" in name for name in names)
     return DeviceProgram("\n".join(parts), arguments, floats, doubles, any(".atomic." in name for name in names))

@@ -3,7 +3,8 @@
 * ``("devices",)``: answers ``("devices", [DeviceFacts, …])`` or ``("unavailable", why)``;
 * ``("use", platform, device)``: answers ``("ready", DeviceFacts)``, with what the probes say;
 * ``("memory", number, pages, limit, offset)``, followed by a descriptor, and ``("forget", numbers)``;
-* ``("kernel", number, DeviceProgram)``: build; answers ``("ready",)`` or ``("refused", why)``;
+* ``("kernel", number, DeviceProgram, cache)``: build, keeping that in a folder; answers ``("ready",)`` or
+  ``("refused", why)``;
 * ``("run", kernel, memory, Launch)``: answers ``("done", told, begin, end)``.
 
 A kernel that does not end can't be stopped: the parent kills the process.
@@ -102,10 +103,14 @@ class Server:
         self.facts = self.facts._replace(inexact=inexact)
         self.pipe.send(("ready", self.facts))
 
-    def _build(self, text: str) -> Any:
+    def _build(self, text: str, cache: str | None = None) -> Any:
+        """The program, kept on disk in a folder if there is one."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return self.cl.Program(self.context, text).build(self.options)
+            program = self.cl.Program(self.context, text)
+            if cache is None:
+                return program.build(self.options)
+            return program.build(self.options, cache_dir=os.path.join(cache, "opencl"))
 
     def _probe(self, program: Any, name: str, operands: bytes, size: int) -> bytes:
         """What a probe's kernel makes of operands."""
@@ -125,9 +130,9 @@ class Server:
             self.memories.pop(number, None)
             self.kernels.pop(number, None)
 
-    def do_kernel(self, number: int, program: DeviceProgram) -> None:
+    def do_kernel(self, number: int, program: DeviceProgram, cache: str | None) -> None:
         try:
-            built = self._build(program.text)
+            built = self._build(program.text, cache)
             self.kernels[number] = built.run_one, built.run_many
         except self.cl.Error as error:
             self.pipe.send(("refused", str(error)[:2000]))

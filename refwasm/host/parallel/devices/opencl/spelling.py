@@ -113,13 +113,17 @@ ACCESS = Spelling(
     + "\n#define LOAD8(m, at) ((m)[at])\n#define STORE8(m, at, v) ((m)[at] = (u8)(v))",
 )
 
-#: What is the same in both languages, in terms of the names above.
+#: What is the same in both languages, in terms of the names above. Whether a number is a NaN is asked of its bits:
+#: compilers take one NaN for another, and fold ``x != x ? NAN : x`` to ``x``.
 COMMON = """
 typedef union { u8 b[16]; u16 h[8]; u32 w[4]; u64 d[2]; f32 f[4]; f64 g[2]; } v128;
 #define NAN32 FLOAT32(0x7FC00000u)
 #define NAN64 FLOAT64(0x7FF8000000000000ul)
-INSIDE f32 canon32(f32 x) { return x != x ? NAN32 : x; }
-INSIDE f64 canon64(f64 x) { return x != x ? NAN64 : x; }
+INSIDE f32 canon32(f32 x) {
+  u32 z = BITS32(x); return FLOAT32((z & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FC00000u : z); }
+INSIDE f64 canon64(f64 x) {
+  u64 z = BITS64(x);
+  return FLOAT64((z & 0x7FFFFFFFFFFFFFFFul) > 0x7FF0000000000000ul ? 0x7FF8000000000000ul : z); }
 INSIDE f32 min32(f32 a, f32 b) {
   return a < b ? a : b < a ? b : a == b ? FLOAT32(BITS32(a) | BITS32(b)) : NAN32; }
 INSIDE f64 min64(f64 a, f64 b) {

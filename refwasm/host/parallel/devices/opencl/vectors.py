@@ -75,7 +75,10 @@ def _conversions() -> dict[str, str]:
         for sign in "su":
             wide = f"(u{n})({sign}{n})({sign}{m})"
             for part, at in (("low", "k"), ("high", f"k + {count}")):
-                table[f"{shape}.extend_{part}_{half}_{sign}"] = _each(count, f"r.{x}[k] = {wide}a.{y}[{at}];")
+                value = f"{wide}a.{y}[{at}]"
+                if sign == "u":  # LLVM 14, which pocl 3 has, takes the plain way for a copy of the bytes
+                    value = f"(u{n})(a.d[{int(part == 'high')}] >> {m} * k & {(1 << m) - 1}u)"
+                table[f"{shape}.extend_{part}_{half}_{sign}"] = _each(count, f"r.{x}[k] = {value};")
                 product = f"(u{n})((u64)(s64)({sign}{m})a.{y}[{at}] * (u64)(s64)({sign}{m})b.{y}[{at}])"
                 table[f"{shape}.extmul_{part}_{half}_{sign}"] = _each(count, f"r.{x}[k] = {product};")
             pair = f"{wide}a.{y}[2 * k] + {wide}a.{y}[2 * k + 1]"
@@ -181,16 +184,7 @@ def translate(to: Translation, instruction: Instr) -> bool:
         access = place(to, instruction.args[0], 16)
         to.emit(f"{{ {access} STORE64(m, at, {value}.d[0]); STORE64(m, at + 8, {value}.d[1]); }}")
     elif found := _WIDER.fullmatch(name):
-        n = int(found[1])
-        access, x, half = (
-            place(to, instruction.args[0], 8),
-            {8: "h", 16: "w", 32: "d"}[n],
-            {8: "b", 16: "h", 32: "w"}[n],
-        )
-        value = f"(u{2 * n})({found[2]}{2 * n})({found[2]}{n})a.{half}[k]"
-        r = to.push("v128")
-        loop = _each(64 // n, f"{r}.{x}[k] = {value};")
-        to.emit(f"{{ {access} v128 a = constant128(LOAD64(m, at), 0); {loop} }}")
+        _wider(to, instruction, int(found[1]), found[2])
     elif found := _ONE.fullmatch(name):
         _one(to, instruction, found[1], int(found[2]), found[3])
     else:
@@ -220,6 +214,15 @@ def _lane(to: Translation, instruction: Instr, shape: str, what: str, sign: str 
         value = f"(u{n}){value}" if shape[0] == "i" else value
         r = to.push("v128")
         to.emit(f"{r} = {vector}; {r}.{lane} = {value};" if r != vector else f"{r}.{lane} = {value};")
+
+
+def _wider(to: Translation, instruction: Instr, n: int, sign: str) -> None:
+    """Loads of 64 bits whose lanes become twice as wide."""
+    access, x = place(to, instruction.args[0], 8), {8: "h", 16: "w", 32: "d"}[n]
+    lane = f"(u{n})(a >> {n} * k)"
+    value = f"(u{2 * n})(s{2 * n})(s{n}){lane}" if sign == "s" else f"(u{2 * n})(a >> {n} * k & {(1 << n) - 1}u)"
+    loop = _each(64 // n, f"{to.push('v128')}.{x}[k] = {value};")
+    to.emit(f"{{ {access} u64 a = LOAD64(m, at); {loop} }}")
 
 
 def _one(to: Translation, instruction: Instr, what: str, n: int, how: str) -> None:
