@@ -22,6 +22,7 @@ GROUP = "refwasm.devices"
 #: Where each of ours is, and the module that it needs; those without one always work.
 OURS = {
     "native": ("refwasm.host.parallel.devices.native.device", "wasmtime"),
+    "cuda": ("refwasm.host.parallel.devices.cuda.device", "nvidia"),
     "opencl": ("refwasm.host.parallel.devices.opencl.device", "pyopencl"),
 }
 

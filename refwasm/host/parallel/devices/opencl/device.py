@@ -1,4 +1,4 @@
-"""OPENCL: the parent's side."""
+"""OPENCL, and CUDA: the parent's side."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from refwasm.host.parallel.types import Block, DeviceKind, Errno, ParallelError,
 from refwasm.syntax.types import PAGE_BITS
 
 SERVER = "refwasm.host.parallel.devices.opencl.server"
+NAMES = {"opencl": "OpenCL", "cuda": "CUDA"}
 KINDS = {"cpu": DeviceKind.CPU, "gpu": DeviceKind.DISCRETE_GPU, "accelerator": DeviceKind.DISCRETE_GPU}
 #: Work-items of a group on devices that are no CPUs, where programs do not ask for more.
 GROUP = 64
@@ -31,19 +32,18 @@ GROUP = 64
 _programs: dict[str, weakref.WeakKeyDictionary[Kernel, DeviceProgram | str]] = {}
 
 
-class OpenCl:
-    """One OpenCL device, in a process of its own that starts with it."""
+class Translating:
+    """One device of OpenCL or CUDA, in a process of its own that starts with it. ``language`` is the one that kernels
+    are translated to."""
 
-    language = "opencl"
-
-    def __init__(self, platform: int, device: int, limits: ParallelLimits) -> None:
-        self.platform, self.number, self.workers = platform, device, limits.workers
+    def __init__(self, language: str, platform: int, device: int, limits: ParallelLimits) -> None:
+        self.language, self.platform, self.number, self.workers = language, platform, device, limits.workers
         self.facts = _facts(self._process())
-        self.kind, self.name = KINDS.get(self.facts.kind, DeviceKind.CPU), f"OPENCL ({self.facts.name})"
+        self.kind, self.name = KINDS.get(self.facts.kind, DeviceKind.CPU), f"{language.upper()} ({self.facts.name})"
 
     def _process(self) -> ChildProcess:
-        key = f"opencl:{self.platform}:{self.number}"
-        return shared_process(key, lambda: _started(self.platform, self.number))
+        key = f"{self.language}:{self.platform}:{self.number}"
+        return shared_process(key, lambda: _started(self.language, self.platform, self.number))
 
     def run(self, job: Job, run: Run) -> None:
         """As any device. Raises Unsupported for what the device can't do exactly."""
@@ -192,9 +192,9 @@ def _asked(process: ChildProcess, *message: object) -> tuple[object, ...]:
 
 
 @cache
-def _listed() -> list[DeviceFacts]:
+def _listed(language: str) -> list[DeviceFacts]:
     """All devices of all drivers, looked for once. Raises Unsupported."""
-    process = ChildProcess(SERVER, "the OpenCL process")
+    process = _process(language)
     try:
         found: list[DeviceFacts] = _asked(process, "devices")[1]  # type: ignore[assignment]
     finally:
@@ -202,8 +202,12 @@ def _listed() -> list[DeviceFacts]:
     return found
 
 
-def _started(platform: int, device: int) -> ChildProcess:
-    process = ChildProcess(SERVER, "the OpenCL process")
+def _process(language: str) -> ChildProcess:
+    return ChildProcess(SERVER, f"the process of {NAMES[language]}", language)
+
+
+def _started(language: str, platform: int, device: int) -> ChildProcess:
+    process = _process(language)
     _asked(process, "devices")
     _about[process] = _asked(process, "use", platform, device)[1]  # type: ignore[assignment]
     return process
@@ -213,7 +217,7 @@ def _build(process: ChildProcess, number: int, program: DeviceProgram, cache: st
     process.send("kernel", number, program, cache)
     answer = process.receive()
     if answer is None or answer[0] == "refused":
-        raise Crash(f"the OpenCL driver refuses a translated kernel: {answer and answer[1]}")
+        raise Crash(f"{process.name}: the driver refuses a translated kernel: {answer and answer[1]}")
 
 
 def _share(process: ChildProcess, number: int, memory: SharedMemory) -> None:
@@ -223,44 +227,54 @@ def _share(process: ChildProcess, number: int, memory: SharedMemory) -> None:
 # ---- all devices ----------------------------------------------------------------------------------------------------
 
 
-class OpenClBackend:
-    """Devices of all OpenCL drivers: ``opencl`` is the first GPU, otherwise the first of all; ``opencl:PLATFORM`` and
-    ``opencl:PLATFORM:DEVICE`` choose by number."""
+class TranslatingBackend:
+    """All devices of a language: its name is the first GPU, otherwise the first of all; numbers after it choose
+    others, ``opencl:PLATFORM:DEVICE``. CUDA has one platform, so that ``cuda:DEVICE`` is enough."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def _spec(self, facts: DeviceFacts) -> str:
+        numbers = f"{facts.platform}:{facts.device}" if self.language == "opencl" else str(facts.device)
+        return f"{self.language}:{numbers}"
 
     def found(self) -> list[Found]:
+        """As any backend."""
+        kind = DeviceKind.CPU if self.language == "opencl" else DeviceKind.DISCRETE_GPU
+        nothing = Found(self.language, self.language.upper(), kind)
         try:
-            listed = _listed()
+            listed = _listed(self.language)
         except (Unsupported, WasmError) as error:
-            return [Found("opencl", "OPENCL", DeviceKind.CPU, (), str(error))]
+            return [nothing._replace(problem=str(error))]
         return [self._described(facts) for facts in listed] or [
-            Found("opencl", "OPENCL", DeviceKind.CPU, (), "the installed OpenCL drivers have no devices")
+            nothing._replace(problem=f"the installed {NAMES[self.language]} drivers have no devices")
         ]
 
     def _described(self, facts: DeviceFacts) -> Found:
-        spec, kind = f"opencl:{facts.platform}:{facts.device}", KINDS.get(facts.kind, DeviceKind.CPU)
+        spec, kind = self._spec(facts), KINDS.get(facts.kind, DeviceKind.CPU)
         if facts.kind == "gpu" and facts.unified:
             kind = DeviceKind.INTEGRATED_GPU
         try:
-            tried = OpenCl(facts.platform, facts.device, ParallelLimits()).facts
+            tried = Translating(self.language, facts.platform, facts.device, ParallelLimits()).facts
         except (Unsupported, WasmError) as error:
             return Found(spec, facts.name, kind, (facts.driver,), str(error))
         exact = f"inexact: {'; '.join(tried.inexact)}" if tried.inexact else "exact"
         told = (facts.driver, facts.kind, f"{facts.memory >> 20} MiB", exact)
         return Found(spec, facts.name, kind, told if facts.double else (*told, "no 64-bit floats"))
 
-    def make(self, rest: str, limits: ParallelLimits) -> OpenCl:
-        listed = _listed()
+    def make(self, rest: str, limits: ParallelLimits) -> Translating:
+        """As any backend."""
         words = rest.split(":") if rest else []
         if len(words) > 2 or not all(word.isascii() and word.isdecimal() for word in words):
-            raise NoSuchDevice(
-                f"device opencl:{rest}: write opencl, opencl:PLATFORM or opencl:PLATFORM:DEVICE, numbers"
-            )
-        wanted = tuple(map(int, words))
+            raise NoSuchDevice(f"device {self.language}:{rest}: write numbers after the name, as refwasm devices does")
+        listed, wanted = _listed(self.language), tuple(map(int, words))
+        if self.language == "cuda" and wanted:
+            wanted = (0, wanted[-1])
         fitting = [facts for facts in listed if (facts.platform, facts.device)[: len(wanted)] == wanted]
         if not fitting:
-            raise NoSuchDevice(f"there is no device opencl:{rest}; refwasm devices lists those that there are")
+            raise NoSuchDevice(f"there is no device {self.language}:{rest}; refwasm devices lists those that there are")
         chosen = next((facts for facts in fitting if facts.kind == "gpu"), fitting[0])
-        return OpenCl(chosen.platform, chosen.device, limits)
+        return Translating(self.language, chosen.platform, chosen.device, limits)
 
 
-BACKEND = OpenClBackend()
+BACKEND = TranslatingBackend("opencl")

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+class DriverMissing(Exception):
+    """Something is not installed; the message says what to do."""
+
+
+class DriverRefused(Exception):
+    """The driver says no: to a program, or for want of memory."""
+
+
 class DeviceFacts(NamedTuple):
     """What a driver says of a device. ``inexact`` are operations that are not exact there, with the reason."""
 

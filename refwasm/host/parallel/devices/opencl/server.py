@@ -1,37 +1,38 @@
-"""The process that an OpenCL driver lives in: ``python -m refwasm.host.parallel.devices.opencl.server DESCRIPTOR``.
+"""The process that a driver lives in: ``python -m refwasm.host.parallel.devices.opencl.server DESCRIPTOR NAME``, the
+name being ``opencl`` or ``cuda``.
 
 * ``("devices",)``: answers ``("devices", [DeviceFacts, …])`` or ``("unavailable", why)``;
 * ``("use", platform, device)``: answers ``("ready", DeviceFacts)``, with what the probes say;
 * ``("memory", number, pages, limit, offset)``, followed by a descriptor, and ``("forget", numbers)``;
 * ``("kernel", number, DeviceProgram, cache)``: build, keeping that in a folder; answers ``("ready",)`` or
   ``("refused", why)``;
-* ``("run", kernel, memory, Launch)``: answers ``("done", told, begin, end)``.
+* ``("run", kernel, memory, Launch)``: answers ``("done", told, begin, end)``, or ``("limit", why)``.
 
 A kernel that does not end can't be stopped: the parent kills the process.
 """
 
 from __future__ import annotations
 
+import importlib
 import mmap
 import os
 import signal
 import sys
 import time
 import traceback
-import warnings
 from multiprocessing import connection
 from multiprocessing.reduction import recv_handle
 from typing import Any
 
 from refwasm.host.parallel.devices.opencl import probes
-from refwasm.host.parallel.devices.opencl.messages import DeviceFacts, Launch
-from refwasm.host.parallel.devices.opencl.program import TOLD_WORDS, DeviceProgram
+from refwasm.host.parallel.devices.opencl.messages import DriverMissing, DriverRefused, Launch
+from refwasm.host.parallel.devices.opencl.program import DeviceProgram
 from refwasm.host.processes import end_with_parent, start_thread
 from refwasm.syntax.types import PAGE_BITS
 
-#: What programs are built with: nothing that makes arithmetic faster and less exact.
-OPTIONS = ["-cl-std=CL1.2", "-w"]
-EXACT_DIVISION = "-cl-fp32-correctly-rounded-divide-sqrt"
+DRIVERS = {
+    "opencl": "refwasm.host.parallel.devices.opencl.driver", "cuda": "refwasm.host.parallel.devices.cuda.driver",
+}  # fmt: skip
 #: Work-items of one launch: between launches a trap is noticed.
 MAX_ITEMS = 1 << 22
 
@@ -49,8 +50,9 @@ class DeviceMemory:
 class Server:
     """The state of the process."""
 
-    def __init__(self, pipe: connection.Connection) -> None:
-        self.pipe = pipe
+    def __init__(self, pipe: connection.Connection, name: str) -> None:
+        self.pipe, self.language = pipe, name
+        self.driver: Any = importlib.import_module(DRIVERS[name]).Driver()
         self.memories: dict[int, DeviceMemory] = {}
         self.kernels: dict[int, tuple[Any, Any]] = {}
 
@@ -65,62 +67,19 @@ class Server:
 
     def do_devices(self) -> None:
         try:
-            import pyopencl
-        except ImportError:
-            self.pipe.send(("unavailable", "pyopencl is not installed: pip install 'refwasm[opencl]'"))
-            return
-        self.cl: Any = pyopencl
-        try:
-            platforms = pyopencl.get_platforms()
-        except pyopencl.Error as error:
-            self.pipe.send(("unavailable", f"no OpenCL driver is installed ({error}): pip install 'refwasm[opencl]' "
-                            "brings pocl; Debian's packages are pocl-opencl-icd and your vendor's"))  # fmt: skip
-            return
-        self.found = [
-            (platform, device) for platform in platforms for device in _devices(pyopencl, platform)
-        ]  # fmt: skip
-        facts = [
-            _facts(self.cl, platforms.index(platform), platform.get_devices().index(device), device)
-            for platform, device in self.found
-        ]
-        self.pipe.send(("devices", facts))
+            self.pipe.send(("devices", self.driver.devices()))
+        except DriverMissing as error:
+            self.pipe.send(("unavailable", str(error)))
 
     def do_use(self, platform: int, device: int) -> None:
-        chosen = self.cl.get_platforms()[platform].get_devices()[device]
-        self.facts = _facts(self.cl, platform, device, chosen)
-        self.context = self.cl.Context([chosen])
-        self.queue = self.cl.CommandQueue(self.context)
-        self.device = chosen
-        config = getattr(chosen, "single_fp_config", 0)
-        exact = bool(config & self.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT)
-        self.options = [*OPTIONS, *([EXACT_DIVISION] if exact else [])]
-        flags = self.cl.mem_flags
-        self.told = self.cl.Buffer(self.context, flags.READ_WRITE | flags.ALLOC_HOST_PTR, 4 * TOLD_WORDS)
-        self.zeros = bytearray(4 * TOLD_WORDS)
-        self.result = bytearray(4 * TOLD_WORDS)
-        self.cl.enqueue_copy(self.queue, self.told, self.zeros)
-        inexact = probes.run(lambda text: self._build(text), self._probe, self.facts.double)
-        self.facts = self.facts._replace(inexact=inexact)
-        self.pipe.send(("ready", self.facts))
-
-    def _build(self, text: str, cache: str | None = None) -> Any:
-        """The program, kept on disk in a folder if there is one."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = self.cl.Program(self.context, text)
-            if cache is None:
-                return program.build(self.options)
-            return program.build(self.options, cache_dir=os.path.join(cache, "opencl"))
-
-    def _probe(self, program: Any, name: str, operands: bytes, size: int) -> bytes:
-        """What a probe's kernel makes of operands."""
-        flags = self.cl.mem_flags
-        given = self.cl.Buffer(self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=operands)
-        made = self.cl.Buffer(self.context, flags.WRITE_ONLY, size)
-        getattr(program, name)(self.queue, (1,), None, given, made)
-        result = bytearray(size)
-        self.cl.enqueue_copy(self.queue, result, made)
-        return bytes(result)
+        facts = self.driver.use(platform, device)
+        try:
+            program = self.driver.build(probes.text(self.language, facts.double), None)
+            inexact = probes.wrong(lambda *probe: self.driver.probe(program, *probe), facts.double)
+        except DriverRefused as error:
+            inexact = (f"f32 anything: the driver refuses the probes: {error}",)
+        self.unified = facts.unified
+        self.pipe.send(("ready", facts._replace(inexact=inexact)))
 
     def do_memory(self, number: int, pages: int, limit: int, offset: int) -> None:
         self.memories[number] = DeviceMemory(recv_handle(self.pipe), limit, offset)
@@ -132,9 +91,9 @@ class Server:
 
     def do_kernel(self, number: int, program: DeviceProgram, cache: str | None) -> None:
         try:
-            built = self._build(program.text, cache)
-            self.kernels[number] = built.run_one, built.run_many
-        except self.cl.Error as error:
+            built = self.driver.build(program.text, cache)
+            self.kernels[number] = self.driver.entry(built, "run_one"), self.driver.entry(built, "run_many")
+        except DriverRefused as error:
             self.pipe.send(("refused", str(error)[:2000]))
         else:
             self.pipe.send(("ready",))
@@ -143,83 +102,40 @@ class Server:
         place = self.memories[memory]
         try:
             self._prepare(place, launch.pages)
-        except self.cl.Error as error:
-            self.pipe.send(("limit", f"the device has no room for the memory: {error}"))
-            return
-        one, many = self.kernels[kernel]
-        chosen, extra = (one, ()) if launch.many is None else (many, launch.many)
-        size = launch.pages << PAGE_BITS
-        begin = time.perf_counter()
+            begin = time.perf_counter()
+            trapped = self._launched(place, self.kernels[kernel], launch)
+            end = time.perf_counter()
+            if not self.unified and launch.pages:
+                self.driver.copy_out(place.buffer, place.view[: launch.pages << PAGE_BITS])
+        except DriverRefused as error:
+            self.pipe.send(("limit", f"the driver: {error}"))
+        else:
+            self.pipe.send(("done", trapped, begin, end))
+
+    def _launched(self, place: DeviceMemory, entries: tuple[Any, Any], launch: Launch) -> bytes:
+        """Run all work-items; what a trap told."""
+        entry, extra = (entries[0], ()) if launch.many is None else (entries[1], launch.many)
         first, trapped = 0, b""
         while first < launch.items:
             items = min(launch.items - first, MAX_ITEMS)
-            local = launch.local
-            rounded = items if local is None else -(-items // local) * local
-            chosen.set_args(
-                place.buffer, _u64(size), self.told, _u64(first), _u64(launch.items), _u32(launch.iterations),
-                _u32(launch.block), *(_u64(x) for x in extra[:-1]), *(_u32(x) for x in extra[-1:]),
-                *(_u32(x) for x in launch.pairs),
+            arguments = (
+                (8, first), (8, launch.items), (4, launch.iterations), (4, launch.block),
+                *((8, x) for x in extra[:-1]), *((4, x) for x in extra[-1:]), *((4, x) for x in launch.pairs),
             )  # fmt: skip
-            self.cl.enqueue_nd_range_kernel(self.queue, chosen, (rounded,), None if local is None else (local,))
-            first += items
-            trapped = self._trapped()
+            trapped = self.driver.launch(entry, items, launch.local, place.buffer, launch.pages << PAGE_BITS, arguments)
             if trapped[0]:
                 break
-        end = time.perf_counter()
-        self._take_back(place, size)
-        self.pipe.send(("done", trapped, begin, end))
-
-    def _trapped(self) -> bytes:
-        """What a trap told, which is then forgotten."""
-        self.cl.enqueue_copy(self.queue, self.result, self.told)
-        if self.result[0]:
-            self.cl.enqueue_copy(self.queue, self.told, self.zeros)
-        return bytes(self.result)
+            first += items
+        return trapped
 
     def _prepare(self, place: DeviceMemory, pages: int) -> None:
         """The device's buffer, with what the memory holds."""
-        flags, size = self.cl.mem_flags, max(pages << PAGE_BITS, 4)
-        shared = self.facts.unified
+        view = place.view[: pages << PAGE_BITS]
         if place.pages != pages:
-            view = place.view[: pages << PAGE_BITS] if pages else bytearray(4)
-            how = flags.READ_WRITE | (flags.USE_HOST_PTR if shared else flags.ALLOC_HOST_PTR)
-            place.buffer = self.cl.Buffer(self.context, how, **({"hostbuf": view} if shared else {"size": size}))
+            place.buffer = self.driver.buffer(view)
             place.pages = pages
-        elif shared:
-            return
-        if not shared and pages:
-            self.cl.enqueue_copy(self.queue, place.buffer, place.view[: pages << PAGE_BITS])
-
-    def _take_back(self, place: DeviceMemory, size: int) -> None:
-        if not self.facts.unified and size:
-            self.cl.enqueue_copy(self.queue, place.view[:size], place.buffer)
-
-
-def _devices(cl: Any, platform: Any) -> list[Any]:
-    try:
-        found: list[Any] = platform.get_devices()
-    except cl.Error:
-        return []
-    return found
-
-
-def _facts(cl: Any, platform: int, number: int, device: Any) -> DeviceFacts:
-    kinds = {cl.device_type.CPU: "cpu", cl.device_type.GPU: "gpu", cl.device_type.ACCELERATOR: "accelerator"}
-    kind = next((name for bit, name in kinds.items() if device.type & bit), "other")
-    unified = kind == "cpu" or bool(getattr(device, "host_unified_memory", False))
-    double = "cl_khr_fp64" in device.extensions.split()
-    driver = f"{device.platform.name} {device.driver_version}"
-    return DeviceFacts(
-        platform, number, device.name.strip(), driver, kind, device.global_mem_size, unified, double
-    )  # fmt: skip
-
-
-def _u64(value: int) -> bytes:
-    return value.to_bytes(8, "little")
-
-
-def _u32(value: int) -> bytes:
-    return value.to_bytes(4, "little")
+        if not self.unified and pages:
+            self.driver.copy_in(place.buffer, view)
 
 
 def main() -> None:
@@ -228,7 +144,7 @@ def main() -> None:
     code = 1
     start_thread(end_with_parent, (os.getppid(),), "the watch of its parent")
     try:
-        Server(connection.Connection(int(sys.argv[1]))).serve()
+        Server(connection.Connection(int(sys.argv[1])), sys.argv[2]).serve()
         code = 0
     except Exception:  # a fault of ours
         traceback.print_exc()
