@@ -7,6 +7,7 @@ from functools import cached_property
 
 from refwasm import embedding as e
 from refwasm.errors import BACKTRACE, StackEntry
+from refwasm.host.parallel.devices.device import Unsupported
 from refwasm.host.parallel.devices.native.binding import TRAPS, NativeTrap
 from refwasm.host.parallel.devices.native.driver import DRIVER, driver
 from refwasm.host.parallel.kernels import HEAP_CHANGING, STATEFUL, Kernel
@@ -44,11 +45,14 @@ class NativeKernel:
         exports = tuple(Export(name, "global", index) for name, (index, _) in zip(names, plain))
         mnemonics = {instr.form.mnemonic for func in module.funcs for instr in set(func.body)}
         others = mnemonics & (STATEFUL - {"global.set"} | HEAP_CHANGING)
+        renewed = bool(others or module.memories or len(plain) < len(mutable))
+        if renewed and module.start is not None:
+            raise Unsupported("a start function whose work each iteration would need in an instance of its own")
         parameters = 3 + 2 * kernel.buffers
         text = driver(parameters, [repr(t) for _, t in plain])
         self.modules = NativeModules(
             _encoded(module, exports), _encoded(kernel.quiet.module, exports), e.module_encode(e.module_parse(text)),
-            parameters, names, bool(others or module.memories or len(plain) < len(mutable)),
+            parameters, names, renewed,
             kernel.acts_on_instantiation,
         )  # fmt: skip
 

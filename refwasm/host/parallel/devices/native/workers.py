@@ -15,9 +15,6 @@ from refwasm.host.parallel.devices.native.binding import Call, NativeTrap, api
 from refwasm.host.parallel.devices.native.kernel import NativeModules
 from refwasm.host.processes import start_thread
 
-#: Instances after which a store is replaced: it keeps them all, and allows 10,000 of a sort.
-MAX_INSTANCES = 2_000
-
 
 @dataclass
 class Loaded:
@@ -53,11 +50,18 @@ class Work:
             return self.workers == 0
 
 
-class Instance:
-    """A kernel's instance with its driver, in a store."""
+#: Fuel for what is not an iteration.
+PLENTY = 1 << 62
 
-    def __init__(self, store: Any, kernel: Loaded, memory: Any, control: Any, again: bool = False) -> None:
-        self.store = store
+
+class Instance:
+    """A kernel's instance with its driver, in a store of its own: wasmtime 50 panics when code leaves the bounds of
+    a shared memory that was imported twice in a store."""
+
+    def __init__(self, engine: Any, kernel: Loaded, memory: Any, control: Any, counts: bool, again: bool) -> None:
+        store = self.store = api().Store(engine)
+        if counts:
+            store.set_fuel(PLENTY)
         imports = [memory] if kernel.first.imports else []
         self.inner = api().Instance(store, kernel.again if again else kernel.first, imports).exports(store)
         names = kernel.modules.globals
@@ -77,16 +81,6 @@ class Instance:
         current = int(self.current.value(self.store))
         return None if current < 0 else current
 
-    def globals(self, names: tuple[str, ...]) -> list[Any]:
-        """Present values of the kernel's globals."""
-        return [self.inner[name].value(self.store) for name in names]
-
-    def carry_over(self, names: tuple[str, ...], values: list[Any]) -> None:
-        """Set globals to what they were in another instance."""
-        for name, value in zip(names, values):
-            self.inner[name].set_value(self.store, value)
-        self.save()
-
 
 class Worker:
     """What runs a part of each job, on the main thread or one of its own; ``jobs`` is where that gets them."""
@@ -95,8 +89,6 @@ class Worker:
         self.index = index
         self.engine = engine
         self.jobs: queue.SimpleQueue[Work] = queue.SimpleQueue()
-        self.stores: dict[bool, Any] = {}
-        self.made = 0
         self.instances: dict[tuple[int, int, bool], Instance] = {}
         self.forgotten: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
 
@@ -144,24 +136,10 @@ class Worker:
             gone |= set(self.forgotten.get())
         for key in [key for key in self.instances if gone & {key[0], key[1]}]:
             del self.instances[key]
-        if gone and not self.instances:
-            self._renew_stores()
 
-    def _renew_stores(self) -> None:
-        self.stores.clear()
-        self.instances.clear()
-        self.made = 0
-
-    def _store(self, counts: bool) -> Any:
-        if self.made >= MAX_INSTANCES:
-            self._renew_stores()
-        if counts not in self.stores:
-            self.stores[counts] = api().Store(self.engine(counts))
-        self.made += 1
-        store = self.stores[counts]
-        if counts:
-            store.set_fuel(1 << 62)  # for making an instance
-        return store
+    def _made(self, work: Work, again: bool) -> Instance:
+        counts = work.fuel is not None
+        return Instance(self.engine(counts), work.kernel, work.memory, work.control, counts, again)
 
     def _instance(self, work: Work) -> Instance:
         """One of earlier executions, unless making it does something; its globals are as they were saved."""
@@ -170,10 +148,9 @@ class Worker:
         instance = self.instances.get(key)
         stale = work.kernel.modules.acts or work.kernel.modules.renewed
         if instance is None or stale:
-            store = self._store(counts)
-            instance = self.instances[key] = Instance(store, work.kernel, work.memory, work.control)
+            instance = self.instances[key] = self._made(work, again=False)
         elif counts:
-            instance.store.set_fuel(1 << 62)
+            instance.store.set_fuel(PLENTY)
         instance.begin()
         return instance
 
@@ -182,29 +159,16 @@ class Worker:
         renewed = work.fresh and work.kernel.modules.renewed
         if not renewed and work.fuel is None:
             return instance.run()
-        names, done, runner = work.kernel.modules.globals, 0, instance
-        values = instance.globals(names) if renewed else []
+        done, runner = 0, instance
         while True:
             if work.fuel is not None:
-                instance.store.set_fuel(1 << 62)
+                instance.store.set_fuel(PLENTY)
             iteration = instance.advance()
             if iteration < 0:
                 return done
             if renewed and done:
-                runner = self._renewed(work, names, values)
+                runner = self._made(work, again=True)  # which does nothing to memory
             if work.fuel is not None:
                 runner.store.set_fuel(work.fuel)
             runner.call(iteration)
             done += 1
-
-    def _renewed(self, work: Work, names: tuple[str, ...], values: list[Any]) -> Instance:
-        """A new instance for an iteration, in a store that is thrown away with it, without what the first one did to
-        memory."""
-        counts = work.fuel is not None
-        store = api().Store(self.engine(counts))
-        if counts:
-            store.set_fuel(1 << 62)
-        instance = Instance(store, work.kernel, work.memory, work.control, again=True)
-        if values:
-            instance.carry_over(names, values)
-        return instance

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+
 from refwasm.host.parallel.devices.opencl.spelling import preamble
 
 #: A probe: what it is about, the type of its operands and result, the expression of a, b and c, operands, the result.

@@ -39,7 +39,7 @@ _ATOMICS = (
 #: Names of macros.
 MACROS: dict[str, Spelling] = {
     "ENTRY": Spelling("__kernel", 'extern "C" __global__'),
-    "INSIDE": Spelling("static inline", "static __device__ __forceinline__"),
+    "INSIDE": Spelling("static inline", "static __device__"),
     "SHARED_BYTES": Spelling("__global u8 *", "u8 *"),
     "SHARED_WORDS": Spelling("__global u32 *", "u32 *"),
     "FIXED": Spelling("__constant", "__device__ const"),
