@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from conformance.running import judge
 from conformance.suite import load
@@ -21,7 +23,9 @@ from refwasm.host.parallel import ParallelLimits
 from refwasm.host.parallel.devices.child import close_processes, shared_process
 from refwasm.host.parallel.devices.native import device as native_device
 from refwasm.host.parallel.types import Errno
+from refwasm.strategies import DrawnModule
 from tests.conforming import POLICIES, assembled, problem_of
+from tests.generated_kernels import ANY, as_kernel, difference, drawn_kernels
 from tests.support import EXAMPLES, NATIVE, SEQUENTIAL, kernel_wat, program, refwasm
 
 wasmtime = pytest.importorskip("wasmtime")
@@ -181,6 +185,12 @@ p.exec(d, 2)
     while Path(f"/proc/{child}").exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(drawn=drawn_kernels(ANY, "canonicalised"), seed=st.integers(0, 99))
+def test_generated_kernels(drawn: DrawnModule, seed: int) -> None:
+    assert not difference(as_kernel(drawn.module), NATIVE, seed)
 
 
 # ---- the library ----------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from conformance.suite import load
 from refwasm.execution.numerics.table import OPERATIONS
@@ -19,9 +21,12 @@ from refwasm.host.parallel.devices.child import close_processes
 from refwasm.host.parallel.devices.opencl import device as opencl_device
 from refwasm.host.parallel.devices.opencl import operations, probes, spelling, vectors
 from refwasm.host.parallel.types import Errno
+from refwasm.strategies import DrawnModule
 from refwasm.syntax.instructions import FORMS
 from tests.conforming import assembled, problem_of
 from tests.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, wrong
+from tests.generated_kernels import SCALAR as TRANSLATED
+from tests.generated_kernels import as_kernel, difference, drawn_kernels
 from tests.support import EXAMPLES, SEQUENTIAL, kernel_wat, program, refwasm
 
 OPENCL = "opencl"
@@ -168,6 +173,13 @@ def test_a_kernel_that_never_ends_is_ended_with_its_process() -> None:
 def test_the_examples_say_that_they_are_correct(name: str) -> None:
     done = refwasm("run", "--device", "opencl", "--stats", str(EXAMPLES / f"{name}.wasm"))
     assert done.returncode == 0 and b"correct" in done.stdout and b": OPENCL (" in done.stderr
+
+
+@needs_device
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(drawn=drawn_kernels(TRANSLATED, "any"), seed=st.integers(0, 99))
+def test_generated_kernels(drawn: DrawnModule, seed: int) -> None:
+    assert not difference(as_kernel(drawn.module), OPENCL, seed)
 
 
 # ---- deliberate faults ----------------------------------------------------------------------------------------------

@@ -72,7 +72,8 @@ def _compiled(text: str, options: list[str]) -> bytes:
         code = nvrtc.nvrtcCompileProgram(program, len(options), given)
         if code:
             log = _text(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
-            raise DriverRefused(f"NVRTC: {log.decode(errors='replace').strip() or code}")
+            told = log.rstrip(b"\0").decode(errors="replace").strip()
+            raise DriverRefused(f"NVRTC: {told or code}")
         return _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
