@@ -217,7 +217,7 @@ def _build(process: ChildProcess, number: int, program: DeviceProgram, cache: st
     process.send("kernel", number, program, cache)
     answer = process.receive()
     if answer is None or answer[0] == "refused":
-        raise Crash(f"{process.name}: the driver refuses a translated kernel: {answer and answer[1]}")
+        raise Unsupported(f"the driver refuses the translated kernel: {answer and answer[1]}")
 
 
 def _share(process: ChildProcess, number: int, memory: SharedMemory) -> None:

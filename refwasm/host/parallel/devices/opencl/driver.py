@@ -87,7 +87,10 @@ class Driver:
 
     def entry(self, program: Any, name: str) -> Any:
         """A kernel of a program; the same object each time it is launched, so that its arguments are kept."""
-        return self.cl.Kernel(program, name)
+        try:
+            return self.cl.Kernel(program, name)
+        except self.cl.Error as error:
+            raise DriverRefused(str(error)) from None
 
     def probe(self, program: Any, name: str, operands: bytes, size: int) -> bytes:
         """What a probe's kernel makes of operands."""
