@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from tests.support import EXAMPLES, SEQUENTIAL, kernel_wat, program, refwasm
 
 OPENCL = "opencl"
 CASES = load()
+SQUARES = """(i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.const 2)))
+  (i32.mul (local.get $id) (local.get $id)))"""
 CHAPTERS = sorted({case.chapter for case in CASES})
 
 
@@ -264,6 +268,33 @@ def test_the_probes_notice_what_is_not_exact(
     done = refwasm("devices", "--json", env=os.environ | {"PYTHONPATH": str(tmp_path)})
     (found,) = (item for item in json.loads(done.stdout) if item["spec"] == "opencl:0:0")
     assert any("inexact" in fact and what in fact for fact in found["facts"])
+
+
+AS_A_GPU = """
+from refwasm.host.parallel.devices.opencl import driver
+facts = driver.Driver._facts
+driver.Driver._facts = lambda *given: facts(*given)._replace(kind="gpu", unified=False)
+"""
+
+
+@needs_device
+def test_a_gpu_gets_hints_copies_and_work_groups(tmp_path: Path) -> None:
+    """This device in its place: its process is told that it is one."""
+    (tmp_path / "sitecustomize.py").write_text(AS_A_GPU)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    script = f"""
+from tests.support import *
+for memory in ("2 8 shared", "2 8"):
+    p = program(kernel_wat({SQUARES!r}), memory)
+    device = p.device(2)
+    handle = p.buffer(device, 400)
+    assert p.call("write_buffer", 65536, 400, handle) == 0
+    assert p.exec(device, 100, handle, block=7) == 0
+    assert p.call("read_buffer", handle, 65536, 400) == 0
+    run = p.context.runs[-1]
+    print(run.device.name, run.name[:6], run.instead, [p.memory.load(4, 65536 + 4 * k) for k in (0, 9, 99)])"""
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["DISCRETE_GPU OPENCL  [0, 81, 9801]"] * 2
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------

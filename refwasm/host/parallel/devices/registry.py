@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from refwasm.errors import WasmError, did_you_mean
 from refwasm.host.parallel.devices.device import Device, Job, Unsupported
@@ -100,10 +100,11 @@ def named_device(spec: str, limits: ParallelLimits) -> Device:
 def _gpus() -> dict[DeviceKind, str]:
     """The first usable GPU of each kind, by name; only where something is installed that could find one."""
     found: dict[DeviceKind, str] = {}
-    for name, (_, module) in OURS.items():
-        if name != "native" and find_spec(module) is not None:
-            for item in backend(name).found():
-                if not item.problem and item.kind in (DeviceKind.DISCRETE_GPU, DeviceKind.INTEGRATED_GPU):
+    for name in ("cuda", "opencl"):
+        if find_spec(OURS[name][1]) is not None:
+            backend: Any = import_module(OURS[name][0]).BACKEND
+            for item in backend.gpus():
+                if not item.problem:
                     found.setdefault(item.kind, item.spec)
     return found
 

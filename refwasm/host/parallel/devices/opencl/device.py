@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from ctypes.util import find_library
 from functools import cache
 
 from refwasm import embedding as e
@@ -249,6 +250,15 @@ class TranslatingBackend:
         return [self._described(facts) for facts in listed] or [
             nothing._replace(problem=f"the installed {NAMES[self.language]} drivers have no devices")
         ]
+
+    def gpus(self) -> list[Found]:
+        """Only those that are GPUs; without a look where there can't be any."""
+        if self.language == "cuda" and find_library("cuda") is None:
+            return []
+        try:
+            return [self._described(facts) for facts in _listed(self.language) if facts.kind == "gpu"]
+        except (Unsupported, WasmError):
+            return []
 
     def _described(self, facts: DeviceFacts) -> Found:
         spec, kind = self._spec(facts), KINDS.get(facts.kind, DeviceKind.CPU)

@@ -70,7 +70,7 @@ class Driver:
         self.zeros, self.result = bytearray(4 * TOLD_WORDS), bytearray(4 * TOLD_WORDS)
         self.cl.enqueue_copy(self.queue, self.told, self.zeros)
         facts = self._facts(platform, device, chosen)
-        self.unified = facts.unified
+        self.in_place = facts.in_place
         return facts
 
     def build(self, text: str, cache: str | None) -> Any:
@@ -108,10 +108,10 @@ class Driver:
             raise DriverRefused(str(error)) from None
 
     def buffer(self, view: memoryview) -> Any:
-        """A buffer for a memory: its very bytes where the device shares memory."""
+        """A buffer for a memory: its very bytes where kernels work in place."""
         if not view:
             return self._made(0, size=4)
-        if self.unified:
+        if self.in_place:
             return self._made(self.cl.mem_flags.USE_HOST_PTR, hostbuf=view)
         return self._made(self.cl.mem_flags.ALLOC_HOST_PTR, size=len(view))
 

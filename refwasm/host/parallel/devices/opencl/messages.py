@@ -26,6 +26,11 @@ class DeviceFacts(NamedTuple):
     double: bool
     inexact: tuple[str, ...] = ()
 
+    @property
+    def in_place(self) -> bool:
+        """Whether kernels work in refwasm's memory as it is. Only CPUs do: others may have caches of their own."""
+        return self.kind == "cpu"
+
 
 class Launch(NamedTuple):
     """An execution: so many work-items; ``many`` are the arguments of ``run_many`` after the block size, without the

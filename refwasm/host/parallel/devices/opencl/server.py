@@ -78,7 +78,7 @@ class Server:
             inexact = probes.wrong(lambda *probe: self.driver.probe(program, *probe), facts.double)
         except DriverRefused as error:
             inexact = (f"f32 anything: the driver refuses the probes: {error}",)
-        self.unified = facts.unified
+        self.in_place = facts.in_place
         self.pipe.send(("ready", facts._replace(inexact=inexact)))
 
     def do_memory(self, number: int, pages: int, limit: int, offset: int) -> None:
@@ -105,7 +105,7 @@ class Server:
             begin = time.perf_counter()
             trapped = self._launched(place, self.kernels[kernel], launch)
             end = time.perf_counter()
-            if not self.unified and launch.pages:
+            if not self.in_place and launch.pages:
                 self.driver.copy_out(place.buffer, place.view[: launch.pages << PAGE_BITS])
         except DriverRefused as error:
             self.pipe.send(("limit", f"the driver: {error}"))
@@ -134,7 +134,7 @@ class Server:
         if place.pages != pages:
             place.buffer = self.driver.buffer(view)
             place.pages = pages
-        if not self.unified and pages:
+        if not self.in_place and pages:
             self.driver.copy_in(place.buffer, view)
 
 
