@@ -11,6 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from refwasm import Program as WholeProgram
 from refwasm.host.parallel import ParallelLimits
+from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.types import Errno
 from refwasm.strategies import ParallelProgram, parallel_programs
 from tests.support import kernel_wat, program
@@ -166,13 +167,23 @@ TestFiveCalls.settings = settings(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(drawn=parallel_programs(failing=False, max_executions=25, max_iterations=129), workers=st.integers(1, 3))
-def test_random_executions_print_what_the_rules_allow(drawn: ParallelProgram, workers: int) -> None:
-    """Many executions over random policies, sizes and numbers of workers."""
+@given(
+    drawn=parallel_programs(failing=False, max_executions=25, max_iterations=129),
+    workers=st.integers(1, 3),
+    device=st.sampled_from((None, "native", "opencl")),
+)
+def test_random_executions_print_what_the_rules_allow(
+    drawn: ParallelProgram, workers: int, device: str | None
+) -> None:  # fmt: skip
+    """Many executions over random policies, sizes, numbers of workers and devices."""
     limits = ParallelLimits(workers=workers)
+    if device is not None and registry.backend(device).found()[0].problem:
+        device = None
     with (
         tempfile.TemporaryFile() as output,
-        WholeProgram(drawn.binary(), policies=drawn.policies, limits=limits, stdout=output.fileno()) as running,
+        WholeProgram(
+            drawn.binary(), policies=drawn.policies, limits=limits, stdout=output.fileno(), device=device
+        ) as running,
     ):
         assert running.run() == 0
         output.seek(0)

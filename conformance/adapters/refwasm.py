@@ -1,6 +1,7 @@
 """refwasm, for all three generations of wasi-testsuite's runner and for ``python -m conformance``.
 
-The environment variable REFWASM replaces the command.
+The environment variable REFWASM replaces the command; REFWASM_OPTIONS are more options of ``refwasm run``, such as
+``--device native`` or ``--engine wasmtime``.
 """
 
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 
 REFWASM = shlex.split(os.environ.get("REFWASM", "")) or [sys.executable, "-m", "refwasm"]
+OPTIONS = shlex.split(os.environ.get("REFWASM_OPTIONS", ""))
 
 
 def get_name() -> str:
@@ -38,7 +40,7 @@ def compute_argv(test_path, args, env, dirs=(), wasi_version=""):  # type: ignor
             dirs = [(dirs, "/")] if dirs else []
     options = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
     options += [word for host, guest in dirs for word in ("--dir", f"{host}::{guest}")]
-    return [*REFWASM, "run", *options, str(test_path), *args]
+    return [*REFWASM, "run", *OPTIONS, *options, str(test_path), *args]
 
 
 def add_policies(argv: list[str], needs: dict[str, str]) -> list[str]:
