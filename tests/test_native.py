@@ -280,3 +280,18 @@ def test_without_wasmtime_one_line_says_what_to_install(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.strip().endswith(b"wasmtime is not installed: pip install 'refwasm[native]'")
         assert b"Traceback" not in done.stderr
+
+
+def test_nothing_is_kept_for_a_guest_that_has_ended() -> None:
+    """The process gives up the mapping of its memory."""
+    p = program(ADD)
+    device = p.device(NATIVE)
+    assert p.exec(device, 4, p.buffer(device, 16)) == 0
+    process = shared_process("native", native_device._started)
+    maps = Path(f"/proc/{process.process.pid}/maps")
+    before = maps.read_text().count("memfd:refwasm")
+    p.context.close()
+    end = time.monotonic() + 5
+    while maps.read_text().count("memfd:refwasm") >= before and time.monotonic() < end:
+        time.sleep(0.05)
+    assert maps.read_text().count("memfd:refwasm") < before

@@ -238,6 +238,8 @@ class Context:
     def close(self) -> None:
         """Forget devices, buffers and kernels; workers stay for the next guest (:mod:`refwasm.host.parallel.pool`)."""
         self.closed = True
+        for device in self.devices.values():
+            device.close()
         self.devices.clear()
         self.buffers.clear()
         self.kernels.clear()

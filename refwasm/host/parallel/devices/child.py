@@ -110,6 +110,17 @@ class ChildProcess:
             self.known.add(number)
         return number
 
+    def forget(self, numbers: set[int]) -> None:
+        """Tell it to give up kernels and memories of a guest that has ended, unless it works for another one."""
+        if numbers & self.known and self.usable and self.busy.acquire(blocking=False):
+            try:
+                self.send("forget", sorted(numbers & self.known))
+                self.known -= numbers
+            except Crash:  # it is gone, and all with it
+                pass
+            finally:
+                self.busy.release()
+
     # ---- ending ------------------------------------------------------------------------------------------------------
 
     def kill(self) -> None:

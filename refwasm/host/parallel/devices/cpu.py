@@ -20,3 +20,6 @@ class Cpu:
         if units := job.task.schedule().units:
             workers = 1 if job.task.policies.instance == "single" else self.workers
             shared_pool().run(job, min(workers, units), run)
+
+    def close(self) -> None:
+        """Nothing is kept for a guest."""

@@ -39,6 +39,9 @@ class Device(Protocol):
         Raises ParallelError (kernel_trap, resource_limit, invalid_kernel), or Crash if a worker died.
         """
 
+    def close(self) -> None:
+        """The guest has ended: give back what is kept for it."""
+
 
 def kernel_error(error: WasmError, iteration: int | None) -> ParallelError:
     """What the guest is told when a kernel fails; ``iteration`` None means while it was instantiated."""

@@ -49,6 +49,9 @@ class Interleaved:
             iteration, failure = failures[0]
             raise kernel_error(failure, iteration) from failure
 
+    def close(self) -> None:
+        """Nothing is kept for a guest."""
+
     def _start(
         self, instance: KernelInstance, iteration: int, arguments: tuple[int, ...],
         failures: list[tuple[int, WasmError]],

@@ -68,6 +68,10 @@ class WithFallback:
             run.device, run.name, run.instead = DeviceKind.CPU, "CPU", f"{self.name}: {reason}"
             Cpu(self.limits).run(job, run)
 
+    def close(self) -> None:
+        """As any device."""
+        self.first.close()
+
 
 def names() -> list[str]:
     """Names of devices, besides the kinds of the interface."""

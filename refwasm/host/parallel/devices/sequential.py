@@ -38,3 +38,6 @@ class Sequential:
             raise kernel_error(error, current[0]) from error
         finally:
             run.violations += [] if instance is None else instance.violations
+
+    def close(self) -> None:
+        """Nothing is kept for a guest."""

@@ -37,6 +37,7 @@ class Native:
 
     def __init__(self, limits: ParallelLimits) -> None:
         self.workers = limits.workers
+        self.used: set[int] = set()  # numbers of what the process keeps for the guest
         _process()  # so that what is missing is told at once
 
     def run(self, job: Job, run: Run) -> None:
@@ -66,6 +67,7 @@ class Native:
         process.forget_the_dead()
         number = process.once(job.kernel, lambda number: _compile(process, number, job.kernel, kernel))
         place = process.once(memory, lambda number: _share(process, number, memory))
+        self.used |= {number, place}
         workers = 1 if job.task.policies.instance == "single" else min(self.workers, schedule.units)
         process.send("run", number, place, _native_job(job.task, schedule, workers, memory.size()))
         answer = _answer(process, job.task.deadline)
@@ -74,6 +76,11 @@ class Native:
             memory.grow(answer.pages - memory.size())
         if answer.failures:
             raise _failure(kernel, answer.failures)
+
+    def close(self) -> None:
+        """Have the process give up the guest's kernels and memories."""
+        if self.used:
+            _process().forget(self.used)
 
 
 class NativeBackend:

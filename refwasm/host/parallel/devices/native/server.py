@@ -140,7 +140,7 @@ class Server:
                 self.memories.pop((number, counts), None)
                 self.loaded.pop((number, counts), None)
         for worker in self.workers:
-            worker.forgotten.put(numbers)
+            worker.forget(numbers)
 
     def do_kernel(self, number: int, modules: NativeModules) -> None:
         self.kernels[number] = modules

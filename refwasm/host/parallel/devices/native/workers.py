@@ -88,21 +88,37 @@ class Worker:
     def __init__(self, index: int, engine: Callable[[bool], Any]) -> None:
         self.index = index
         self.engine = engine
-        self.jobs: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[Work | list[int]] = queue.SimpleQueue()
+        self.has_thread = False
         self.instances: dict[tuple[int, int, bool], Instance] = {}
-        self.forgotten: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Work on a thread of its own."""
+        self.has_thread = True
         start_thread(self._serve, (), f"worker {self.index}")
 
     def _serve(self) -> None:
         while True:
-            self.work(self.jobs.get())
+            given = self.jobs.get()
+            if isinstance(given, Work):
+                self.work(given)
+            else:
+                self._forget(given)
+            del given  # it holds a memory
+
+    def forget(self, numbers: list[int]) -> None:
+        """Give up instances of kernels, or over memories, of these numbers."""
+        if self.has_thread:
+            self.jobs.put(numbers)
+        else:
+            self._forget(numbers)
+
+    def _forget(self, numbers: list[int]) -> None:
+        for key in [key for key in self.instances if {key[0], key[1]}.intersection(numbers)]:
+            del self.instances[key]
 
     def work(self, work: Work) -> None:
         """Do a part of a job, and tell so."""
-        self._forget()
         instance: Instance | None = None
         try:
             instance = self._instance(work)
@@ -129,13 +145,6 @@ class Worker:
             work.ready.abort()
         if instance is not None:  # its state is whatever the trap left
             self.instances.pop((*work.key, work.fuel is not None), None)
-
-    def _forget(self) -> None:
-        gone: set[int] = set()
-        while not self.forgotten.empty():
-            gone |= set(self.forgotten.get())
-        for key in [key for key in self.instances if gone & {key[0], key[1]}]:
-            del self.instances[key]
 
     def _made(self, work: Work, again: bool) -> Instance:
         counts = work.fuel is not None

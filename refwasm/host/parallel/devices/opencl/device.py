@@ -40,6 +40,7 @@ class Translating:
     def __init__(self, language: str, platform: int, device: int, limits: ParallelLimits) -> None:
         self.language, self.platform, self.number, self.workers = language, platform, device, limits.workers
         self.facts = _facts(self._process())
+        self.used: set[int] = set()  # numbers of what the process keeps for the guest
         self.kind, self.name = KINDS.get(self.facts.kind, DeviceKind.CPU), f"{language.upper()} ({self.facts.name})"
 
     def _process(self) -> ChildProcess:
@@ -70,6 +71,7 @@ class Translating:
         process.forget_the_dead()
         kernel = process.once(program, lambda number: _build(process, number, program, job.task.cache))
         place = process.once(memory, lambda number: _share(process, number, memory))
+        self.used |= {kernel, place}
         process.send("run", kernel, place, launch)
         answer = process.receive(job.task.deadline)
         if answer is None:
@@ -80,6 +82,11 @@ class Translating:
         _, words, begin, end = answer
         run.blocks.append(Block(0, job.task.iterations, begin, end))
         raise_trap(job.kernel, words)
+
+    def close(self) -> None:
+        """Have the process give up the guest's kernels and memories."""
+        if self.used:
+            self._process().forget(self.used)
 
     def _group(self, block_size: int) -> int | None:
         """The size of work-groups. Compilers for CPUs make vectors of work-items where the choice is theirs."""
