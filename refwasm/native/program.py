@@ -158,6 +158,8 @@ class NativeProgram:
             raise ResourceLimit(text) from None
         if not isinstance(error, binding.api().Trap) and not native.frames:
             text = str(error)
+            if "exceeds memory limits" in text:
+                raise ResourceLimit(text) from None
             raise (
                 Unlinkable(text) if "unknown import" in text or "incompatible import" in text else Trap(text)
             ) from None
