@@ -19,6 +19,7 @@ from refwasm import embedding as e
 from refwasm.concurrency.litmus.modules import as_native_module, as_wasi_program, native_pages
 from refwasm.concurrency.litmus.notation import LitmusTest
 from refwasm.errors import WasmError
+from refwasm.host.parallel.devices.native import binding
 
 #: Runs all threads of a test once, each with two numbers, on a memory of zeros; gives the memory afterwards.
 Start = Callable[[Sequence[tuple[int, int]]], bytes]
@@ -77,7 +78,7 @@ class Wasmtime:
         api, pages = self.api, native_pages(test, instances)
         binary = e.module_encode(e.module_parse(as_native_module(test, instances)))
         module = api.Module(self.engine, binary)
-        memory = _importable(api)(self.engine, api.MemoryType(api.Limits(pages, pages), shared=True))
+        memory = binding.make_shared_memory(self.engine, pages, pages)
         functions = []
         for name in test.threads:
             store = api.Store(self.engine)
@@ -107,18 +108,6 @@ class Wasmtime:
 
     def close(self) -> None:
         """Nothing to end."""
-
-
-def _importable(api: Any) -> Any:
-    """The binding's shared memory. Version 50 cannot import one: it takes a pointer to the pointer (TypeError)."""
-    from wasmtime import _ffi as ffi
-
-    class SharedMemory(api.SharedMemory):  # type: ignore[misc]
-        def _as_extern(self) -> Any:
-            union = ffi.wasmtime_extern_union(sharedmemory=self.ptr())
-            return ffi.wasmtime_extern_t(ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
-
-    return SharedMemory
 
 
 class Node:

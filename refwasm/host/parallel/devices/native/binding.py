@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from refwasm.errors import ResourceLimit, WasmError
-from refwasm.syntax.types import PAGE_BITS
 
 #: Settings of the binding's Config that are switched on where it has them: what kernels may contain.
 FEATURES = (
@@ -170,8 +169,3 @@ def _reason(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines()]
     told = [line.partition("wasm trap:")[2].strip() for line in lines if "wasm trap:" in line]
     return (told or lines or ["?"])[0]
-
-
-def pages_of(size: int) -> int:
-    """Bytes in pages of 64 KiB."""
-    return size >> PAGE_BITS

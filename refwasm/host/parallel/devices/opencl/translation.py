@@ -139,7 +139,7 @@ class Translation:
         if not self.alive:
             self._skip(name)
             return
-        method = getattr(self, "_do_" + name.replace(".", "_"), None)
+        method = getattr(self, "_do_" + name.replace(".", "_").replace(" ", "_"), None)
         if method is not None:
             method(*instruction.args)
         elif name in EXPRESSIONS:
@@ -357,7 +357,7 @@ class Translation:
         result = self.push(t)
         self.emit(f"if (!{condition}) {result} = {second};" if first == result else "")
 
-    def _translate_select(self, *types: Any) -> None:
+    def _do_select_t(self, types: Any) -> None:
         self._do_select()
 
     def _do_local_get(self, index: int) -> None:
@@ -390,6 +390,3 @@ def constant(t: str, bits: int) -> str:
 
 def _zeroed(t: str, name: str) -> str:
     return f"v128 {name} = constant128(0, 0);" if t == "v128" else f"{C_TYPES[t]} {name} = 0;"
-
-
-setattr(Translation, "_do_select t", Translation._translate_select)
