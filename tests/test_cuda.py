@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from refwasm.host.parallel.devices.opencl import probes
 from refwasm.host.parallel.devices.opencl.messages import DriverMissing, DriverRefused
 from refwasm.host.parallel.devices.opencl.program import translate
 from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
+from tests.cuda_on_host import SITE
 from tests.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, kernel_of, wrong
 from tests.support import EXAMPLES, refwasm
 
@@ -78,6 +82,45 @@ def test_the_kernels_of_the_examples_compile(name: str) -> None:
     assert compiler.ptx(translated(kernels[0].data), ARCHITECTURE)
 
 
+@pytest.fixture
+def stand_in(tmp_path: Path) -> dict[str, str]:
+    """An environment in which CUDA's text runs on this CPU."""
+    pytest.importorskip("ziglang")
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+
+
+def run(script: str, env: dict[str, str]) -> str:
+    """What a script prints."""
+    return subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_every_operation_is_exact_on_a_stand_in(part: int, stand_in: dict[str, str]) -> None:
+    script = f"""
+from tests.cuda_on_host import SITE
+from tests.device_operations import *
+names = [*SCALARS, *VECTORS, *LOADS, *STORES, *ATOMICS]
+print([name for k in range({part}, 8, 2) for name in wrong(names[k::8], 100, "cuda")])"""
+    assert run(script, stand_in) == "[]\n"
+
+
+def test_traps_and_generated_kernels_on_a_stand_in(stand_in: dict[str, str]) -> None:
+    script = """
+from refwasm.strategies.sampling import sample
+from conformance.suite import load
+from tests.conforming import assembled, problem_of
+from tests.generated_kernels import SCALAR, as_kernel, difference, drawn_kernels
+for case in load(patterns=["traps/*-cpu", "policies/*"]):
+    if problem := problem_of(*assembled(case.name), device="cuda"):
+        print(case.name, problem)
+for number, drawn in enumerate(sample(drawn_kernels(SCALAR, "any"), 8, 5)):
+    if problem := difference(as_kernel(drawn.module), "cuda", number):
+        print(problem)
+print("done")"""
+    assert run(script, stand_in) == "done\n"
+
+
 @needs_nvrtc
 def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
     text = 'extern "C" __global__ void f() {}'
@@ -94,7 +137,7 @@ def _no_gpu() -> str:
 
 
 @pytest.mark.skipif(bool(_no_gpu()), reason=_no_gpu())
-def test_every_operation_is_exact() -> None:
+def test_every_operation_is_exact_on_the_gpu() -> None:
     names = [*SCALARS, *VECTORS, *LOADS, *STORES, *ATOMICS]
     assert not [name for part in range(12) for name in wrong(names[part::12], 150, "cuda")]
 
