@@ -33,10 +33,14 @@ def run_here(case: Case, binary: bytes, **options: Any) -> tuple[int, bytes, Pro
     """The exit code of a case's program, its output, and the program; traps are 134, other errors 1."""
     policies = ",".join(f"{name}={case.needs[name]}" for name in POLICIES if name in case.needs)
     limits = ParallelLimits(workers=int(case.needs.get("workers", 2)))
-    with tempfile.TemporaryFile() as out, Program(
-        binary, ["program", *case.args], case.env, stdin=os.open(os.devnull, os.O_RDONLY), stdout=os.dup(out.fileno()),
-        policies=policies, limits=limits, **options,
-    ) as program:  # fmt: skip
+    with (
+        tempfile.TemporaryFile() as out,
+        open(os.devnull, "rb") as nothing,
+        Program(
+            binary, ["program", *case.args], case.env, stdin=nothing.fileno(), stdout=out.fileno(), policies=policies,
+            limits=limits, **options,
+        ) as program,
+    ):  # fmt: skip
         try:
             code = program.run()
         except WasmError:

@@ -14,7 +14,7 @@ from refwasm import embedding as e
 from refwasm.campaign.singles import singles
 from refwasm.campaign.smith import smith
 from refwasm.cli import main
-from refwasm.engines.catalogue import engine, found
+from refwasm.engines.catalogue import engine
 from refwasm.engines.judging import judge
 from refwasm.engines.own import RefwasmEngine
 from refwasm.engines.process import ProcessEngine
@@ -206,8 +206,9 @@ def test_unknown_engines_are_named(capsys: pytest.CaptureFixture[str]) -> None:
         engine("wasmtim")
     with pytest.raises(Unavailable, match="--install"):
         engine("wasmtime==0.0.1")
-    assert {name for name, _ in found()} >= {"wasmtime", "v8", "refwasm-auto"}
-    assert main(["engines"]) == 0 and "refwasm-auto" in capsys.readouterr().out
+    assert main(["engines"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"\n{name}" in f"\n{listed}" for name in ("wasmtime", "v8", "refwasm-auto"))
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -97,9 +97,11 @@ class ProcessEngine:
         """The next line of what the process writes."""
         process = self.process
         assert process is not None and process.stdout is not None
+        ready = select.poll()  # select knows no descriptors beyond 1,023
+        ready.register(process.stdout, select.POLLIN)
         while b"\n" not in self.rest:
             left = until - time.monotonic()
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            if left <= 0 or not ready.poll(left * 1e3):
                 raise self._dead("it did not answer in time")
             piece = os.read(process.stdout.fileno(), 1 << 20)
             if not piece:
