@@ -76,7 +76,7 @@ class Server:
 
     def __init__(self, pipe: connection.Connection) -> None:
         self.pipe = pipe
-        self.sending = threading.Lock()
+        self.sending, self.telling = threading.Lock(), threading.Lock()
         self.engines: dict[bool, Any] = {}
         self.workers: list[Worker] = []
         self.files: dict[int, MemoryFile] = {}
@@ -201,14 +201,15 @@ class Server:
         return control
 
     def _told(self, work: Work, place: NativeMemory) -> None:
-        """A worker is done with its part."""
-        last = work.ended()
-        if work.failures:
-            self.stop.value = 1
-            if not last:
-                self._answer("failing", list(work.failures), list(work.blocks), place.leave())
-        if last:
-            self._answer("done", work.failures, work.blocks, place.leave())
+        """A worker is done with its part. One tells at a time: "done" is the last that the parent hears of a job."""
+        with self.telling:
+            last = work.ended()
+            if work.failures:
+                self.stop.value = 1
+                if not last:
+                    self._answer("failing", list(work.failures), list(work.blocks), place.leave())
+            if last:
+                self._answer("done", work.failures, work.blocks, place.leave())
 
 
 def main() -> None:
