@@ -11,13 +11,18 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.reduction import send_handle
 from typing import Any
 
-from refwasm.errors import Crash, ResourceLimit
+from refwasm.errors import Crash, ResourceLimit, WasmError
+from refwasm.execution.memory import SharedMemory
+from refwasm.host.parallel.devices.device import Job, Unsupported
+from refwasm.host.parallel.types import Errno, ParallelError
 from refwasm.host.processes import cause_of_death
+from refwasm.syntax.types import PAGE_BITS
 
 #: Seconds for the process to leave when its pipe is closed; to start; and for other iterations to end after a trap.
 GRACE, START, AFTER_A_TRAP = 0.5, 60.0, 0.3
@@ -72,6 +77,38 @@ class ChildProcess:
         except (EOFError, OSError):
             raise self._died() from None
 
+    def ask(self, *message: Any) -> tuple[Any, ...]:
+        """The answer to a message that it answers soon. Raises Unsupported where that is why it is unavailable."""
+        self.send(*message)
+        answer = self.receive(time.monotonic() + START)
+        if answer is None:
+            self.kill()
+            raise Crash(f"{self.name} does not answer")
+        if answer[0] == "unavailable":
+            self.kill()
+            raise Unsupported(str(answer[1]))
+        return answer
+
+    def result(self, deadline: float | None) -> tuple[Any, ...]:
+        """The answer to a job. A process that is not done in time is killed, and the guest told."""
+        answer = self.receive(deadline)
+        if answer is None:
+            self.kill()
+            raise ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", "time limit exceeded")
+        return answer
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While it does a job: nobody else asks it, and after an interruption, wherever that came, it is killed."""
+        with self.busy:
+            try:
+                yield
+            except (WasmError, ParallelError, Unsupported):
+                raise
+            except BaseException:
+                self.kill()
+                raise
+
     def _died(self) -> Crash:
         try:
             self.process.wait(GRACE)
@@ -110,6 +147,15 @@ class ChildProcess:
             self.known.add(number)
         return number
 
+    def share(self, memory: SharedMemory) -> int:
+        """The number of a memory, whose file it has then."""
+        return self.once(
+            memory,
+            lambda number: self.send(
+                "memory", number, memory.size(), memory.limit, memory.HEADER, fd=memory.fd
+            ),
+        )  # fmt: skip
+
     def forget(self, numbers: set[int]) -> None:
         """Tell it to give up kernels and memories of a guest that has ended, unless it works for another one."""
         if numbers & self.known and self.usable and self.busy.acquire(blocking=False):
@@ -141,6 +187,17 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def shared_memory(job: Job) -> SharedMemory:
+    """The memory of a job that is done in another process without refwasm's interpreter. Raises Unsupported."""
+    if job.task.watched:
+        raise Unsupported("strict mode looks at every access")
+    if job.used_by_threads and job.kernel.uses_atomics:
+        raise Unsupported("threads of the program may use atomics in the same memory")
+    if not isinstance(job.memory, SharedMemory) or job.memory.type.page_bits != PAGE_BITS:
+        raise Unsupported("the memory's pages are not of 64 KiB")
+    return job.memory
 
 
 _processes: dict[str, ChildProcess] = {}  # guarded by _starting

@@ -9,7 +9,7 @@ import weakref
 
 from refwasm.errors import Crash, ResourceLimit, Trap, WasmError
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.parallel.devices.child import AFTER_A_TRAP, START, ChildProcess, shared_process
+from refwasm.host.parallel.devices.child import AFTER_A_TRAP, ChildProcess, shared_memory, shared_process
 from refwasm.host.parallel.devices.device import Job, Unsupported, kernel_error
 from refwasm.host.parallel.devices.native.binding import NativeTrap
 from refwasm.host.parallel.devices.native.driver import Word
@@ -19,8 +19,7 @@ from refwasm.host.parallel.devices.registry import Found, NoSuchDevice
 from refwasm.host.parallel.kernels import Kernel, Task
 from refwasm.host.parallel.policies import ParallelLimits
 from refwasm.host.parallel.schedule import Schedule
-from refwasm.host.parallel.types import Block, DeviceKind, Errno, ParallelError, Run
-from refwasm.syntax.types import PAGE_BITS
+from refwasm.host.parallel.types import Block, DeviceKind, ParallelError, Run
 
 SERVER = "refwasm.host.parallel.devices.native.server"
 #: Kernels made ready, and why others can't be; for all guests.
@@ -31,7 +30,7 @@ LIMITS = ("all fuel consumed",)
 
 
 class Native:
-    """Runs jobs on threads of the native process, which starts with the first job."""
+    """Runs jobs on threads of the native process, which all guests share."""
 
     kind, name = DeviceKind.CPU, "NATIVE"
 
@@ -43,30 +42,17 @@ class Native:
     def run(self, job: Job, run: Run) -> None:
         """As any device. Raises Unsupported for what wasmtime can't do, and for strict mode."""
         schedule = job.task.schedule()
-        memory = job.memory
         if not schedule.units:
             return
-        if job.task.watched:
-            raise Unsupported("strict mode looks at every access")
-        if job.used_by_threads and job.kernel.uses_atomics:
-            raise Unsupported("threads of the program may use atomics in the same memory")
-        if not isinstance(memory, SharedMemory) or memory.type.page_bits != PAGE_BITS:
-            raise Unsupported("the memory's pages are not of 64 KiB")
-        process = _process()
-        with process.busy:
-            try:
-                self._run(process, job, memory, schedule, run)
-            except (WasmError, ParallelError, Unsupported):
-                raise
-            except BaseException:  # Ctrl-C, wherever it came
-                process.kill()
-                raise
+        memory, process = shared_memory(job), _process()
+        with process.working():
+            self._run(process, job, memory, schedule, run)
 
     def _run(self, process: ChildProcess, job: Job, memory: SharedMemory, schedule: Schedule, run: Run) -> None:
         kernel = _kernel(job.kernel)
         process.forget_the_dead()
         number = process.once(job.kernel, lambda number: _compile(process, number, job.kernel, kernel))
-        place = process.once(memory, lambda number: _share(process, number, memory))
+        place = process.share(memory)
         self.used |= {number, place}
         workers = 1 if job.task.policies.instance == "single" else min(self.workers, schedule.units)
         process.send("run", number, place, _native_job(job.task, schedule, workers, memory.size()))
@@ -115,11 +101,7 @@ def _process() -> ChildProcess:
 
 def _started() -> ChildProcess:
     process = ChildProcess(SERVER, "the native process")
-    process.send("hello")
-    answer = process.receive(time.monotonic() + START)
-    if answer is None or answer[0] == "unavailable":
-        process.kill()
-        raise Crash("the native process does not answer") if answer is None else Unsupported(str(answer[1]))
+    answer = process.ask("hello")
     _about[process] = answer[1], answer[2]
     return process
 
@@ -140,10 +122,6 @@ def _compile(process: ChildProcess, number: int, key: Kernel, kernel: NativeKern
         raise Unsupported(_refused[key])
 
 
-def _share(process: ChildProcess, number: int, memory: SharedMemory) -> None:
-    process.send("memory", number, memory.size(), memory.limit, memory.HEADER, fd=memory.fd)
-
-
 def _native_job(task: Task, schedule: Schedule, workers: int, pages: int) -> NativeJob:
     start, step, listed = schedule.order()
     words = (
@@ -158,11 +136,7 @@ def _native_job(task: Task, schedule: Schedule, workers: int, pages: int) -> Nat
 
 def _answer(process: ChildProcess, deadline: float | None) -> NativeAnswer:
     """What came of a job. A process whose iterations do not end, in time or after a trap, is killed."""
-    told = process.receive(deadline)
-    if told is None:
-        process.kill()
-        raise ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", "time limit exceeded")
-    answer = NativeAnswer(*told)
+    answer = NativeAnswer(*process.result(deadline))
     while answer.what == "failing":
         later = process.receive(time.monotonic() + AFTER_A_TRAP)
         if later is None:

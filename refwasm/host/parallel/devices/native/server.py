@@ -16,10 +16,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import signal
-import sys
 import threading
-import traceback
 from multiprocessing import connection
 from multiprocessing.reduction import recv_handle
 from typing import Any
@@ -31,7 +28,7 @@ from refwasm.host.parallel.devices.native.driver import Word
 from refwasm.host.parallel.devices.native.kernel import NativeModules
 from refwasm.host.parallel.devices.native.messages import NativeJob
 from refwasm.host.parallel.devices.native.workers import Loaded, Work, Worker
-from refwasm.host.processes import end_with_parent, start_thread
+from refwasm.host.parallel.devices.serving import serve
 from refwasm.syntax.types import PAGE_BITS
 
 
@@ -91,15 +88,6 @@ class Server:
         if counts not in self.engines:
             self.engines[counts] = binding.make_engine(fuel=counts)
         return self.engines[counts]
-
-    def serve(self) -> None:
-        """Handle messages until the parent closes the pipe."""
-        while True:
-            try:
-                what, *rest = self.pipe.recv()
-            except (EOFError, OSError):
-                return
-            getattr(self, f"do_{what}")(*rest)
 
     def _answer(self, *answer: Any) -> None:
         with self.sending:
@@ -212,20 +200,6 @@ class Server:
                 self._answer("done", work.failures, work.blocks, place.leave())
 
 
-def main() -> None:
-    """Serve the parent at the other end of a descriptor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    threading.stack_size(binding.THREAD_STACK)
-    code = 1
-    start_thread(end_with_parent, (os.getppid(),), "the watch of its parent")
-    try:
-        Server(connection.Connection(int(sys.argv[1]))).serve()
-        code = 0
-    except Exception:  # a fault of ours
-        traceback.print_exc()
-    finally:
-        os._exit(code)  # threads may be in native code that never ends
-
-
 if __name__ == "__main__":
-    main()
+    threading.stack_size(binding.THREAD_STACK)
+    serve(Server)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 from ctypes.util import find_library
 from functools import cache
 
-from refwasm import embedding as e
-from refwasm.errors import BACKTRACE, Crash, StackEntry, Trap, WasmError
+from refwasm.errors import BACKTRACE, StackEntry, Trap, WasmError
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.parallel.devices.child import START, ChildProcess, shared_process
+from refwasm.host.parallel.devices.child import ChildProcess, shared_memory, shared_process
 from refwasm.host.parallel.devices.device import Job, Unsupported, kernel_error
 from refwasm.host.parallel.devices.opencl.messages import DeviceFacts, Launch
 from refwasm.host.parallel.devices.opencl.operations import TRAPS
@@ -19,8 +17,7 @@ from refwasm.host.parallel.devices.registry import Found, NoSuchDevice
 from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
 from refwasm.host.parallel.policies import ParallelLimits
 from refwasm.host.parallel.schedule import Schedule
-from refwasm.host.parallel.types import Block, DeviceKind, Errno, ParallelError, Run
-from refwasm.syntax.types import PAGE_BITS
+from refwasm.host.parallel.types import Block, DeviceKind, Run
 
 SERVER = "refwasm.host.parallel.devices.opencl.server"
 NAMES = {"opencl": "OpenCL", "cuda": "CUDA"}
@@ -49,20 +46,14 @@ class Translating:
 
     def run(self, job: Job, run: Run) -> None:
         """As any device. Raises Unsupported for what the device can't do exactly."""
-        schedule, memory = job.task.schedule(), job.memory
+        schedule = job.task.schedule()
         if not schedule.units:
             return
-        check(job, memory)
-        assert isinstance(memory, SharedMemory), "checked"
-        process = self._process()
-        with process.busy:
-            try:
-                self._run(process, job, memory, schedule, run)
-            except (WasmError, ParallelError, Unsupported):
-                raise
-            except BaseException:  # Ctrl-C, wherever it came
-                process.kill()
-                raise
+        if job.task.fuel is not None:
+            raise Unsupported("fuel is not counted there")
+        memory, process = shared_memory(job), self._process()
+        with process.working():
+            self._run(process, job, memory, schedule, run)
 
     def _run(self, process: ChildProcess, job: Job, memory: SharedMemory, schedule: Schedule, run: Run) -> None:
         program = translated(job, self.language)
@@ -70,13 +61,10 @@ class Translating:
         launch = launched(job.task, schedule, memory.size(), self._group(schedule.block_size), self.workers)
         process.forget_the_dead()
         kernel = process.once(program, lambda number: _build(process, number, program, job.task.cache))
-        place = process.once(memory, lambda number: _share(process, number, memory))
+        place = process.share(memory)
         self.used |= {kernel, place}
         process.send("run", kernel, place, launch)
-        answer = process.receive(job.task.deadline)
-        if answer is None:
-            process.kill()
-            raise ParallelError(Errno.RESOURCE_LIMIT, "PAR-ARG-04", "time limit exceeded")
+        answer = process.result(job.task.deadline)
         if answer[0] == "limit":
             raise Unsupported(answer[1])
         _, words, begin, end = answer
@@ -93,18 +81,6 @@ class Translating:
         if self.facts.kind == "cpu":
             return None
         return min(max(block_size, GROUP), 256)
-
-
-def check(job: Job, memory: e.Memory) -> None:
-    """Unsupported for jobs that no device of this sort does."""
-    if job.task.watched:
-        raise Unsupported("strict mode looks at every access")
-    if job.task.fuel is not None:
-        raise Unsupported("fuel is not counted there")
-    if job.used_by_threads and job.kernel.uses_atomics:
-        raise Unsupported("threads of the program may use atomics in the same memory")
-    if not isinstance(memory, SharedMemory) or memory.type.page_bits != PAGE_BITS:
-        raise Unsupported("the memory's pages are not of 64 KiB")
 
 
 def translated(job: Job, language: str) -> DeviceProgram:
@@ -187,24 +163,12 @@ def _facts(process: ChildProcess) -> DeviceFacts:
     return _about[process]
 
 
-def _asked(process: ChildProcess, *message: object) -> tuple[object, ...]:
-    process.send(*message)
-    answer = process.receive(time.monotonic() + START)
-    if answer is None:
-        process.kill()
-        raise Crash(f"{process.name} does not answer")
-    if answer[0] == "unavailable":
-        process.kill()
-        raise Unsupported(str(answer[1]))
-    return answer
-
-
 @cache
 def _listed(language: str) -> list[DeviceFacts]:
     """All devices of all drivers, looked for once. Raises Unsupported."""
     process = _process(language)
     try:
-        found: list[DeviceFacts] = _asked(process, "devices")[1]  # type: ignore[assignment]
+        found: list[DeviceFacts] = process.ask("devices")[1]
     finally:
         process.close()
     return found
@@ -216,8 +180,8 @@ def _process(language: str) -> ChildProcess:
 
 def _started(language: str, platform: int, device: int) -> ChildProcess:
     process = _process(language)
-    _asked(process, "devices")
-    _about[process] = _asked(process, "use", platform, device)[1]  # type: ignore[assignment]
+    process.ask("devices")
+    _about[process] = process.ask("use", platform, device)[1]
     return process
 
 
@@ -226,10 +190,6 @@ def _build(process: ChildProcess, number: int, program: DeviceProgram, cache: st
     answer = process.receive()
     if answer is None or answer[0] == "refused":
         raise Unsupported(f"the driver refuses the translated kernel: {answer and answer[1]}")
-
-
-def _share(process: ChildProcess, number: int, memory: SharedMemory) -> None:
-    process.send("memory", number, memory.size(), memory.limit, memory.HEADER, fd=memory.fd)
 
 
 # ---- all devices ----------------------------------------------------------------------------------------------------

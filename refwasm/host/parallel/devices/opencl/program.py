@@ -59,14 +59,11 @@ ENTRY void run_many(SHARED_BYTES m, u64 size, SHARED_WORDS told, u64 first, u64 
 
 @dataclass(frozen=True, eq=False)
 class DeviceProgram:
-    """A translated kernel: the text, how many 32-bit arguments follow those that all kernels have, and whether it needs
-    floats, of 64 bits too, or atomics."""
+    """A translated kernel: the text, and whether it needs floats, of 64 bits too."""
 
     text: str
-    arguments: int
     needs_float: bool
     needs_double: bool
-    needs_atomics: bool
 
 
 def translate(kernel: Kernel, instance: e.ModuleInst, language: str) -> DeviceProgram:
@@ -93,7 +90,7 @@ def translate(kernel: Kernel, instance: e.ModuleInst, language: str) -> DevicePr
     names = {i.form.mnemonic for body in bodies.values() for i in body}
     doubles = any("f64" in name for name in names)
     floats = doubles or any("f32" in name for name in names)
-    return DeviceProgram("\n".join(parts), arguments, floats, doubles, any(".atomic." in name for name in names))
+    return DeviceProgram("\n".join(parts), floats, doubles)
 
 
 def _signatures(kernel: Kernel, instance: e.ModuleInst) -> Signatures:

@@ -16,10 +16,8 @@ from __future__ import annotations
 import importlib
 import mmap
 import os
-import signal
 import sys
 import time
-import traceback
 from multiprocessing import connection
 from multiprocessing.reduction import recv_handle
 from typing import Any
@@ -27,7 +25,7 @@ from typing import Any
 from refwasm.host.parallel.devices.opencl import probes
 from refwasm.host.parallel.devices.opencl.messages import DriverMissing, DriverRefused, Launch
 from refwasm.host.parallel.devices.opencl.program import DeviceProgram
-from refwasm.host.processes import end_with_parent, start_thread
+from refwasm.host.parallel.devices.serving import serve
 from refwasm.syntax.types import PAGE_BITS
 
 DRIVERS = {
@@ -55,15 +53,6 @@ class Server:
         self.driver: Any = importlib.import_module(DRIVERS[name]).Driver()
         self.memories: dict[int, DeviceMemory] = {}
         self.kernels: dict[int, tuple[Any, Any]] = {}
-
-    def serve(self) -> None:
-        """Handle messages until the parent closes the pipe."""
-        while True:
-            try:
-                what, *rest = self.pipe.recv()
-            except (EOFError, OSError):
-                return
-            getattr(self, f"do_{what}")(*rest)
 
     def do_devices(self) -> None:
         try:
@@ -138,19 +127,5 @@ class Server:
             self.driver.copy_in(place.buffer, view)
 
 
-def main() -> None:
-    """Serve the parent at the other end of a descriptor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    code = 1
-    start_thread(end_with_parent, (os.getppid(),), "the watch of its parent")
-    try:
-        Server(connection.Connection(int(sys.argv[1])), sys.argv[2]).serve()
-        code = 0
-    except Exception:  # a fault of ours
-        traceback.print_exc()
-    finally:
-        os._exit(code)  # drivers' threads may not end
-
-
 if __name__ == "__main__":
-    main()
+    serve(lambda pipe: Server(pipe, sys.argv[2]))
