@@ -15,6 +15,7 @@ from refwasm.host import unknown, wasi
 from refwasm.host.guest import Guest, host_functions
 from refwasm.host.parallel import MODULE as PARALLEL
 from refwasm.host.parallel import Context, Parallel, ParallelLimits, Policies
+from refwasm.host.parallel.demands import honoured
 from refwasm.host.parallel.forms import Form, form_of
 from refwasm.host.parallel.types import DeviceKind, Failure, Run
 from refwasm.host.wasi import System, WasiOptions, threads
@@ -88,6 +89,7 @@ class Program:
             self.validated = e.within(self.settings, open_it)
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
         chosen = Policies.parse(policies) if isinstance(policies, str) else policies
+        chosen = honoured(chosen, self.validated.module.customs)
         form = form_of(self.validated, PARALLEL)
         self.tier = tier
         self.context = Context(chosen, limits, device, self.settings, strict, form, tier, choices)

@@ -9,14 +9,14 @@ import base64
 import json
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from refwasm.binary.values import Reader
+from refwasm.binary.values import Reader, encode_name
 from refwasm.errors import Malformed
 
-_DIGITS = {digit: value for value, digit in enumerate(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}  # fmt: skip
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_DIGITS = {digit: value for value, digit in enumerate(_ALPHABET)}
 #: Larger files are no source maps.
 MAX_BYTES = 256 << 20
 
@@ -89,3 +89,36 @@ def read_source_map(section: bytes, folder: str) -> bytes | None:
             return file.read()
     except OSError:
         return None
+
+
+#: A position in the module, and the file, line and column (from 1 on) that it comes from.
+Row = tuple[int, "tuple[str, int, int] | None"]
+
+
+def encode_source_map(rows: Iterable[Row]) -> bytes:
+    """The content of a section that holds a map itself, as a ``data:`` address. Rows are in the order of positions."""
+    sources: dict[str, int] = {}
+    segments, last = [], (0, 0, 0, 0)
+    for position, place in rows:
+        if place is None:
+            segments.append(_digits(position - last[0]))
+            last = (position, *last[1:])
+            continue
+        name, line, column = place
+        now = (position, sources.setdefault(name, len(sources)), line - 1, max(column - 1, 0))
+        segments.append("".join(_digits(a - b) for a, b in zip(now, last)))
+        last = now
+    found = {"version": 3, "sources": list(sources), "names": [], "mappings": ",".join(segments)}
+    text = base64.b64encode(json.dumps(found, separators=(",", ":")).encode())
+    return encode_name("data:application/json;base64," + text.decode())
+
+
+def _digits(value: int) -> str:
+    """A number in base 64 with its sign in the lowest bit."""
+    rest = -value << 1 | 1 if value < 0 else value << 1
+    out = ""
+    while True:
+        digit, rest = rest & 31, rest >> 5
+        out += _ALPHABET[digit | (32 if rest else 0)]
+        if not rest:
+            return out

@@ -37,8 +37,17 @@ COMMANDS: dict[str, str] = {
     "devices": "list what kernels can run on here",
     "explore": "run a parallel program under every schedule: final states, races, deadlocks",
     "litmus": "run litmus tests: under the memory model, or on an engine with real threads",
+    "cc": "compile C programs with parallel loops",
+    "c++": "compile C++ programs with parallel loops",
+    "parallelize": "make kernels of the functions that a linked program runs in parallel",
     "wast": "run scripts of the official test suite's format",
 }
+
+
+#: Commands that read their arguments themselves, as compilers do.
+COMPILERS = frozenset({"cc", "c++"})
+#: Modules of commands whose names are none of Python's.
+_MODULES = {"c++": "cxx"}
 
 
 class UsageError(Exception):
@@ -83,11 +92,12 @@ def _guarded(command: str, args: list[str]) -> int:
     started = time.monotonic()  # time limits count from here
     atexit.register(gc.freeze)  # a process that ends need not look for garbage: a tenth of what a program takes
     try:
-        module = importlib.import_module(f"refwasm.cli.{command}")
+        module = importlib.import_module(f"refwasm.cli.{_MODULES.get(command, command)}")
         parser = argparse.ArgumentParser(prog=f"refwasm {command}", description=module.__doc__)
         module.add_arguments(parser)
         parser.set_defaults(started=started)
-        code: int = module.run(parser.parse_args(args))
+        whole = command in COMPILERS and args[:1] not in (["-h"], ["--help"])
+        code: int = module.run(argparse.Namespace(words=args) if whole else parser.parse_args(args))
         sys.stdout.flush()
         return code
     except Exit as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.host.parallel import MODULE, Context, Parallel, ParallelLimits, Policies
+from refwasm.host.parallel.demands import honoured
 from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.devices.native import binding
 from refwasm.host.parallel.forms import Form, form_of
@@ -64,6 +65,8 @@ def link_parallel(
     validated = None if module is None else e.module_validate(e.module_decode(module))
     form = Form.EXEC if validated is None else form_of(validated, MODULE)
     chosen = Policies.parse(policies) if isinstance(policies, str) else policies
+    if validated is not None:
+        chosen = honoured(chosen, validated.module.customs)
     if isinstance(device, str):
         registry.named_device(device, limits)  # what is missing is told now
     context = Context(chosen, limits, device, settings, strict, form)

@@ -1,0 +1,102 @@
+"""The compilers that can be had, and the run-time library compiled with them.
+
+``ziglang`` from PyPI is clang with a C library for this target that knows shared memory. ``REFWASM_CC`` and
+``REFWASM_CXX`` name another clang, for example that of wasi-sdk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from refwasm.cache import default_directory
+from refwasm.toolchain.errors import ToolchainError
+
+HERE = Path(__file__).parent
+INCLUDE, RUNTIME = HERE / "include", HERE / "runtime"
+#: What kernels and shared memories need of WebAssembly, and what makes loops fast.
+FEATURES = ("atomics", "bulk-memory", "mutable-globals", "nontrapping-fptoint", "sign-ext", "simd128")
+#: Of the largest memory that a program may have, unless -Wl,--max-memory says otherwise.
+MAX_MEMORY = 1 << 30
+
+
+class Compiler(NamedTuple):
+    """A compiler: its command for C and for C++, and the options that choose target and features."""
+
+    c: tuple[str, ...]
+    cxx: tuple[str, ...]
+    options: tuple[str, ...]
+    linking: tuple[str, ...] = ()
+
+    def command(self, cxx: bool) -> list[str]:
+        """The beginning of a command line."""
+        return [*(self.cxx if cxx else self.c), *self.options]
+
+
+def find() -> Compiler:
+    """The compiler to use. ToolchainError if there is none."""
+    c, cxx = os.environ.get("REFWASM_CC"), os.environ.get("REFWASM_CXX")
+    if c or cxx:
+        features = tuple(f"-m{name}" for name in FEATURES)
+        words = shlex.split(c or (cxx or "").replace("++", ""))
+        options = ("--target=wasm32-wasi", "-pthread" if "wasi-sdk" in words[0] else "-D_WASI_EMULATED_MMAN", *features)
+        return Compiler(tuple(words), tuple(shlex.split(cxx or words[0] + "++")), options, ("-Wl,--no-check-features",))
+    if importlib.util.find_spec("ziglang") is None:
+        raise ToolchainError("there is no compiler; pip install 'refwasm[toolchain]', or let REFWASM_CC name a clang")
+    zig = (sys.executable, "-m", "ziglang")
+    cpu = "+".join(("generic", *(name.replace("-", "_") for name in FEATURES)))
+    return Compiler((*zig, "cc"), (*zig, "c++"), ("-target", "wasm32-wasi", f"-mcpu={cpu}"))
+
+
+def library(compiler: Compiler) -> Path:
+    """The run-time library as a static library; compiled when it is first asked for, and kept in the user's cache."""
+    sources = sorted(p for p in RUNTIME.iterdir() if p.suffix in (".c", ".cpp"))
+    headers = sorted([*RUNTIME.glob("*.h"), *INCLUDE.glob("*.h")])
+    key = hashlib.sha256(repr(compiler).encode())
+    for path in (*sources, *headers):
+        key.update(path.read_bytes())
+    folder = Path(default_directory() or tempfile.gettempdir()) / "toolchain"
+    target = folder / f"librefwasm-{key.hexdigest()[:16]}.a"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            _build(compiler, sources, Path(work)).replace(target)
+    return target
+
+
+def _build(compiler: Compiler, sources: Sequence[Path], work: Path) -> Path:
+    """Compile the library in a folder."""
+    objects = []
+    for source in sources:
+        out = work / f"{source.stem}.o"
+        cxx = source.suffix == ".cpp"
+        flags = ["-O2", "-g0", "-w", "-I", str(INCLUDE), *(["-std=c++17", "-fno-exceptions", "-fno-rtti"] if cxx else [])]
+        _run([*compiler.command(cxx), *flags, "-c", str(source), "-o", str(out)])
+        objects.append(str(out))
+    archive = work / "librefwasm.a"
+    _run([*_archiver(compiler), "rcs", str(archive), *objects])
+    return archive
+
+
+def _archiver(compiler: Compiler) -> list[str]:
+    if "ziglang" in compiler.c:
+        return [*compiler.c[:3], "ar"]
+    beside = Path(compiler.c[0]).with_name("llvm-ar")
+    return [str(beside) if beside.exists() else "llvm-ar"]
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ToolchainError(f"{command[0]}: {error.strerror or error}") from None
+    if done.returncode:
+        raise ToolchainError(f"the run-time library can't be compiled:\n{shlex.join(command)}\n{done.stderr.strip()}")

@@ -1,0 +1,52 @@
+"""The post-link step: a linked program gets the kernels of its parallel regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from refwasm import embedding as e
+from refwasm.host.parallel.demands import SECTION
+from refwasm.toolchain.errors import ToolchainError
+from refwasm.toolchain.kernels import Kernel, kernel
+from refwasm.toolchain.program import Program
+from refwasm.toolchain.reachable import Replacements
+from refwasm.toolchain.regions import STARTS, regions
+from refwasm.toolchain.splice import spliced
+
+#: What programs with regions need of the host: pointers in them lead into the caller's memory.
+DEMANDS = b"memory=alias"
+
+
+class Parallelized(NamedTuple):
+    """A finished program in the binary format, and its kernels."""
+
+    code: bytes
+    kernels: tuple[Kernel, ...]
+
+
+def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = True, names: bool = True) -> Parallelized:
+    """Finish a linked program (in the binary format): make a kernel of each function that it runs in parallel.
+
+    ``allow_host_calls``: calls of the host in kernels trap when they happen, instead of being refused here. ``debug``
+    keeps debug information and gives kernels their lines; ``names`` keeps names of functions. A program without parallel
+    regions is left as it is, but for these.
+
+    Raises Malformed if the program is no module, ToolchainError if it can't be finished; the message says why.
+    """
+    module = e.module_decode(data)
+    program = Program(module)
+    made: tuple[Kernel, ...] = ()
+    if any(name in program.exports for name in STARTS):
+        if not module.names.maps.get("func"):
+            raise ToolchainError("the program has no names: link it without -s (refwasm cc -s removes them afterwards)")
+        replacements = Replacements(program)
+        with_lines = debug and any(custom.name == ".debug_line" for custom in module.customs)
+        made = tuple(kernel(program, region, replacements, allow_host_calls, with_lines) for region in regions(program))
+    demands = [(SECTION, DEMANDS)] if made else []
+    return Parallelized(spliced(data, module, made, demands, _keeps(debug, names)), made)
+
+
+def _keeps(debug: bool, names: bool) -> Callable[[str], bool]:
+    """Which custom sections stay."""
+    return lambda name: (debug or not name.startswith(".debug")) and (names or name != "name")

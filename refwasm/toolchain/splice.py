@@ -1,0 +1,134 @@
+"""Putting kernels into a program: its file is changed in few places, and its code not at all, so that addresses in
+debug information stay right.
+
+The kernels lie behind the memory that the program starts with, in a data segment of their own. The run-time library has
+a directory in the program's data, known by its mark, which says where they are (``struct directory`` of
+``runtime/region.c``).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from refwasm.binary.modules import CUSTOM, DATA, DATA_COUNT, EXPORT, MEMORY
+from refwasm.binary.modules import encode as encode_module
+from refwasm.binary.values import Reader, encode_name, encode_unsigned
+from refwasm.syntax.instructions import END, instr
+from refwasm.syntax.modules import Data, Export, Module
+from refwasm.syntax.types import Limits, MemType
+from refwasm.toolchain.errors import ToolchainError
+from refwasm.toolchain.kernels import Kernel
+
+MARK = b"refwasm kernels1"
+#: Exports with this prefix are for the post-link step only.
+OURS = "__refwasm_"
+PAGE = 65536
+
+
+class Section(NamedTuple):
+    """A section as it stands in the file; ``name`` is that of a custom one."""
+
+    id: int
+    name: str
+    content: bytes
+
+
+def sections(data: bytes) -> list[Section]:
+    """The sections of a (valid) file."""
+    found = []
+    reader = Reader(data, 8)
+    while reader.pos < len(data):
+        number = reader.byte()
+        end = reader.u32() + reader.pos
+        start = reader.pos
+        name = reader.name() if number == CUSTOM else ""
+        found.append(Section(number, name, data[start:end]))
+        reader.pos = end
+    return found
+
+
+def spliced(data: bytes, module: Module, kernels: Sequence[Kernel], customs: Iterable[tuple[str, bytes]], keep: Callable[[str], bool]) -> bytes:
+    """The program's file with its kernels, and with custom sections: new ones, and of the old ones those to ``keep``."""
+    memory = _memory(module)
+    base = memory.limits.minimum * PAGE
+    contents = packed(kernels, base)
+    pages = memory.limits.minimum + -(-len(contents) // PAGE)
+    if memory.limits.maximum is None or pages > memory.limits.maximum:
+        raise ToolchainError(f"the kernels take {len(contents)} bytes: link with a larger --max-memory")
+    out = [data[:8]]
+    for number, name, content in sections(data):
+        if number == CUSTOM and not (keep(name) and name not in dict(customs)):
+            continue
+        if number == MEMORY:
+            larger = memory._replace(limits=Limits(pages, memory.limits.maximum))
+            content = _content_of(MEMORY, Module(memories=(larger,)))
+        elif number == EXPORT:
+            content = _content_of(EXPORT, Module(exports=_exports(module)))
+        elif number == DATA_COUNT:
+            content = encode_unsigned(len(module.datas) + 1)
+        elif number == DATA:
+            segment = Data(contents, "active", 0, (instr("i32.const", base), END))
+            content = _directed(_with_segment(content, segment), len(kernels), base)
+        out.append(bytes([number]) + encode_unsigned(len(content)) + content)
+    for name, content in customs:
+        content = encode_name(name) + content
+        out.append(bytes([CUSTOM]) + encode_unsigned(len(content)) + content)
+    return b"".join(out)
+
+
+def packed(kernels: Sequence[Kernel], base: int) -> bytes:
+    """The array of ``struct kernel`` and the kernels' bytes, at an address."""
+    head = struct.Struct("<5I")
+    place = base + head.size * len(kernels)
+    rows, codes = [], []
+    for kernel in kernels:
+        rows.append(head.pack(kernel.region.position, kernel.region.kind, kernel.flags, place, len(kernel.code)))
+        codes.append(kernel.code)
+        place += len(kernel.code)
+    return b"".join(rows + codes)
+
+
+def directory(data: bytes) -> int:
+    """Where in the program's data the directory stands."""
+    place = data.find(MARK)
+    if place < 0:
+        raise ToolchainError("the program has parallel regions but not refwasm's run-time library: link with refwasm cc")
+    if data.find(MARK, place + 1) >= 0:
+        raise ToolchainError("the program has refwasm's run-time library twice")
+    return place
+
+
+def _directed(content: bytes, count: int, kernels: int) -> bytes:
+    """The data section with the directory filled in."""
+    place = directory(content) + len(MARK)
+    if content[place : place + 8] != bytes(8):
+        raise ToolchainError("the program has its kernels already")
+    return content[:place] + struct.pack("<II", count, kernels) + content[place + 8 :]
+
+
+def _memory(module: Module) -> MemType:
+    if len(module.memories) != 1 or not module.memories[0].shared:
+        raise ToolchainError("the program's memory is not shared: link it with --shared-memory and --max-memory")
+    return module.memories[0]
+
+
+def _exports(module: Module) -> tuple[Export, ...]:
+    exports = tuple(e for e in module.exports if not e.name.startswith(OURS))
+    if not any(e.kind == "memory" for e in exports):
+        raise ToolchainError("the program does not export its memory: link it with --export-memory")
+    return exports
+
+
+def _content_of(number: int, module: Module) -> bytes:
+    """One section of a module that has little else."""
+    return next(s.content for s in sections(encode_module(module)) if s.id == number)
+
+
+def _with_segment(content: bytes, segment: Data) -> bytes:
+    """A data section with one more segment at its end."""
+    reader = Reader(content)
+    count = reader.u32()
+    new = _content_of(DATA, Module(datas=(segment,)))
+    return encode_unsigned(count + 1) + content[reader.pos :] + new[1:]
