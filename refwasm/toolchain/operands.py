@@ -62,15 +62,30 @@ def _produced(program: Program, func: Func, index: int) -> Constant | Parameter 
         return Constant(instruction.args[0])
     if name == "local.tee":
         return _value(program, func, index, 0)
-    return _local(program, func, instruction.args[0]) if name == "local.get" else None
+    return _local(program, func, instruction.args[0], index) if name == "local.get" else None
 
 
-def _local(program: Program, func: Func, local: int) -> Constant | Parameter | None:
-    """A local that is written once, or a parameter that is never written."""
-    writes = [i for i, x in enumerate(func.body) if x.form.mnemonic in ("local.set", "local.tee") and x.args[0] == local]
+def _local(program: Program, func: Func, local: int, at: int) -> Constant | Parameter | None:
+    """What a local holds at instruction ``at``: a parameter that was not written before, or what the one write gave it."""
+    writes = [w for w in _writes(func, local) if w < at or _in_one_loop(func, w, at)]
     if local < len(program.type_of(func.type).params):
         return None if writes else Parameter(local)
-    return _value(program, func, writes[0], 0) if len(writes) == 1 else None
+    return _value(program, func, writes[0], 0) if len(writes) == 1 and writes[0] < at else None
+
+
+def _writes(func: Func, local: int) -> list[int]:
+    return [i for i, x in enumerate(func.body) if x.form.mnemonic in ("local.set", "local.tee") and x.args[0] == local]
+
+
+def _in_one_loop(func: Func, later: int, at: int) -> bool:
+    """Whether a loop goes back from instruction ``later`` to before ``at``."""
+    opened: list[int] = []
+    for index, instruction in enumerate(func.body[:later]):
+        if "block" in instruction.form.immediates:
+            opened.append(index)
+        elif instruction.form.mnemonic == "end":
+            opened.pop()
+    return any(start < at and func.body[start].form.mnemonic == "loop" for start in opened)
 
 
 def _called(program: Program, instruction: Instr) -> FuncType | None:

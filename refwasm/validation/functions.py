@@ -71,6 +71,24 @@ def _run(stacks: Stacks, results: Types, body: Expr) -> SideTable:
     return stacks.side
 
 
+def trace_body(
+    context: Context, func_type: FuncType, local_types: list[ValType], body: Expr
+) -> list[tuple[ValType, ...]]:  # fmt: skip
+    """The operands before each instruction of a body that is valid."""
+    stacks = Stacks(context, local_types, func_type.results, context.types)
+    stacks.open("func", (), func_type.results)
+    found = []
+    for stacks.pc, instr in enumerate(body):
+        found.append(tuple(stacks.operands))
+        rule = RULES.get(instr.form)
+        if rule is not None:
+            rule(stacks, instr)
+            continue
+        stacks.pop_all(instr.form.params or [])
+        stacks.operands += instr.form.results or ()
+    return found
+
+
 def validate_constant(context: Context, expr: Expr, wanted: ValType) -> None:
     """Check that an expression is constant (Expr_const) and has the type ``wanted``."""
     for pc, instr in enumerate(expr):

@@ -31,7 +31,7 @@ from refwasm.syntax.types import (
 )
 from refwasm.validation.context import Context
 from refwasm.validation.features import ALL, UNFINISHED
-from refwasm.validation.functions import SideTable, validate_body, validate_constant
+from refwasm.validation.functions import SideTable, trace_body, validate_body, validate_constant
 from refwasm.validation.matching import is_defaultable, match_ref_type
 from refwasm.validation.types import TypeSpace
 
@@ -114,7 +114,51 @@ def _switches(module: Module) -> bool:
     return any(i.form.feature == "stack-switching" for func in module.funcs for i in func.body)
 
 
+def operand_types(validated: Validated, function: int) -> list[tuple[ValType, ...]]:
+    """The types of the operands on the stack before each instruction of a function (its index among the module's own).
+    In code that can't be reached there may be more of them."""
+    module = validated.module
+    func = module.funcs[function]
+    context = _context(module, ALL)
+    t = context.space.func(func.type).composite
+    assert isinstance(t, FuncType), "validated"
+    local_types = [*t.params, *(context.space.value(valtype) for n, valtype in func.locals for _ in range(n))]
+    return trace_body(context, t, local_types, func.body)
+
+
 def _validate(module: Module, features: frozenset[str], deferred: bool) -> Validated:
+    context = _context(module, features)
+    imported_funcs = len(context.funcs) - len(module.funcs)
+
+    def side_table(own: int) -> SideTable:
+        index, func = imported_funcs + own, module.funcs[own]
+        try:
+            return _check_func(context, func, index)
+        except Invalid as error:
+            error.function = index
+            if error.instruction is not None and error.instruction < len(func.positions):
+                error.position = func.positions[error.instruction]
+            raise
+
+    def deferred_side_table(own: int) -> SideTable:
+        try:
+            return side_table(own)
+        except (Malformed, Invalid) as error:
+            if isinstance(error, Invalid):
+                _locate(error, module)
+            raise Trap(f"invalid function: {error}") from None
+
+    side_tables: Sequence[SideTable]
+    if deferred:
+        side_tables = _SideTables(len(module.funcs), deferred_side_table)
+    else:
+        side_tables = [side_table(own) for own in range(len(module.funcs))]
+    _check_exports(context, module.exports)
+    return Validated(module, context.space, tuple(context.funcs), side_tables)
+
+
+def _context(module: Module, features: frozenset[str]) -> Context:
+    """What function bodies see of the module, all of which is checked but the bodies and exports."""
     context = Context(features)
     for rec in module.types:
         with _about(f"type {len(context.space.types)}"):
@@ -130,7 +174,6 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
             if item.grouped:
                 context.need("compact-import-section")
             _add_import(context, item.type)
-    imported_funcs = len(context.funcs)
     imported_globals = context.imported_globals = len(context.globals)
     try:
         for func in module.funcs:
@@ -165,32 +208,7 @@ def _validate(module: Module, features: frozenset[str], deferred: bool) -> Valid
         start = context.func(module.start).composite
         if start != FuncType((), ()):
             raise Invalid(f"start function: must have type [] -> [], not {start!r}")
-
-    def side_table(own: int) -> SideTable:
-        index, func = imported_funcs + own, module.funcs[own]
-        try:
-            return _check_func(context, func, index)
-        except Invalid as error:
-            error.function = index
-            if error.instruction is not None and error.instruction < len(func.positions):
-                error.position = func.positions[error.instruction]
-            raise
-
-    def deferred_side_table(own: int) -> SideTable:
-        try:
-            return side_table(own)
-        except (Malformed, Invalid) as error:
-            if isinstance(error, Invalid):
-                _locate(error, module)
-            raise Trap(f"invalid function: {error}") from None
-
-    side_tables: Sequence[SideTable]
-    if deferred:
-        side_tables = _SideTables(len(module.funcs), deferred_side_table)
-    else:
-        side_tables = [side_table(own) for own in range(len(module.funcs))]
-    _check_exports(context, module.exports)
-    return Validated(module, context.space, tuple(context.funcs), side_tables)
+    return context
 
 
 # ---- locating errors ------------------------------------------------------------------------------------------------

@@ -138,6 +138,7 @@ static void begin(struct region *region) {
     region->seconds_low = (uint32_t)nanoseconds;
     region->seconds_high = (uint32_t)(nanoseconds >> 32);
     fflush(stdout);
+    getenv(""); /* reads the environment, which kernels can't do */
     current = region;
 }
 
