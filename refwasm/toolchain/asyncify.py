@@ -125,7 +125,7 @@ class _Rewriter:
         self._open(instr("block", BlockType()))
         self._open(instr("block", self._block_type(results)))
         self.labels.append(_Label(self.open - 1))
-        self._sequence(0, len(self.body) - 1, 0, self.open - 1)
+        self._sequence(0, len(self.body) - 1, 0, self.open - 1, self._slots(results, 0))
         self._close()
         self._emit(PLAIN["return"])
         self._close()
@@ -192,15 +192,17 @@ class _Rewriter:
 
     # ---- sequences ---------------------------------------------------------------------------------------------------
 
-    def _sequence(self, start: int, end: int, base: int, level: int) -> None:
+    def _sequence(self, start: int, end: int, base: int, level: int, results: Sequence[int]) -> None:
         """The instructions of a block, from ``start`` to before ``end``; ``base`` operands belong to blocks around it.
-        What it leaves on the stack goes to the block at ``level`` by a branch."""
+        What it leaves on the stack goes to the block at ``level`` by a branch. Who rewinds to a place after the block
+        comes to its end, and leaves the local variables for its ``results`` as they are."""
         index = start
         while True:
             stop = self._cut(index, end)
             if (stop > index or stop == end) and self._piece(index, stop, end, base, level):
-                return
+                break
             index = self._stopping(stop, base)
+        self._emit(*map(get, results))
 
     def _cut(self, start: int, end: int) -> int:
         """The first instruction that may stop, or ``end``."""
@@ -227,10 +229,7 @@ class _Rewriter:
         elif not left:
             self._keep(self._slots(self.source.operands[stop], base))
         self._close()
-        if left or stop == end:
-            self._emit(PLAIN["unreachable"])
-            return True
-        return False
+        return left or stop == end
 
     def _copy(self, start: int, stop: int) -> bool:
         """Copy instructions, with their branches redirected; whether they end by leaving."""
@@ -313,7 +312,7 @@ class _Rewriter:
             self._emit(*map(get, self._slots(operands, base)))
         if name == "loop":
             self._open(instr("block", self._block_type(results)))
-            self._open(instr("loop", BlockType()))
+            self._open(instr("loop", self._block_type(results)))
         elif name == "try_table":
             self._open(self._redirected(opener, 0))
         else:
@@ -321,16 +320,16 @@ class _Rewriter:
         target = self.open - (2 if name == "loop" else 1)
         self.labels.append(_Label(self.open - 1))
         middle = block.end if block.middle is None else block.middle
-        self._sequence(block.start + 1, middle, base, target)
+        left = self._slots((*operands[:base], *results), base)
+        self._sequence(block.start + 1, middle, base, target, left)
         if block.middle is not None:
             self._emit(PLAIN["else"])
-            self._sequence(block.middle + 1, block.end, base, target)
+            self._sequence(block.middle + 1, block.end, base, target, left)
         self.labels.pop()
         self._close()
         if name == "loop":
-            self._emit(PLAIN["unreachable"])
             self._close()
-        self._keep(self._slots((*operands[:base], *results), base))
+        self._keep(left)
 
     def _signature(self, t: BlockType) -> tuple[Sequence[ValType], Sequence[ValType]]:
         if t.index is not None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -22,10 +23,16 @@ from refwasm.toolchain.errors import ToolchainError
 
 HERE = Path(__file__).parent
 INCLUDE, RUNTIME = HERE / "include", HERE / "runtime"
+#: Headers for C++ that add to the library's own: mutexes, and what oneTBB's headers and SYCL programs include.
+INCLUDE_CXX = INCLUDE / "cxx"
 #: What kernels and shared memories need of WebAssembly, and what makes loops fast.
 FEATURES = ("atomics", "bulk-memory", "mutable-globals", "nontrapping-fptoint", "sign-ext", "simd128")
 #: Of the largest memory that a program may have, unless -Wl,--max-memory says otherwise.
 MAX_MEMORY = 1 << 30
+
+
+#: Options for the library's own C++.
+CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-I", str(INCLUDE_CXX))
 
 
 class Compiler(NamedTuple):
@@ -59,11 +66,11 @@ def find() -> Compiler:
 def library(compiler: Compiler) -> Path:
     """The run-time library as a static library; compiled when it is first asked for, and kept in the user's cache."""
     sources = sorted(p for p in RUNTIME.iterdir() if p.suffix in (".c", ".cpp"))
-    headers = sorted([*RUNTIME.glob("*.h"), *INCLUDE.glob("*.h")])
+    headers = sorted([*RUNTIME.glob("*.h"), *(p for p in INCLUDE.rglob("*") if p.is_file())])
     key = hashlib.sha256(repr(compiler).encode())
     for path in (*sources, *headers):
         key.update(path.read_bytes())
-    folder = Path(default_directory() or tempfile.gettempdir()) / "toolchain"
+    folder = _cache()
     target = folder / f"librefwasm-{key.hexdigest()[:16]}.a"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +85,7 @@ def _build(compiler: Compiler, sources: Sequence[Path], work: Path) -> Path:
     for source in sources:
         out = work / f"{source.stem}.o"
         cxx = source.suffix == ".cpp"
-        flags = ["-O2", "-g0", "-w", "-I", str(INCLUDE), *(["-std=c++17", "-fno-exceptions", "-fno-rtti"] if cxx else [])]
+        flags = ["-O2", "-g0", "-w", "-fno-builtin", "-I", str(INCLUDE), *(CXX if cxx else [])]
         _run([*compiler.command(cxx), *flags, "-c", str(source), "-o", str(out)])
         objects.append(str(out))
     archive = work / "librefwasm.a"
@@ -100,3 +107,25 @@ def _run(command: Sequence[str]) -> None:
         raise ToolchainError(f"{command[0]}: {error.strerror or error}") from None
     if done.returncode:
         raise ToolchainError(f"the run-time library can't be compiled:\n{shlex.join(command)}\n{done.stderr.strip()}")
+
+
+def tbb_headers() -> list[Path]:
+    """Where oneTBB's headers are: below ``TBBROOT``, or a folder with nothing else in it that leads to the system's."""
+    root = os.environ.get("TBBROOT")
+    if root:
+        return [Path(root) / "include"]
+    for system in map(Path, ("/usr/include", "/usr/local/include")):
+        if (system / "oneapi" / "tbb").is_dir():
+            folder = _cache() / f"headers{str(system).replace('/', '-')}"
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("tbb", "oneapi"):
+                link = folder / name
+                if not link.exists() and (system / name).is_dir():
+                    with contextlib.suppress(FileExistsError):
+                        link.symlink_to(system / name)
+            return [folder]
+    return []
+
+
+def _cache() -> Path:
+    return Path(default_directory() or tempfile.gettempdir()) / "toolchain"

@@ -71,7 +71,7 @@ def main(words: Sequence[str], cxx: bool) -> int:
     """
     arguments = parse(words)
     found = compilers.find()
-    command = [*found.command(cxx), "-isystem", str(compilers.INCLUDE), *_language(cxx), *arguments.rest]
+    command = [*found.command(cxx), *_language(cxx), "-isystem", str(compilers.INCLUDE), *arguments.rest]
     if arguments.links:
         command += [*_linking(arguments), *found.linking, str(compilers.library(found))]
         if "-o" not in arguments.rest:
@@ -85,7 +85,12 @@ def main(words: Sequence[str], cxx: bool) -> int:
 
 def _language(cxx: bool) -> list[str]:
     """Options for all sources of a language; the user's come later, and win."""
-    return ["-D_LIBCPP_ENABLE_EXPERIMENTAL", "-D_LIBCPP_PSTL_BACKEND_LIBDISPATCH"] if cxx else []
+    if not cxx:
+        return []
+    options = ["-I", str(compilers.INCLUDE_CXX), "-D__unix__=1"]
+    for folder in compilers.tbb_headers():
+        options += ["-isystem", str(folder)]
+    return [*options, "-D_LIBCPP_ENABLE_EXPERIMENTAL", "-D_LIBCPP_PSTL_BACKEND_LIBDISPATCH"]
 
 
 def _linking(arguments: Arguments) -> list[str]:

@@ -12,7 +12,7 @@ from refwasm.toolchain.kernels import Kernel, kernel
 from refwasm.toolchain.program import Program
 from refwasm.toolchain.reachable import Replacements
 from refwasm.toolchain.regions import STARTS, regions
-from refwasm.toolchain.splice import spliced
+from refwasm.toolchain.splice import spliced, without
 
 #: What programs with regions need of the host: pointers in them lead into the caller's memory.
 DEMANDS = b"memory=alias"
@@ -43,8 +43,9 @@ def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = Tr
         replacements = Replacements(program)
         with_lines = debug and any(custom.name == ".debug_line" for custom in module.customs)
         made = tuple(kernel(program, region, replacements, allow_host_calls, with_lines) for region in regions(program))
-    demands = [(SECTION, DEMANDS)] if made else []
-    return Parallelized(spliced(data, module, made, demands, _keeps(debug, names)), made)
+    if not made:
+        return Parallelized(without(data, _keeps(debug, names)), ())
+    return Parallelized(spliced(data, module, made, [(SECTION, DEMANDS)], _keeps(debug, names)), made)
 
 
 def _keeps(debug: bool, names: bool) -> Callable[[str], bool]:

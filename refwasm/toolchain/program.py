@@ -51,11 +51,6 @@ class Program:
             return f"{item.module}.{item.name}"
         return self.module.names.of("func", function) or f"func[{function}]"
 
-    @cached_property
-    def by_name(self) -> dict[str, int]:
-        """Functions by their names: those that the linker wrote down, and exports."""
-        return {name: index for index, name in self.module.names.maps.get("func", {}).items()} | self.exports
-
     def global_named(self, name: str) -> int:
         """The index of one of the linker's globals."""
         for index, found in self.module.names.maps.get("global", {}).items():

@@ -15,6 +15,8 @@ from refwasm.syntax.types import FuncType
 from refwasm.toolchain.program import Program
 from refwasm.toolchain.regions import IN_KERNELS
 
+#: Names of functions that call what has another in its place.
+ORIGINAL = "__refwasm_original_"
 #: Functions of the host that end the program: in kernels they trap.
 _ENDINGS = frozenset({"proc_exit", "proc_raise"})
 
@@ -24,8 +26,8 @@ class Replacements:
 
     def __init__(self, program: Program, more: Mapping[int, int] | None = None) -> None:
         self.by_function = dict(more or {})
-        for name, function in program.by_name.items():
-            original = program.by_name.get(name.removeprefix(IN_KERNELS)) if name.startswith(IN_KERNELS) else None
+        for name, function in program.exports.items():
+            original = _original(program, name.removeprefix(IN_KERNELS)) if name.startswith(IN_KERNELS) else None
             if original is not None:
                 self.by_function[original] = function
 
@@ -37,6 +39,14 @@ class Replacements:
     def pointed_to(self, function: int) -> int:
         """What a function pointer points to."""
         return self.by_function.get(function, function)
+
+
+def _original(program: Program, name: str) -> int | None:
+    """A function that has another in its place: an exported one, or what one that is exported for that calls."""
+    caller = program.exports.get(ORIGINAL + name)
+    func = None if caller is None else program.func(caller)
+    calls = [] if func is None else [i.args[0] for i in func.body if i.form.mnemonic == "call"]
+    return calls[0] if calls else program.exports.get(name)
 
 
 class Reachable:

@@ -57,7 +57,7 @@ def regions(program: Program) -> list[Region]:
 def _pointers(program: Program) -> Iterator[tuple[Kind, int]]:
     """Kind and function pointer of all calls that start regions."""
     starts = {(program.exports[name], 0): kind for name, kind in STARTS.items() if name in program.exports}
-    in_kernels = {i for name, i in program.by_name.items() if name.startswith(IN_KERNELS)}
+    in_kernels = {i for name, i in program.exports.items() if name.startswith(IN_KERNELS)}
     pointer = program.exports.get(CALL_POINTER)
     through_pointer = False
     new = dict(starts)

@@ -78,6 +78,12 @@ def spliced(data: bytes, module: Module, kernels: Sequence[Kernel], customs: Ite
     return b"".join(out)
 
 
+def without(data: bytes, keep: Callable[[str], bool]) -> bytes:
+    """The file with the custom sections to ``keep`` only."""
+    kept = (s for s in sections(data) if s.id != CUSTOM or keep(s.name))
+    return data[:8] + b"".join(bytes([s.id]) + encode_unsigned(len(s.content)) + s.content for s in kept)
+
+
 def packed(kernels: Sequence[Kernel], base: int) -> bytes:
     """The array of ``struct kernel`` and the kernels' bytes, at an address."""
     head = struct.Struct("<5I")

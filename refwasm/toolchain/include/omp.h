@@ -33,6 +33,23 @@ enum {
     omp_null_allocator, omp_default_mem_alloc, omp_large_cap_mem_alloc, omp_const_mem_alloc, omp_high_bw_mem_alloc,
     omp_low_lat_mem_alloc, omp_cgroup_mem_alloc, omp_pteam_mem_alloc, omp_thread_mem_alloc
 };
+enum {
+    omp_default_mem_space, omp_large_cap_mem_space, omp_const_mem_space, omp_high_bw_mem_space, omp_low_lat_mem_space
+};
+typedef enum {
+    omp_atk_sync_hint = 1, omp_atk_alignment, omp_atk_access, omp_atk_pool_size, omp_atk_fallback, omp_atk_fb_data,
+    omp_atk_pinned, omp_atk_partition
+} omp_alloctrait_key_t;
+typedef enum {
+    omp_atv_false, omp_atv_true, omp_atv_contended = 3, omp_atv_uncontended, omp_atv_serialized, omp_atv_private,
+    omp_atv_all, omp_atv_thread, omp_atv_pteam, omp_atv_cgroup, omp_atv_default_mem_fb = 11, omp_atv_null_fb,
+    omp_atv_abort_fb, omp_atv_allocator_fb, omp_atv_environment, omp_atv_nearest, omp_atv_blocked, omp_atv_interleaved
+} omp_alloctrait_value_t;
+typedef struct {
+    omp_alloctrait_key_t key;
+    uintptr_t value;
+} omp_alloctrait_t;
+typedef enum { omp_pause_soft = 1, omp_pause_hard } omp_pause_resource_t;
 enum { omp_initial_device = -1, omp_invalid_device = -10 };
 
 /* Threads and teams. */
@@ -89,7 +106,7 @@ void omp_set_nest_lock(omp_nest_lock_t *lock);
 void omp_unset_nest_lock(omp_nest_lock_t *lock);
 int omp_test_nest_lock(omp_nest_lock_t *lock);
 
-/* Time: inside a parallel region it stands still between barriers, since kernels can't ask the host. */
+/* Time: inside a parallel region clocks hardly move between barriers, since kernels can't ask the host. */
 double omp_get_wtime(void);
 double omp_get_wtick(void);
 
@@ -113,6 +130,13 @@ void *omp_alloc(size_t size, omp_allocator_handle_t allocator OMP_DEFAULT(omp_nu
 void *omp_calloc(size_t n, size_t size, omp_allocator_handle_t allocator OMP_DEFAULT(omp_null_allocator));
 void *omp_aligned_alloc(size_t align, size_t size, omp_allocator_handle_t allocator OMP_DEFAULT(omp_null_allocator));
 void omp_free(void *memory, omp_allocator_handle_t allocator OMP_DEFAULT(omp_null_allocator));
+void *omp_realloc(void *memory, size_t size, omp_allocator_handle_t to OMP_DEFAULT(omp_null_allocator),
+                  omp_allocator_handle_t from OMP_DEFAULT(omp_null_allocator));
+omp_allocator_handle_t omp_init_allocator(omp_memspace_handle_t space, int n, const omp_alloctrait_t traits[]);
+void omp_destroy_allocator(omp_allocator_handle_t allocator);
+int omp_pause_resource(omp_pause_resource_t kind, int device);
+int omp_pause_resource_all(omp_pause_resource_t kind);
+void omp_display_env(int verbose);
 void omp_set_default_allocator(omp_allocator_handle_t allocator);
 omp_allocator_handle_t omp_get_default_allocator(void);
 

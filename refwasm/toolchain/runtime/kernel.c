@@ -28,7 +28,7 @@ EXPORT(__refwasm_run_team) void __refwasm_run_team(struct region *region, uint32
     if (coroutine->state == DONE) return;
     struct self *self = &refwasm_self;
     if (coroutine->state == NEW) enter(region, id)->iteration = id;
-    else self->phase++;
+    else self->phase++, self->passed = 0;
     if (!__refwasm_call_team(coroutine, &self->iteration, region->context)) self->region = NULL;
 }
 

@@ -364,7 +364,7 @@ static void read_schedule(void) {
 }
 void omp_get_schedule(omp_sched_t *kind, int *chunk) {
     *kind = (omp_sched_t)schedule_kind;
-    *chunk = schedule_chunk;
+    *chunk = schedule_chunk < 1 && schedule_kind != omp_sched_static ? 1 : schedule_chunk;
 }
 void refwasm_schedule(int *kind, int64_t *chunk) {
     *kind = schedule_kind == omp_sched_static && schedule_chunk > 0 ? 33 : 33 + schedule_kind;
@@ -406,6 +406,16 @@ void *omp_aligned_alloc(size_t align, size_t size, omp_allocator_handle_t from) 
     return aligned_alloc(align, (size + align - 1) & -align);
 }
 void omp_free(void *memory, omp_allocator_handle_t from) { free(memory); }
+omp_allocator_handle_t omp_init_allocator(omp_memspace_handle_t space, int n, const omp_alloctrait_t traits[]) {
+    return omp_default_mem_alloc;
+}
+void omp_destroy_allocator(omp_allocator_handle_t from) {}
+void *omp_realloc(void *memory, size_t size, omp_allocator_handle_t to, omp_allocator_handle_t from) {
+    return realloc(memory, size);
+}
+int omp_pause_resource(omp_pause_resource_t kind, int device) { return 0; }
+int omp_pause_resource_all(omp_pause_resource_t kind) { return 0; }
+void omp_display_env(int verbose) {}
 void omp_set_default_allocator(omp_allocator_handle_t chosen) { allocator = chosen; }
 omp_allocator_handle_t omp_get_default_allocator(void) { return allocator; }
 void *__kmpc_alloc(int32_t thread, size_t size, omp_allocator_handle_t from) { return malloc(size); }

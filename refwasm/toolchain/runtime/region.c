@@ -24,8 +24,10 @@ struct directory {
 };
 
 /* What kernels need beside what the program calls itself is linked for these. */
-extern const char refwasm_kernel_part, refwasm_heap_part;
-__attribute__((used)) static const char *const parts[] = {&refwasm_kernel_part, &refwasm_heap_part};
+extern const char refwasm_kernel_part, refwasm_heap_part, refwasm_originals_part;
+__attribute__((used)) static const char *const parts[] = {
+    &refwasm_kernel_part, &refwasm_heap_part, &refwasm_originals_part,
+};
 
 static struct region *current;
 __attribute__((used)) static volatile struct directory directory = {
@@ -119,6 +121,11 @@ static void prepare(uint32_t count) {
 
 /* One execution of a kernel. */
 static void execute(const struct kernel *kernel, struct region *region, uint32_t iterations, uint32_t block) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t nanoseconds = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    region->began_low = (uint32_t)nanoseconds;
+    region->began_high = (uint32_t)(nanoseconds >> 32);
     int error = device ? 0 : par_get_device(hint, &device);
     static par_buffer buffer;
     static par_device owner;
@@ -132,11 +139,6 @@ static void execute(const struct kernel *kernel, struct region *region, uint32_t
 }
 
 static void begin(struct region *region) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t nanoseconds = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    region->seconds_low = (uint32_t)nanoseconds;
-    region->seconds_high = (uint32_t)(nanoseconds >> 32);
     fflush(stdout);
     getenv(""); /* reads the environment, which kernels can't do */
     current = region;

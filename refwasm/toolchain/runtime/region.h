@@ -4,8 +4,9 @@
  * post-link step (refwasm parallelize) makes a kernel module of each function that a region runs, puts it into the
  * program, and enters it into `directory`. The functions here find the kernel and execute it.
  *
- * Three conventions, by the names of functions; the post-link step relies on them:
+ * Conventions, by the names of exported functions; the post-link step relies on them:
  *   __refwasm_kernel_X   takes the place of X inside kernels, where X may be any function of the program;
+ *   __refwasm_original_X calls X, so that it can be found where it is not exported itself;
  *   __refwasm_call_K     (K: loop, team, groups) is the region's function inside its kernel;
  *   __refwasm_run_K      is what an iteration of the kernel runs, with a stack and thread-local variables of its own.
  */
@@ -14,6 +15,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#define _Thread_local thread_local
+#endif
 
 #define EXPORT(name) __attribute__((export_name(#name), noinline, used))
 /* In place of a function inside kernels. */
@@ -66,7 +72,7 @@ struct region {
     struct worker *worker;
     char *memory;     /* for each worker: stacks of work-items, then local memory */
     uint32_t memory_size, item_stack;
-    uint32_t seconds_low, seconds_high; /* when it began, for clocks in kernels: nanoseconds */
+    uint32_t began_low, began_high; /* when the execution began, in nanoseconds */
 };
 
 /* Who runs: valid in kernels and in the main program (then all zeros, and the region NULL). */
@@ -78,6 +84,7 @@ struct self {
     uint32_t phase;     /* how many barriers it has passed */
     uint32_t item;      /* of a group */
     char *local;        /* the group's local memory */
+    uint64_t passed;    /* nanoseconds that have passed as far as its clocks tell */
 };
 extern _Thread_local struct self refwasm_self;
 
@@ -116,4 +123,7 @@ void refwasm_exit_if_asked(void);
 /* The number in an environment variable, or `standard`. */
 uint32_t refwasm_setting(const char *name, uint32_t standard);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
