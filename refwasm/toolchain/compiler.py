@@ -14,11 +14,13 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from refwasm.cache import default_directory
+from refwasm.toolchain import cxx_library as cxx_libraries
 from refwasm.toolchain.errors import ToolchainError
 
 HERE = Path(__file__).parent
@@ -36,65 +38,77 @@ CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-I", str(INCLUDE_CXX))
 
 
 class Compiler(NamedTuple):
-    """A compiler: its command for C and for C++, and the options that choose target and features."""
+    """A compiler: its commands for C and C++, options that choose target and features, and options for linking. ``zig``:
+    it is ziglang, whose C++ library is replaced by one with exceptions."""
 
     c: tuple[str, ...]
     cxx: tuple[str, ...]
     options: tuple[str, ...]
     linking: tuple[str, ...] = ()
+    zig: bool = False
 
-    def command(self, cxx: bool) -> list[str]:
-        """The beginning of a command line."""
-        return [*(self.cxx if cxx else self.c), *self.options]
+    def command(self, cxx: bool, features: str = "") -> list[str]:
+        """The beginning of a command line. ``features`` are more of WebAssembly's, as zig writes them."""
+        options = [o + features if o.startswith("-mcpu=") else o for o in self.options]
+        return [*(self.cxx if cxx else self.c), *options]
 
 
 def find() -> Compiler:
     """The compiler to use. ToolchainError if there is none."""
     c, cxx = os.environ.get("REFWASM_CC"), os.environ.get("REFWASM_CXX")
     if c or cxx:
-        features = tuple(f"-m{name}" for name in FEATURES)
         words = shlex.split(c or (cxx or "").replace("++", ""))
-        options = ("--target=wasm32-wasi", "-pthread" if "wasi-sdk" in words[0] else "-D_WASI_EMULATED_MMAN", *features)
+        options = ("--target=wasm32-wasi", *(f"-m{name}" for name in FEATURES))
         return Compiler(tuple(words), tuple(shlex.split(cxx or words[0] + "++")), options, ("-Wl,--no-check-features",))
     if importlib.util.find_spec("ziglang") is None:
         raise ToolchainError("there is no compiler; pip install 'refwasm[toolchain]', or let REFWASM_CC name a clang")
     zig = (sys.executable, "-m", "ziglang")
     cpu = "+".join(("generic", *(name.replace("-", "_") for name in FEATURES)))
-    return Compiler((*zig, "cc"), (*zig, "c++"), ("-target", "wasm32-wasi", f"-mcpu={cpu}"))
+    return Compiler((*zig, "cc"), (*zig, "c++"), ("-target", "wasm32-wasi", f"-mcpu={cpu}"), (), True)
 
 
 def library(compiler: Compiler) -> Path:
-    """The run-time library as a static library; compiled when it is first asked for, and kept in the user's cache."""
-    sources = sorted(p for p in RUNTIME.iterdir() if p.suffix in (".c", ".cpp"))
+    """The run-time library; compiled when it is first asked for, and kept in the user's cache."""
+    found = sorted(p for p in RUNTIME.iterdir() if p.suffix in (".c", ".cpp"))
     headers = sorted([*RUNTIME.glob("*.h"), *(p for p in INCLUDE.rglob("*") if p.is_file())])
-    key = hashlib.sha256(repr(compiler).encode())
-    for path in (*sources, *headers):
+
+    def build(work: Path) -> list[str]:
+        objects = []
+        for source in found:
+            out = work / f"{source.stem}.o"
+            cxx = source.suffix == ".cpp"
+            flags = ["-O2", "-g0", "-w", "-fno-builtin", "-I", str(INCLUDE), *(CXX if cxx else [])]
+            _run([*compiler.command(cxx), *flags, "-c", str(source), "-o", str(out)])
+            objects.append(str(out))
+        return objects
+
+    return _kept("librefwasm", compiler, [*found, *headers], build)
+
+
+def cxx_library(compiler: Compiler) -> Path:
+    """The C++ library with exceptions, kept likewise."""
+    cc, cxx = (compiler.command(language, "+exception_handling") for language in (False, True))
+    build = partial(cxx_libraries.objects, cc, cxx, run=_run)
+    return _kept("libc++", compiler, [Path(cxx_libraries.__file__)], build)
+
+
+def _kept(name: str, compiler: Compiler, inputs: Iterable[Path], build: Callable[[Path], list[str]]) -> Path:
+    """A static library in the cache: another one for each compiler and other inputs."""
+    key = hashlib.sha256(repr((compiler, cxx_libraries.folder() if compiler.zig else "")).encode())
+    for path in inputs:
         key.update(path.read_bytes())
-    folder = _cache()
-    target = folder / f"librefwasm-{key.hexdigest()[:16]}.a"
+    target = _cache() / f"{name}-{key.hexdigest()[:16]}.a"
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            _build(compiler, sources, Path(work)).replace(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as work:
+            archive = Path(work) / target.name
+            _run([*_archiver(compiler), "rcs", str(archive), *build(Path(work))])
+            archive.replace(target)
     return target
 
 
-def _build(compiler: Compiler, sources: Sequence[Path], work: Path) -> Path:
-    """Compile the library in a folder."""
-    objects = []
-    for source in sources:
-        out = work / f"{source.stem}.o"
-        cxx = source.suffix == ".cpp"
-        flags = ["-O2", "-g0", "-w", "-fno-builtin", "-I", str(INCLUDE), *(CXX if cxx else [])]
-        _run([*compiler.command(cxx), *flags, "-c", str(source), "-o", str(out)])
-        objects.append(str(out))
-    archive = work / "librefwasm.a"
-    _run([*_archiver(compiler), "rcs", str(archive), *objects])
-    return archive
-
-
 def _archiver(compiler: Compiler) -> list[str]:
-    if "ziglang" in compiler.c:
+    if compiler.zig:
         return [*compiler.c[:3], "ar"]
     beside = Path(compiler.c[0]).with_name("llvm-ar")
     return [str(beside) if beside.exists() else "llvm-ar"]
@@ -106,7 +120,7 @@ def _run(command: Sequence[str]) -> None:
     except OSError as error:
         raise ToolchainError(f"{command[0]}: {error.strerror or error}") from None
     if done.returncode:
-        raise ToolchainError(f"the run-time library can't be compiled:\n{shlex.join(command)}\n{done.stderr.strip()}")
+        raise ToolchainError(f"a library can't be compiled:\n{shlex.join(command)}\n{done.stderr.strip()}")
 
 
 def tbb_headers() -> list[Path]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from refwasm.toolchain import compiler as compilers
+from refwasm.toolchain.cxx_library import EXCEPTIONS
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.parallelize import parallelize
 
@@ -17,21 +19,27 @@ from refwasm.toolchain.parallelize import parallelize
 _STAGES = frozenset({"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "--version", "--help", "-dumpversion", "-dumpmachine"})
 #: Libraries that ours stands in for, and options that say nothing here.
 _LEFT_OUT = frozenset({"-lgomp", "-lomp", "-liomp5", "-ltbb", "-ltbbmalloc", "-lpthread", "-pthread", "-march=native",
-                       "-lsycl", "-fsycl", "-qopenmp", "-mtune=native", "-s"})  # fmt: skip
+                       "-lsycl", "-fsycl", "-qopenmp", "-mtune=native", "-s", "-Wl,-s",
+                       "-Wl,--strip-all"})  # fmt: skip
+#: Any of these asks for a program without names.
+_STRIP = frozenset({"-s", "-Wl,-s", "-Wl,--strip-all"})
+_SOURCES = frozenset({".c", ".cc", ".cpp", ".cxx", ".C", ".c++", ".ii"})
 #: Options whose value is the next word.
-_WITH_VALUE = frozenset({"-o", "-I", "-L", "-l", "-D", "-U", "-x", "-include", "-isystem", "-MF", "-MT", "-MQ", "-idirafter",
+_WITH_VALUE = frozenset({"-I", "-D", "-U", "-x", "-include", "-isystem", "-MF", "-MT", "-MQ", "-idirafter",
                          "-iquote", "-Xclang", "-Xlinker", "-mllvm", "-T", "-u", "-z", "-target"})  # fmt: skip
 #: Options of ours: calls of the host in kernels trap; kernels are listed; programs of an older form.
 ALLOW, SHOW = "--allow-host-calls", "--show-kernels"
 
 
 class Arguments(NamedTuple):
-    """A command line of clang's: ours taken out, and what matters of it."""
+    """A command line of clang's without what is ours: all of it, its options, and what is compiled and linked in its
+    order; where the output goes, whether clang links, and whether debug information and names are wanted."""
 
     rest: tuple[str, ...]
+    options: tuple[str, ...]
+    linked: tuple[str, ...]
     output: str
     links: bool
-    inputs: int
     debug: bool
     strip: bool
     ours: frozenset[str]
@@ -39,28 +47,31 @@ class Arguments(NamedTuple):
 
 def parse(words: Sequence[str]) -> Arguments:
     """Read a command line as far as needed; everything is passed on but what is ours."""
-    rest, output, debug, inputs = [], "a.out", False, 0
-    ours: set[str] = set()
+    options: list[str] = []
+    linked: list[str] = []
+    output, ours = "", set()
     left: Iterator[str] = iter(words)
     for word in left:
         if word in (ALLOW, SHOW):
             ours.add(word)
+        elif word in _LEFT_OUT:
             continue
-        if word in _LEFT_OUT:
-            continue
-        rest.append(word)
-        if word in _WITH_VALUE:
-            value = next(left, "")
-            rest.append(value)
-            output = value if word == "-o" else output
-        elif word.startswith("-o"):
+        elif word == "-o":
+            output = next(left, "")
+        elif word.startswith("-o") and word != "-ofast":
             output = word[2:]
-        elif word.startswith("-g"):
-            debug = word not in ("-g0", "-gline-directives-only")
-        inputs += not word.startswith("-") or word == "-"
-    links = inputs > 0 and not _STAGES.intersection(words)
-    strip = "-s" in words or "-Wl,-s" in words or "-Wl,--strip-all" in words
-    return Arguments(tuple(w for w in rest if w not in ("-Wl,-s", "-Wl,--strip-all")), output, links, inputs, debug, strip,
+        elif word in ("-L", "-l"):
+            linked += [word, next(left, "")]
+        elif not word.startswith("-") or word == "-" or word.startswith(("-L", "-l")):
+            linked.append(word)
+        else:
+            options += [word, next(left, "")] if word in _WITH_VALUE else [word]
+    inputs = [word for word in linked if not word.startswith(("-L", "-l"))]
+    links = bool(inputs) and not _STAGES.intersection(words)
+    debug = any(w.startswith("-g") and w not in ("-g0", "-gline-directives-only") for w in options)
+    given = ("-o", output) if output else ("-o", "a.out") if links else ()
+    rest = (*options, *linked, *given)
+    return Arguments(rest, tuple(options), tuple(linked), output or "a.out", links, debug, bool(_STRIP & set(words)),
                      frozenset(ours))  # fmt: skip
 
 
@@ -71,16 +82,44 @@ def main(words: Sequence[str], cxx: bool) -> int:
     """
     arguments = parse(words)
     found = compilers.find()
-    command = [*found.command(cxx), *_language(cxx), "-isystem", str(compilers.INCLUDE), *arguments.rest]
-    if arguments.links:
-        command += [*_linking(arguments), *found.linking, str(compilers.library(found))]
-        if "-o" not in arguments.rest:
-            command += ["-o", arguments.output]
-    code = subprocess.run(command, check=False).returncode
-    if code or not arguments.links:
-        return code
-    _finish(Path(arguments.output), arguments)
-    return 0
+    if cxx and found.zig:
+        code = _with_exceptions(arguments, found)
+    else:
+        command = [*found.command(cxx), *_language(cxx), *_headers(), *arguments.rest]
+        code = _call([*command, *(_linking(arguments, found) if arguments.links else [])])
+    if code == 0 and arguments.links:
+        _finish(Path(arguments.output), arguments)
+    return code
+
+
+def _call(command: Sequence[str]) -> int:
+    return subprocess.run(command, check=False).returncode
+
+
+def _with_exceptions(arguments: Arguments, found: compilers.Compiler) -> int:
+    """Compile C++ with exceptions. Linking is a step of its own, with zig's C compiler, which adds no C++ library."""
+    compiling = [*found.command(True, "+exception_handling"), *EXCEPTIONS, *_language(True), *_headers()]
+    if not arguments.links:
+        return _call([*compiling, *arguments.rest])
+    options = [word for word in arguments.options if not word.startswith("-Wl,")]
+    with tempfile.TemporaryDirectory() as work:
+        linked: list[str] = []
+        for number, word in enumerate(arguments.linked):
+            if Path(word).suffix not in _SOURCES:
+                linked.append(word)
+                continue
+            linked.append(str(Path(work) / f"{number}-{Path(word).stem}.o"))
+            language = ["-x", "c++"] if Path(word).suffix in (".c", ".C") else []
+            code = _call([*compiling, *options, *language, "-c", word, "-o", linked[-1]])
+            if code:
+                return code
+        flags = [word for word in arguments.options if word.startswith(("-Wl,", "-O", "-g", "-v"))]
+        library = str(compilers.cxx_library(found))
+        return _call([*found.command(False), *flags, *linked, library, *_linking(arguments, found)])
+
+
+def _headers() -> list[str]:
+    return ["-isystem", str(compilers.INCLUDE)]
 
 
 def _language(cxx: bool) -> list[str]:
@@ -90,14 +129,15 @@ def _language(cxx: bool) -> list[str]:
     options = ["-I", str(compilers.INCLUDE_CXX), "-D__unix__=1"]
     for folder in compilers.tbb_headers():
         options += ["-isystem", str(folder)]
-    return [*options, "-D_LIBCPP_ENABLE_EXPERIMENTAL", "-D_LIBCPP_PSTL_BACKEND_LIBDISPATCH"]
+    pstl = ("-U_LIBCPP_PSTL_BACKEND_SERIAL", "-D_LIBCPP_PSTL_BACKEND_LIBDISPATCH")
+    return [*options, "-D_LIBCPP_ENABLE_EXPERIMENTAL", *pstl]
 
 
-def _linking(arguments: Arguments) -> list[str]:
+def _linking(arguments: Arguments, found: compilers.Compiler) -> list[str]:
     options = ["-Wl,--shared-memory", "-Wl,--export-memory"]
-    if not any("--max-memory" in word for word in arguments.rest):
+    if not any("--max-memory" in word for word in arguments.options):
         options.append(f"-Wl,--max-memory={compilers.MAX_MEMORY}")
-    return options
+    return [*options, *found.linking, str(compilers.library(found)), "-o", arguments.output]
 
 
 def _finish(path: Path, arguments: Arguments) -> None:
