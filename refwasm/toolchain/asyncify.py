@@ -11,13 +11,13 @@ that rewinding falls into them. Operands that are on the stack at a cut are kept
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from refwasm import embedding as e
 from refwasm.syntax.instructions import END, PLAIN, Catch, Instr, MemArg, instr
 from refwasm.syntax.modules import Func, Module
-from refwasm.syntax.types import I32, BlockType, FuncType, NumType, ValType
+from refwasm.syntax.types import I32, BlockType, FuncType, NumType, RefType, ValType
 from refwasm.toolchain.entry import IF, REWINDING, UNWINDING, Coroutine, assign, get, i32, variable
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.validation.modules import operand_types
@@ -110,7 +110,7 @@ class _Rewriter:
     def func(self) -> Func:
         """The function that can stop."""
         inner = self._inside()
-        size = sum(_size(t) for t in self.locals)
+        size = sum(_size(t) for _, t in self._saved())
         out = [*self._restore(size), *inner, *self._save(size), *map(_zero, self.source.type.results), END]
         positions = self.source.func.positions
         first = positions[0] if positions else 0
@@ -123,7 +123,9 @@ class _Rewriter:
     def _inside(self) -> list[Instr]:
         results = self.source.type.results
         self._open(instr("block", BlockType()))
-        self._open(instr("block", self._block_type(results)))
+        if len(results) > 1:
+            raise ToolchainError("a function with several results waits at a barrier: compile without multivalue")
+        self._open(instr("block", BlockType(None, results[0] if results else None)))
         self.labels.append(_Label(self.open - 1))
         self._sequence(0, len(self.body) - 1, 0, self.open - 1, self._slots(results, 0))
         self._close()
@@ -131,21 +133,21 @@ class _Rewriter:
         self._close()
         return self.out
 
-    def _block_type(self, results: Sequence[ValType]) -> BlockType:
-        if len(results) > 1:
-            raise ToolchainError("a function with several results waits at a barrier: compile without multivalue")
-        return BlockType(None, results[0] if results else None)
-
     def _restore(self, size: int) -> list[Instr]:
         """Rewinding: take the local variables back, the caller's first."""
         saved = self.coroutine.saved
         out = [variable(self.coroutine.state), i32(REWINDING), instr("i32.eq"), IF]
         out += [variable(saved), i32(size), instr("i32.sub"), assign(saved)]
         offset = 0
-        for local, t in enumerate(self.locals):
+        for local, t in self._saved():
             out += [variable(saved), instr(f"{t!r}.load", MemArg(0, 0, offset)), instr("local.set", local)]
             offset += _size(t)
         return [*out, END]
+
+    def _saved(self) -> Iterator[tuple[int, NumType]]:
+        """The local variables that stay. References don't: an exception is only held while it is caught and thrown
+        again, and what is destroyed meanwhile does not wait."""
+        return ((local, t) for local, t in enumerate(self.locals) if isinstance(t, NumType))
 
     def _save(self, size: int) -> list[Instr]:
         """Unwinding: leave the local variables; trap if there is no room."""
@@ -153,7 +155,7 @@ class _Rewriter:
         out = [variable(saved), i32(size), instr("i32.add"), variable(self.coroutine.limit), instr("i32.gt_u"), IF,
                PLAIN["unreachable"], END]  # fmt: skip
         offset = 0
-        for local, t in enumerate(self.locals):
+        for local, t in self._saved():
             out += [variable(saved), get(local), instr(f"{t!r}.store", MemArg(0, 0, offset))]
             offset += _size(t)
         return [*out, variable(saved), i32(size), instr("i32.add"), assign(saved)]
@@ -173,9 +175,7 @@ class _Rewriter:
         self.open -= 1
 
     def _new(self, t: ValType) -> int:
-        if not isinstance(t, NumType):
-            raise ToolchainError("a function that waits at a barrier has references in local variables")
-        self.locals.append(t)
+        self.locals.append(_nullable(t))
         return len(self.locals) - 1
 
     def _slot(self, place: int, t: ValType) -> int:
@@ -311,12 +311,12 @@ class _Rewriter:
         if name == "if":
             self._emit(*map(get, self._slots(operands, base)))
         if name == "loop":
-            self._open(instr("block", self._block_type(results)))
-            self._open(instr("loop", self._block_type(results)))
+            self._open(instr("block", opener.args[0]))
+            self._open(instr("loop", opener.args[0]))
         elif name == "try_table":
             self._open(self._redirected(opener, 0))
         else:
-            self._open(instr(name, self._block_type(results)))
+            self._open(opener)
         target = self.open - (2 if name == "loop" else 1)
         self.labels.append(_Label(self.open - 1))
         middle = block.end if block.middle is None else block.middle
@@ -358,11 +358,15 @@ def _blocks(source: _Source) -> dict[int, _Block]:
     return found
 
 
-def _size(t: ValType) -> int:
-    assert isinstance(t, NumType), "others are refused"
+def _size(t: NumType) -> int:
     return t.bits // 8
 
 
+def _nullable(t: ValType) -> ValType:
+    """The type of a local variable that holds such a value, or nothing."""
+    return RefType(True, t.heap) if isinstance(t, RefType) else t
+
+
 def _zero(t: ValType) -> Instr:
-    assert isinstance(t, NumType), "others are refused"
+    assert isinstance(t, NumType), "C has no functions that return references"
     return instr(f"{t!r}.const", 0)

@@ -54,7 +54,7 @@ EXPORT(__refwasm_run_groups) void __refwasm_run_groups(struct region *region, ui
     struct coroutine *items = (struct coroutine *)memory;
     uint32_t used = region->item_stack ? region->items * (region->item_stack + (uint32_t)sizeof *items) : 0;
     uint32_t last = first_of(region, id + 1);
-    self->local = memory + ((used + 15) & ~15u);
+    __refwasm_local = memory + ((used + 4 * region->items + 15) & ~15u);
     for (uint32_t group = first_of(region, id); group < last; group++) {
         self->iteration = group;
         self->phase = 0;

@@ -13,7 +13,9 @@
 /* Bytes at a worker's stack that belong to the functions here, and not to the coroutine that they run. */
 #define RUNNER 1024u
 /* Bytes of a work-item's stack, unless REFWASM_ITEM_STACK says otherwise. */
-#define ITEM_STACK 8192u
+#define ITEM_STACK 24576u
+/* Bytes of all stacks of work-items and local memories at most, as long as one group has enough. */
+#define GROUP_MEMORY (128u << 20)
 
 /* The post-link step finds it by its mark, and fills in the kernels. */
 struct directory {
@@ -35,6 +37,7 @@ __attribute__((used)) static volatile struct directory directory = {
 };
 
 _Thread_local struct self refwasm_self;
+_Thread_local char *__refwasm_local;
 
 static par_device device;
 static enum par_device_kind hint = PAR_CPU;
@@ -83,7 +86,7 @@ static const struct kernel *find(uint32_t function, uint32_t kind) {
 /* Bytes of a worker's stack. OMP_STACKSIZE without a unit counts kilobytes. */
 static uint32_t stack_size(void) {
     const char *text = getenv("OMP_STACKSIZE");
-    uint32_t size = refwasm_setting("OMP_STACKSIZE", 256u << 10);
+    uint32_t size = refwasm_setting("OMP_STACKSIZE", 1u << 20);
     if (text && text[strspn(text, "0123456789")] == 0) size <<= 10;
     if (size < 16384) size = 16384;
     return (size + 15) & ~15u;
@@ -204,7 +207,8 @@ void __refwasm_parallel_groups(item_body *function, void *context, uint32_t grou
     uint32_t count = groups < MOST_WORKERS ? groups : MOST_WORKERS;
     uint32_t stack = (refwasm_setting("REFWASM_ITEM_STACK", ITEM_STACK) + 15) & ~15u;
     uint32_t each = stack + (uint32_t)sizeof(struct coroutine);
-    uint64_t size = ((kernel->flags & SUSPENDS ? (uint64_t)items * each : 0) + local + 63) & ~63ull;
+    uint64_t size = ((kernel->flags & SUSPENDS ? (uint64_t)items * each : 0) + 4ull * items + local + 79) & ~63ull;
+    if (count && size * count > GROUP_MEMORY) count = size < GROUP_MEMORY ? (uint32_t)(GROUP_MEMORY / size) : 1;
     char *memory = count && size * count < UINT32_MAX ? aligned_alloc(64, (size_t)size * count + 64) : NULL;
     if (count && !memory) fail("no memory for the work-items of groups", PAR_RESOURCE_LIMIT);
     struct region region = {

@@ -83,10 +83,11 @@ struct self {
     uint32_t iteration; /* of the loop, thread of the team, or group */
     uint32_t phase;     /* how many barriers it has passed */
     uint32_t item;      /* of a group */
-    char *local;        /* the group's local memory */
     uint64_t passed;    /* nanoseconds that have passed as far as its clocks tell */
 };
 extern _Thread_local struct self refwasm_self;
+/* The local memory of the group that runs; before it is a word for each work-item, for group algorithms. */
+extern _Thread_local char *__refwasm_local;
 
 typedef void body(void *context, uint32_t i);
 typedef void item_body(void *context, uint32_t group, uint32_t item);
