@@ -91,6 +91,19 @@ def _by_policy() -> Iterator[Case]:
             case.words(back, [read])
             yield case
 
+    for hint_name, hint in HINTS.items():
+        case = Case(
+            f"memory/demands-alias-{hint_name}", "A program demands the policy alias in a custom section; its kernel follows a "
+            "pointer into the caller's memory, as kernels made from C do.", ["PAR-DEMAND-01"], "memory=alias",
+        )  # fmt: skip
+        case.extra = '  (@custom "wasi-parallel" "memory=alias")'
+        device = case.device(hint)
+        place, pointer = case.region(4), case.written(device, 4)
+        case.store(pointer.region, place)
+        case.run(device, case.code(kernel("(i32.store (i32.load (local.get $p0)) (i32.const 77))")), 1, [pointer])
+        case.words(place, [77])
+        yield case
+
     for policy in ("copy", "copy-back"):
         case = Case(
             f"memory/{policy}-reaches-nothing-else", "A kernel can neither read nor write the caller's memory beside its "

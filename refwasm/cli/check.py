@@ -15,13 +15,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from refwasm.cli import EXIT_BAD, EXIT_CRASH, EXIT_LIMIT, UsageError, positive
 from refwasm.cli.files import add_features, load_valid, parse_features
+from refwasm.host.parallel.demands import demanded
 
 #: What is varied, the default first, and the rule that leaves it open.
 CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -73,8 +74,8 @@ class Observation:
 
 def run(options: argparse.Namespace) -> int:
     """Run everything, then report."""
-    load_valid(options.file, parse_features(options.features))
-    settings = list(_settings(_varied(options.only)))
+    demands = demanded(load_valid(options.file, parse_features(options.features)).module.customs)
+    settings = list(_settings(_varied(options.only), demands))
     try:
         pattern = re.compile(os.fsencode(options.ignore)) if options.ignore else None
     except (re.error, OverflowError, RecursionError) as error:
@@ -123,9 +124,12 @@ def _varied(names: str) -> set[str]:
     return chosen
 
 
-def _settings(varied: set[str]) -> Iterator[Setting]:
-    """All combinations, one of each lot that has the same effect."""
-    columns = [values if name in varied else _fixed(name, varied) for name, (values, _) in CHOICES.items()]
+def _settings(varied: set[str], demands: Mapping[str, str]) -> Iterator[Setting]:
+    """All combinations, one of each lot that has the same effect. What the program demands is not varied."""
+    columns = [
+        (demands[name],) if name in demands else values if name in varied else _fixed(name, varied)
+        for name, (values, _) in CHOICES.items()
+    ]
     yield from dict.fromkeys(_in_effect(*setting) for setting in itertools.product(*columns))
 
 

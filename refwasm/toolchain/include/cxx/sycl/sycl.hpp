@@ -5,6 +5,17 @@
 #pragma once
 #pragma GCC system_header
 
+// Programs rely on these without including them.
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <numeric>
+#include <string>
+#include <vector>
+
 #define SYCL_LANGUAGE_VERSION 202001
 #define CL_SYCL_LANGUAGE_VERSION 202001
 #define SYCL_EXTERNAL

@@ -20,7 +20,8 @@ inline constexpr mode_target_tag_t<access_mode::read_write, target::host_task> r
 inline constexpr mode_target_tag_t<access_mode::write, target::host_task> write_only_host_task{};
 
 template <class T> using buffer_allocator = std::allocator<T>;
-template <class T, int D, access_mode M, target G = target::device, access::placeholder P = access::placeholder::false_t>
+template <class T, int D = 1, access_mode M = std::is_const_v<T> ? access_mode::read : access_mode::read_write,
+          target G = target::device, access::placeholder P = access::placeholder::false_t>
 class accessor;
 template <class T, int D = 1, access_mode M = access_mode::read_write> class host_accessor;
 
@@ -114,6 +115,8 @@ public:
         memory->count = r.size();
         make_own();
     }
+    buffer(const range<D> &r, const Allocator &, const property_list & = {}) : buffer(r) {}
+    buffer(T *host, const range<D> &r, const Allocator &, const property_list & = {}) : buffer(host, r) {}
     buffer(T *host, const range<D> &r, const property_list & = {}) : all(r) {
         memory->count = r.size();
         memory->data = host;
@@ -180,6 +183,8 @@ public:
 template <class T, int D> buffer(T *, range<D>) -> buffer<T, D>;
 template <class T, int D> buffer(const T *, range<D>) -> buffer<T, D>;
 template <class T, int D> buffer(T *, range<D>, const property_list &) -> buffer<T, D>;
+template <class T, int D> buffer(std::shared_ptr<T>, range<D>) -> buffer<T, D>;
+template <class T, int D, class A> buffer(buffer<T, D, A> &, id<D>, range<D>) -> buffer<T, D, A>;
 template <class C> buffer(C &) -> buffer<std::remove_const_t<detail::element<C>>, 1>;
 template <class C> buffer(C &, const property_list &) -> buffer<std::remove_const_t<detail::element<C>>, 1>;
 template <class I, class V = typename std::iterator_traits<I>::value_type> buffer(I, I) -> buffer<V, 1>;

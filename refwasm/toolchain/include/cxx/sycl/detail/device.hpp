@@ -63,26 +63,27 @@ public:
 using async_handler = std::function<void(exception_list)>;
 
 namespace property {
-struct no_init {};
-struct noinit {};
+struct any {};
+struct no_init : any {};
+struct noinit : any {};
 namespace queue {
-struct in_order {};
-struct enable_profiling {};
+struct in_order : any {};
+struct enable_profiling : any {};
 } // namespace queue
 namespace buffer {
-struct use_host_ptr {};
-struct use_mutex {
+struct use_host_ptr : any {};
+struct use_mutex : any {
     template <class M> use_mutex(M &) {}
 };
-struct context_bound {
+struct context_bound : any {
     template <class C> context_bound(C) {}
 };
 } // namespace buffer
 namespace image {
-struct use_host_ptr {};
+struct use_host_ptr : any {};
 } // namespace image
 namespace reduction {
-struct initialize_to_identity {};
+struct initialize_to_identity : any {};
 } // namespace reduction
 } // namespace property
 inline constexpr property::no_init no_init{};
@@ -91,7 +92,10 @@ inline constexpr property::noinit noinit{};
 class property_list {
 public:
     bool in_order = false, to_identity = false;
-    template <class... P> property_list(P... properties) { (note(properties), ...); }
+    template <class... P, class = std::enable_if_t<(std::is_base_of_v<property::any, P> && ...)>>
+    property_list(P... properties) {
+        (note(properties), ...);
+    }
 
 private:
     void note(property::queue::in_order) { in_order = true; }

@@ -27,6 +27,8 @@ template <int D = 1> class range;
 
 namespace detail {
 
+template <class N> using integral = std::enable_if_t<std::is_integral_v<N>>;
+
 // Up to three numbers, the last of which varies fastest.
 template <int D, class Own> class numbers {
 protected:
@@ -44,18 +46,18 @@ public:
         for (int d = 0; d < D; d++) r.value[d] = a.value[d] op b.value[d];   \
         return r;                                                            \
     }                                                                        \
-    friend Own operator op(const Own &a, size_t b) {                         \
-        Own r = a;                                                           \
-        for (int d = 0; d < D; d++) r.value[d] = a.value[d] op b;            \
-        return r;                                                            \
-    }                                                                        \
-    friend Own operator op(size_t a, const Own &b) {                         \
-        Own r = b;                                                           \
-        for (int d = 0; d < D; d++) r.value[d] = a op b.value[d];            \
-        return r;                                                            \
-    }                                                                        \
+    template <class N, class = integral<N>> friend Own operator op(const Own &a, N b) {        \
+        Own r = a;                                                                             \
+        for (int d = 0; d < D; d++) r.value[d] = a.value[d] op static_cast<size_t>(b);         \
+        return r;                                                                              \
+    }                                                                                          \
+    template <class N, class = integral<N>> friend Own operator op(N a, const Own &b) {        \
+        Own r = b;                                                                             \
+        for (int d = 0; d < D; d++) r.value[d] = static_cast<size_t>(a) op b.value[d];         \
+        return r;                                                                              \
+    }                                                                                          \
     friend Own &operator op##=(Own &a, const Own &b) { return a = a op b; }  \
-    friend Own &operator op##=(Own &a, size_t b) { return a = a op b; }
+    template <class N, class = integral<N>> friend Own &operator op##=(Own &a, N b) { return a = a op b; }
     REFWASM_OPERATOR(+)
     REFWASM_OPERATOR(-)
     REFWASM_OPERATOR(*)
@@ -73,6 +75,16 @@ public:
         return true;
     }
     friend bool operator!=(const Own &a, const Own &b) { return !(a == b); }
+    template <class N, class = integral<N>> friend bool operator==(const Own &a, N b) {
+        return a.value[0] == static_cast<size_t>(b);
+    }
+    template <class N, class = integral<N>> friend bool operator!=(const Own &a, N b) { return !(a == b); }
+};
+
+// What has one number may stand for it.
+template <int D, class Own> struct number {};
+template <class Own> struct number<1, Own> {
+    operator size_t() const { return static_cast<const Own &>(*this)[0]; }
 };
 
 } // namespace detail
@@ -100,7 +112,7 @@ range(size_t, size_t, size_t) -> range<3>;
 
 template <int D = 1, bool Offset = true> class item;
 
-template <int D> class id : public detail::numbers<D, id<D>> {
+template <int D> class id : public detail::numbers<D, id<D>>, public detail::number<D, id<D>> {
 public:
     static constexpr int dimensions = D;
     id() = default;
@@ -113,7 +125,6 @@ public:
         for (int d = 0; d < D; d++) this->value[d] = r[d];
     }
     template <bool Offset> id(const item<D, Offset> &i) : id(i.get_id()) {}
-    template <int N = D, class = std::enable_if_t<N == 1>> operator size_t() const { return this->value[0]; }
 };
 id(size_t) -> id<1>;
 id(size_t, size_t) -> id<2>;
@@ -136,7 +147,7 @@ template <int D> id<D> place(size_t n, const range<D> &r) {
 
 } // namespace detail
 
-template <int D, bool Offset> class item {
+template <int D, bool Offset> class item : public detail::number<D, item<D, Offset>> {
     id<D> place;
     range<D> all;
     id<D> first;
@@ -151,7 +162,6 @@ public:
     size_t get_range(int d) const { return all[d]; }
     id<D> get_offset() const { return first; }
     size_t get_linear_id() const { return detail::linear<D>(place - first, all); }
-    template <int N = D, class = std::enable_if_t<N == 1>> operator size_t() const { return place[0]; }
 };
 
 template <int D = 1> class nd_range {

@@ -28,9 +28,9 @@ inline uint64_t now() {
 
 inline uint32_t counted(size_t n) { return static_cast<uint32_t>(n); }
 
-template <class F, class... A> void call(const F &f, A &&...a) {
-    if constexpr (std::is_invocable_v<const F &, A..., kernel_handler>) f(std::forward<A>(a)..., kernel_handler());
-    else f(std::forward<A>(a)...);
+template <class F, class... A> void call(const F &f, A &...a) {
+    if constexpr (std::is_invocable_v<const F &, A &..., kernel_handler>) f(a..., kernel_handler());
+    else f(a...);
 }
 
 // A loop over a range.
@@ -40,7 +40,8 @@ template <int D, class F> struct loop {
     id<D> first;
     static void run(void *self, uint32_t i) {
         auto *l = static_cast<const loop *>(self);
-        call(l->f, item<D>(place<D>(i, l->all) + l->first, l->all, l->first));
+        item<D> it(place<D>(i, l->all) + l->first, l->all, l->first);
+        call(l->f, it);
     }
 };
 
@@ -50,7 +51,8 @@ template <int D, class F> struct groups {
     nd_range<D> all;
     static void run(void *self, uint32_t group, uint32_t i) {
         auto *g = static_cast<const groups *>(self);
-        call(g->f, nd_item<D>(place<D>(group, g->all.get_group_range()), i, g->all));
+        nd_item<D> it(place<D>(group, g->all.get_group_range()), i, g->all);
+        call(g->f, it);
     }
 };
 
@@ -69,8 +71,10 @@ template <int D, class F, class... R> struct reducing {
         size_t last = first + n / r->chunks + (chunk < n % r->chunks);
         std::apply([&](auto &...p) {
             auto reducers = std::make_tuple(reducer(p[chunk])...);
-            for (size_t i = first; i < last; i++)
-                std::apply([&](auto &...c) { r->f(item<D>(place<D>(i, r->all), r->all), c...); }, reducers);
+            for (size_t i = first; i < last; i++) {
+                item<D> it(place<D>(i, r->all), r->all);
+                std::apply([&](auto &...c) { r->f(it, c...); }, reducers);
+            }
         }, r->parts);
     }
 };
@@ -94,7 +98,8 @@ template <int D, class F> struct hierarchical {
     range<D> all, local;
     static void run(void *self, uint32_t g, uint32_t) {
         auto *h = static_cast<const hierarchical *>(self);
-        call(h->f, group<D>(place<D>(g, h->all), h->all, h->local, 0));
+        group<D> it(place<D>(g, h->all), h->all, h->local, 0);
+        call(h->f, it);
     }
 };
 
@@ -175,12 +180,13 @@ public:
     template <class F> void host_task(const F &f) { f(); }
     template <class F> void codeplay_host_task(const F &f) { f(); }
 
-    template <class... E> void depends_on(const E &...) {}
+    void depends_on(const event &) {}
+    void depends_on(const std::vector<event> &) {}
     template <class A> void require(const A &) {}
     template <class... P> void use_kernel_bundle(const P &...) {}
     void memcpy(void *to, const void *from, size_t n) { std::memmove(to, from, n); }
     void memset(void *to, int value, size_t n) { std::memset(to, value, n); }
-    template <class T> void fill(T *to, const T &value, size_t n) { std::fill(to, to + n, value); }
+    template <class T, class V> void fill(T *to, const V &value, size_t n) { std::fill(to, to + n, static_cast<T>(value)); }
     template <class A, class T, class = std::void_t<decltype(std::declval<A>().get_range())>> void fill(A to, const T &value) {
         std::fill(to.begin(), to.end(), value);
     }
@@ -243,7 +249,6 @@ public:
     template <class Name = void, class F> event single_task(const F &f) {
         return run([&](handler &h) { h.single_task(f); });
     }
-    template <class Name = void, class E, class F> event single_task(const E &, const F &f) { return single_task(f); }
     template <class Name = void, int D, class... A> event parallel_for(range<D> r, const A &...a) { return loop(r, a...); }
     template <class Name = void, int D, class... A> event parallel_for(nd_range<D> r, const A &...a) { return loop(r, a...); }
     template <class Name = void, class... A> event parallel_for(size_t n, const A &...a) { return loop(range<1>(n), a...); }
@@ -254,16 +259,27 @@ public:
     event memset(void *to, int value, size_t n) {
         return run([&](handler &h) { h.memset(to, value, n); });
     }
-    template <class T> event fill(T *to, const T &value, size_t n) {
+    template <class T, class V> event fill(T *to, const V &value, size_t n) {
         return run([&](handler &h) { h.fill(to, value, n); });
     }
     template <class T> event copy(const T *from, T *to, size_t n) {
         return run([&](handler &h) { h.copy(from, to, n); });
     }
-    template <class E> event memcpy(void *to, const void *from, size_t n, const E &) { return memcpy(to, from, n); }
-    template <class E> event memset(void *to, int value, size_t n, const E &) { return memset(to, value, n); }
-    template <class T, class E> event fill(T *to, const T &value, size_t n, const E &) { return fill(to, value, n); }
-    template <class T, class E> event copy(const T *from, T *to, size_t n, const E &) { return copy(from, to, n); }
+#define REFWASM_AFTER(events)                                                                                            \
+    event memcpy(void *to, const void *from, size_t n, events) { return memcpy(to, from, n); }                           \
+    event memset(void *to, int value, size_t n, events) { return memset(to, value, n); }                                 \
+    template <class T, class V> event fill(T *to, const V &value, size_t n, events) { return fill(to, value, n); }       \
+    template <class T> event copy(const T *from, T *to, size_t n, events) { return copy(from, to, n); }                  \
+    template <class Name = void, class F> event single_task(events, const F &f) { return single_task(f); }               \
+    template <class Name = void, int D, class... A> event parallel_for(range<D> r, events, const A &...a) {              \
+        return loop(r, a...);                                                                                            \
+    }                                                                                                                    \
+    template <class Name = void, int D, class... A> event parallel_for(nd_range<D> r, events, const A &...a) {           \
+        return loop(r, a...);                                                                                            \
+    }
+    REFWASM_AFTER(const event &)
+    REFWASM_AFTER(const std::vector<event> &)
+#undef REFWASM_AFTER
     template <class... E> event prefetch(const void *, size_t, const E &...) { return {}; }
     template <class... E> event mem_advise(const void *, size_t, int, const E &...) { return {}; }
     friend bool operator==(const queue &a, const queue &b) { return a.on == b.on; }
@@ -272,8 +288,6 @@ private:
     template <class R, class... A> event loop(R r, const A &...a) {
         return run([&](handler &h) { h.parallel_for(r, a...); });
     }
-    template <class R, class... A> event loop(R r, const event &, const A &...a) { return loop(r, a...); }
-    template <class R, class... A> event loop(R r, const std::vector<event> &, const A &...a) { return loop(r, a...); }
 };
 
 // Text from kernels; it appears after the kernel, in the order of its iterations.

@@ -15,6 +15,12 @@ struct elem {
 
 namespace detail {
 
+// A parameter of this type is not looked at to find out T.
+template <class T> struct not_deduced {
+    using type = T;
+};
+template <class T> using same = typename not_deduced<T>::type;
+
 // Some numbers with the operators of each number; `Own<Bool>` is what comparisons give.
 template <class Own, class T, int N> class lanes {
 protected:
@@ -81,7 +87,7 @@ template <class T, int N> class vec : public detail::lanes<vec<T, N>, T, N> {
 
 public:
     vec() = default;
-    explicit(N > 1) vec(const T &all) {
+    vec(const T &all) {
         for (T &v : this->value) v = all;
     }
     template <class A, class B, class... More> vec(const A &a, const B &b, const More &...more) {
@@ -126,6 +132,21 @@ public:
     REFWASM_ELEMENT(s6, 6)
     REFWASM_ELEMENT(s7, 7)
 #undef REFWASM_ELEMENT
+#define REFWASM_SWIZZLE(name, ...) \
+    vec<T, sizeof(#name) - 1> name() const { return swizzle<__VA_ARGS__>(); }
+    REFWASM_SWIZZLE(xy, 0, 1)
+    REFWASM_SWIZZLE(yx, 1, 0)
+    REFWASM_SWIZZLE(xz, 0, 2)
+    REFWASM_SWIZZLE(yz, 1, 2)
+    REFWASM_SWIZZLE(zw, 2, 3)
+    REFWASM_SWIZZLE(xyz, 0, 1, 2)
+    REFWASM_SWIZZLE(zyx, 2, 1, 0)
+    REFWASM_SWIZZLE(yzw, 1, 2, 3)
+    REFWASM_SWIZZLE(xyzw, 0, 1, 2, 3)
+    REFWASM_SWIZZLE(wzyx, 3, 2, 1, 0)
+    REFWASM_SWIZZLE(rgb, 0, 1, 2)
+    REFWASM_SWIZZLE(rgba, 0, 1, 2, 3)
+#undef REFWASM_SWIZZLE
     vec<T, N / 2> lo() const {
         vec<T, N / 2> h;
         for (int i = 0; i < N / 2; i++) h[i] = this->value[i];
@@ -144,10 +165,9 @@ public:
     explicit marray(const T &all) {
         for (T &v : this->value) v = all;
     }
-    template <class B, class... More, class = std::enable_if_t<sizeof...(More) + 2 == N>>
-    marray(const T &a, const B &b, const More &...more) {
+    template <class... A, class = std::enable_if_t<(sizeof...(A) > 1) && sizeof...(A) == N>> marray(const A &...a) {
         size_t at = 0;
-        this->value[at++] = a, this->value[at++] = T(b), ((this->value[at++] = T(more)), ...);
+        ((this->value[at++] = static_cast<T>(a)), ...);
     }
     friend bool operator==(const marray &a, const marray &b) {
         for (size_t i = 0; i < N; i++)
@@ -192,9 +212,9 @@ using std::acos, std::acosh, std::asin, std::asinh, std::atan, std::atan2, std::
     std::sin, std::sinh, std::sqrt, std::tan, std::tanh, std::tgamma, std::trunc;
 
 template <class T> constexpr T abs(T x) { return x < T(0) ? T(-x) : x; }
-template <class T> constexpr T min(T a, std::type_identity_t<T> b) { return b < a ? b : a; }
-template <class T> constexpr T max(T a, std::type_identity_t<T> b) { return a < b ? b : a; }
-template <class T> constexpr T clamp(T x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
+template <class T> constexpr T min(T a, detail::same<T> b) { return b < a ? b : a; }
+template <class T> constexpr T max(T a, detail::same<T> b) { return a < b ? b : a; }
+template <class T> constexpr T clamp(T x, detail::same<T> low, detail::same<T> high) {
     return min(max(x, low), high);
 }
 template <class T> T mad(T a, T b, T c) { return a * b + c; }
