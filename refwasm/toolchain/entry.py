@@ -5,7 +5,7 @@ The layouts here are those of ``runtime/region.h``, which checks them when it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from refwasm.syntax.instructions import END, Instr, MemArg, instr
@@ -14,10 +14,10 @@ from refwasm.syntax.types import I32, BlockType, FuncType, GlobalType, NumType, 
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.program import STACK_POINTER, THREAD_LOCALS, Program
 from refwasm.toolchain.reachable import Replacements
-from refwasm.toolchain.regions import Kind, Region
+from refwasm.toolchain.regions import Kind
 
-#: struct region: where the pointer to the workers is; struct worker: its size and fields.
-WORKERS, WORKER_SIZE = 16, 40
+#: struct region: the position of its function, the pointer to the workers; struct worker: its size and fields.
+FUNCTION, WORKERS, WORKER_SIZE = 20, 16, 40
 LOW, HIGH, THREAD = 0, 4, 8
 #: struct coroutine.
 STATE, AT, SAVED, COROUTINE_LOW, LIMIT, COROUTINE_HIGH = 0, 4, 8, 12, 16, 20
@@ -86,17 +86,16 @@ IF = instr("if", BlockType(None, None))
 
 
 def specialised(
-    program: Program, region: Region, replacements: Replacements, worker: bool, suspends: bool
+    program: Program, kind: Kind, roots: Sequence[int], replacements: Replacements, worker: bool, suspends: bool
 ) -> Specialised:  # fmt: skip
-    """The program with the entry of the region's kernel. ``worker``: it gets a stack and thread-local variables;
-    ``suspends``: it may wait at barriers."""
+    """The program with the entry of the kernel for the functions ``roots`` of regions. ``worker``: it gets a stack and
+    thread-local variables; ``suspends``: it may wait at barriers."""
     module = program.module
-    root = replacements.pointed_to(region.function)
+    call = _call(program, roots, len(module.globals) + 4)
     first = len(module.globals)
     limit, coroutine = first, Coroutine(first + 1, first + 2, first + 3)
     stack_pointer = program.global_named(STACK_POINTER) if worker else -1
     funcs = list(module.funcs)
-    more: dict[int, int] = {}
     runners: list[int] = []
 
     def replace(name: str, body: Iterable[Instr], locals_: tuple[tuple[int, NumType], ...] = ()) -> None:
@@ -104,33 +103,42 @@ def specialised(
         own = index - len(program.imports)
         funcs[own] = Func(funcs[own].type, locals_, (*body, END))
 
-    if region.kind is Kind.LOOP:
-        more[_needed(program, "__refwasm_call_loop")] = root
+    if kind is Kind.LOOP:
+        replace("__refwasm_call_loop", [get(0), get(1), *call])
     else:
-        name = f"__refwasm_call_{region.kind.name.lower()}"
-        arguments = _team_arguments(program, root) if region.kind is Kind.TEAM else [get(1), get(2), get(3)]
+        name = f"__refwasm_call_{kind.name.lower()}"
+        arguments = _team_arguments(program, roots[0]) if kind is Kind.TEAM else [get(1), get(2), get(3)]
         run = _Runner(stack_pointer, limit, coroutine, len(program.function_type(_needed(program, name)).params))
-        replace(name, run.body([*arguments, instr("call", root)], suspends), ((2, I32),))
+        replace(name, run.body([*arguments, *call], suspends), ((2, I32),))
         runners.append(_needed(program, name))
-        if region.kind is Kind.GROUPS:
-            more[_needed(program, "__refwasm_call_item")] = root
+        if kind is Kind.GROUPS:
+            replace("__refwasm_call_item", [get(0), get(1), get(2), *call])
         if suspends:
             replace("__refwasm_suspend", _suspend(coroutine))
-    entry = [get(3), load(0), get(0), instr("call", root)]
+    entry = [get(3), load(FUNCTION), assign(first + 4)] if len(roots) > 1 else []
     if worker:
-        runner = _needed(program, f"__refwasm_run_{region.kind.name.lower()}")
-        entry = _entry(stack_pointer, program.global_named(THREAD_LOCALS), limit, runner)
+        runner = _needed(program, f"__refwasm_run_{kind.name.lower()}")
+        entry += _entry(stack_pointer, program.global_named(THREAD_LOCALS), limit, runner)
+    else:
+        entry += [get(3), load(0), get(0), *call]
     types = (*module.types, RecType((SubType(True, (), KERNEL_TYPE),)))
     funcs.append(Func(len(program.subs), ((1, I32),), (*entry, END)))
     names = dict(module.names.maps.get("func", {}))
     index = len(program.imports) + len(funcs) - 1
-    names[index] = f"kernel of {program.name(region.function)}"
+    names[index] = f"kernel of {program.name(roots[0])}" if len(roots) == 1 else "kernel"
     new = module._replace(
-        types=types, funcs=tuple(funcs), globals=(*module.globals, *[_zero()] * 4),
+        types=types, funcs=tuple(funcs), globals=(*module.globals, *[_zero()] * 5),
         names=Names(module.names.module, {**module.names.maps, "func": names}, {}),
     )  # fmt: skip
     made = Program(new)
-    return Specialised(made, Replacements(made, more), index, stack_pointer, limit, coroutine, tuple(runners))
+    return Specialised(made, replacements, index, stack_pointer, limit, coroutine, tuple(runners))
+
+
+def _call(program: Program, roots: Sequence[int], chosen: int) -> list[Instr]:
+    """Call the region's function: the only one, or the one whose position is in the global variable ``chosen``."""
+    if len(roots) == 1:
+        return [instr("call", roots[0])]
+    return [variable(chosen), instr("call_indirect", program.types[roots[0]], 0)]
 
 
 def _needed(program: Program, name: str) -> int:

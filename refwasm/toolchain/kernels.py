@@ -1,12 +1,16 @@
-"""From a region to its kernel module.
+"""From regions to kernel modules.
 
-The kernel is made in steps, each from a module to a module: the program is *specialised* (the region's function in place
-of what the run-time library calls, an entry function that gives the worker its stack), what the entry reaches is
+A kernel is made in steps, each from a module to a module: the program is *specialised* (the region's function in place of
+what the run-time library calls, an entry function that gives the worker its stack), what the entry reaches is
 *extracted*, stacks are *guarded*, and functions that wait at barriers learn to stop and go on (:mod:`asyncify`).
+
+A region has a kernel of its own if that is small. Large ones consist of the C and C++ library mostly, so they share a
+kernel with others of their sort, which calls the region's function through the function table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from refwasm import embedding as e
@@ -25,50 +29,98 @@ from refwasm.toolchain.stack_guard import guarded
 NEEDS_WORKER, SUSPENDS = 1, 2
 #: The function that waits for others, which the run-time library has.
 SUSPEND = "__refwasm_suspend"
+#: A kernel is small with so many functions; and there may be so many small ones.
+FEW_FUNCTIONS, FEW_KERNELS = 60, 16
+
+
+class Sort(NamedTuple):
+    """What regions that share a kernel have in common: how they run (``runtime/region.h``), and for teams the type of
+    their functions."""
+
+    kind: Kind
+    flags: int
+    type: int
+
+
+class Planned(NamedTuple):
+    """A region and what its kernel will be like."""
+
+    region: Region
+    root: int
+    sort: Sort
+    size: int
 
 
 class Kernel(NamedTuple):
-    """A kernel: what it was made of, its module in the binary format, its flags (``runtime/region.h``)."""
+    """A kernel: the regions that it runs, their name, its module in the binary format, its flags, its functions."""
 
-    region: Region
+    regions: tuple[Region, ...]
     name: str
     code: bytes
     flags: int
     functions: int
 
 
-def kernel(program: Program, region: Region, replacements: Replacements, allow_host_calls: bool, lines: bool) -> Kernel:
-    """The kernel of a region.
+def kernels(
+    program: Program, regions: Sequence[Region], replacements: Replacements, allow_host_calls: bool, lines: bool
+) -> Iterator[Kernel]:  # fmt: skip
+    """The kernels of all regions.
 
-    Raises ToolchainError if the region's function calls the host, with the ways that lead there.
+    Raises ToolchainError if a region's function calls the host, with the ways that lead there.
     """
-    reachable = Reachable(program, replacements, [replacements.pointed_to(region.function)])
+    planned = [_planned(program, region, replacements, allow_host_calls) for region in regions]
+    for together in _grouped(planned):
+        yield _kernel(program, together, replacements, lines)
+
+
+def _planned(program: Program, region: Region, replacements: Replacements, allow_host_calls: bool) -> Planned:
+    root = replacements.pointed_to(region.function)
+    reachable = Reachable(program, replacements, [root])
     if not allow_host_calls:
         _check_host_calls(program, region, reachable)
-    suspends = region.kind is not Kind.LOOP and _waits(program, reachable)
+    suspends = region.kind is not Kind.LOOP and program.exports.get(SUSPEND) in reachable.reason
     worker = region.kind is not Kind.LOOP or _uses_worker(program, reachable)
-    made = specialised(program, region, replacements, worker, suspends)
-    everything = Reachable(made.program, made.replacements, [made.entry])
-    piece = extracted(made.program, everything)
+    flags = NEEDS_WORKER * worker | SUSPENDS * suspends
+    return Planned(region, root, Sort(region.kind, flags, program.types[root]), len(reachable.reason))
+
+
+def _grouped(planned: Sequence[Planned]) -> list[list[Planned]]:
+    """Regions that share a kernel."""
+    small = sum(p.size <= FEW_FUNCTIONS for p in planned)
+    together: dict[object, list[Planned]] = {}
+    for p in planned:
+        alone = p.size <= FEW_FUNCTIONS and small <= FEW_KERNELS
+        together.setdefault(p.region if alone else p.sort, []).append(p)
+    return list(together.values())
+
+
+def _kernel(program: Program, together: Sequence[Planned], replacements: Replacements, lines: bool) -> Kernel:
+    sort = together[0].sort
+    worker, suspends = bool(sort.flags & NEEDS_WORKER), bool(sort.flags & SUSPENDS)
+    made = specialised(program, sort.kind, [p.root for p in together], replacements, worker, suspends)
+    reachable = Reachable(made.program, made.replacements, [made.entry, *(p.root for p in together)])
+    piece = extracted(made.program, reachable)
     module = guarded(piece.module, piece.index, made) if worker else piece.module
     if suspends:
-        module = _with_barriers(module, made, everything, piece)
+        module = _with_barriers(module, made, reachable, piece)
     module = module._replace(exports=(Export("kernel", "func", piece.index[made.entry]),))
-    code = e.module_encode(module)
+    name = program.name(together[0].region.function)
     try:
-        e.module_validate(e.module_decode(code))
+        e.module_validate(module)
     except Invalid as error:  # of ours, not of the program's
-        raise ToolchainError(f"the kernel of {program.name(region.function)} came out wrong: {error}") from None
+        raise ToolchainError(f"the kernel of {name} came out wrong: {error}") from None
+    code = e.module_encode(module)
     if lines:
         code = with_lines(code, module, program.module)
-    flags = NEEDS_WORKER * worker | SUSPENDS * suspends
-    return Kernel(region, program.name(region.function), code, flags, len(module.funcs))
+    if len(together) > 1:
+        name += f" and {len(together) - 1} others"
+    return Kernel(tuple(p.region for p in together), name, code, sort.flags, len(module.funcs))
 
 
-def _with_barriers(module: Module, made: Specialised, everything: Reachable, piece: Extracted) -> Module:
+def _with_barriers(module: Module, made: Specialised, reachable: Reachable, piece: Extracted) -> Module:
     suspend = made.program.exports[SUSPEND]
-    waiting = {piece.index[f] for f in everything.reaching(suspend)}
-    outside = {piece.index[f] for f in (*made.runners, suspend) if f in piece.index}
+    waiting = {piece.index[f] for f in reachable.reaching(suspend)}
+    outside = {piece.index[f] for f in (made.entry, *made.runners, suspend) if f in piece.index}
     return asyncify(module, waiting, outside, made.coroutine)
 
 
@@ -80,11 +132,6 @@ def _check_host_calls(program: Program, region: Region, reachable: Reachable) ->
             f"{program.name(region.function)} can't run as a kernel, since kernels can't call the host:\n{shown}\n"
             f"move these calls out of the parallel region, or let them trap (--allow-host-calls)"
         )
-
-
-def _waits(program: Program, reachable: Reachable) -> bool:
-    suspend = program.exports.get(SUSPEND)
-    return suspend in reachable.reason
 
 
 def _uses_worker(program: Program, reachable: Reachable) -> bool:

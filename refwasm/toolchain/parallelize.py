@@ -8,7 +8,7 @@ from typing import NamedTuple
 from refwasm import embedding as e
 from refwasm.host.parallel.demands import SECTION
 from refwasm.toolchain.errors import ToolchainError
-from refwasm.toolchain.kernels import Kernel, kernel
+from refwasm.toolchain.kernels import Kernel, kernels
 from refwasm.toolchain.program import Program
 from refwasm.toolchain.reachable import Replacements
 from refwasm.toolchain.regions import STARTS, regions
@@ -42,7 +42,7 @@ def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = Tr
             raise ToolchainError("the program has no names: link it without -s (refwasm cc -s removes them afterwards)")
         replacements = Replacements(program)
         with_lines = debug and any(custom.name == ".debug_line" for custom in module.customs)
-        made = tuple(kernel(program, region, replacements, allow_host_calls, with_lines) for region in regions(program))
+        made = tuple(kernels(program, regions(program), replacements, allow_host_calls, with_lines))
     if not made:
         return Parallelized(without(data, _keeps(debug, names)), ())
     return Parallelized(spliced(data, module, made, [(SECTION, DEMANDS)], _keeps(debug, names)), made)

@@ -9,7 +9,7 @@ there; those that only a call through a pointer may reach become traps, since mo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from refwasm.syntax.types import FuncType
 from refwasm.toolchain.program import Program
@@ -24,8 +24,8 @@ _ENDINGS = frozenset({"proc_exit", "proc_raise"})
 class Replacements:
     """Which function takes the place of which inside kernels."""
 
-    def __init__(self, program: Program, more: Mapping[int, int] | None = None) -> None:
-        self.by_function = dict(more or {})
+    def __init__(self, program: Program) -> None:
+        self.by_function: dict[int, int] = {}
         for name, function in program.exports.items():
             original = _original(program, name.removeprefix(IN_KERNELS)) if name.startswith(IN_KERNELS) else None
             if original is not None:

@@ -70,7 +70,7 @@ def spliced(data: bytes, module: Module, kernels: Sequence[Kernel], customs: Ite
             content = encode_unsigned(len(module.datas) + 1)
         elif number == DATA:
             segment = Data(contents, "active", 0, (instr("i32.const", base), END))
-            content = _directed(_with_segment(content, segment), len(kernels), base)
+            content = _directed(_with_segment(content, segment), sum(len(k.regions) for k in kernels), base)
         out.append(bytes([number]) + encode_unsigned(len(content)) + content)
     for name, content in customs:
         content = encode_name(name) + content
@@ -87,13 +87,14 @@ def without(data: bytes, keep: Callable[[str], bool]) -> bytes:
 def packed(kernels: Sequence[Kernel], base: int) -> bytes:
     """The array of ``struct kernel`` and the kernels' bytes, at an address."""
     head = struct.Struct("<5I")
-    place = base + head.size * len(kernels)
-    rows, codes = [], []
+    place = base + head.size * sum(len(kernel.regions) for kernel in kernels)
+    rows: list[tuple[int, ...]] = []
+    codes: list[bytes] = []
     for kernel in kernels:
-        rows.append(head.pack(kernel.region.position, kernel.region.kind, kernel.flags, place, len(kernel.code)))
+        rows += [(region.position, region.kind, kernel.flags, place, len(kernel.code)) for region in kernel.regions]
         codes.append(kernel.code)
         place += len(kernel.code)
-    return b"".join(rows + codes)
+    return b"".join([*(head.pack(*row) for row in sorted(rows)), *codes])
 
 
 def directory(data: bytes) -> int:

@@ -173,7 +173,7 @@ void __refwasm_parallel_for(body *function, void *context, uint32_t n, uint32_t 
         context = &call;
     }
     if (!kernel) fail("the program has no kernels: finish it with `refwasm parallelize`", PAR_INVALID_KERNEL);
-    struct region region = {.context = context, .n = n, .worker = workers};
+    struct region region = {.context = context, .n = n, .worker = workers, .function = kernel->function};
     begin(&region);
     uint32_t iterations = n;
     if (kernel->flags & NEEDS_WORKER) {
@@ -189,7 +189,9 @@ void __refwasm_parallel_team(const void *function, const uint32_t *arguments, ui
     const struct kernel *kernel = find((uint32_t)(uintptr_t)function, TEAM);
     if (!kernel) fail("the program has no kernel for a region: finish it with `refwasm parallelize`", PAR_INVALID_KERNEL);
     if (threads > MOST_WORKERS) threads = MOST_WORKERS;
-    struct region region = {.context = (void *)arguments, .n = threads, .workers = threads, .worker = workers};
+    struct region region = {
+        .context = (void *)arguments, .n = threads, .workers = threads, .worker = workers, .function = kernel->function,
+    };
     prepare(threads);
     begin(&region);
     for (uint32_t left = threads; left;) { /* once for each phase between barriers */
@@ -213,6 +215,7 @@ void __refwasm_parallel_groups(item_body *function, void *context, uint32_t grou
     if (count && !memory) fail("no memory for the work-items of groups", PAR_RESOURCE_LIMIT);
     struct region region = {
         .context = context, .n = groups, .items = items, .workers = count, .worker = workers,
+        .function = kernel->function,
         .memory = memory, .memory_size = (uint32_t)size, .item_stack = kernel->flags & SUSPENDS ? stack : 0,
     };
     prepare(count);
@@ -227,4 +230,5 @@ _Static_assert(sizeof(struct worker) == 40 && offsetof(struct worker, thread_loc
 _Static_assert(offsetof(struct worker, coroutine) == 12 && sizeof(struct coroutine) == 24, "struct coroutine");
 _Static_assert(offsetof(struct coroutine, saved) == 8 && offsetof(struct coroutine, high) == 20, "struct coroutine");
 _Static_assert(offsetof(struct region, context) == 0 && offsetof(struct region, worker) == 16, "struct region");
+_Static_assert(offsetof(struct region, function) == 20, "struct region");
 _Static_assert(sizeof(struct kernel) == 20 && offsetof(struct directory, kernels) == 20, "struct directory");

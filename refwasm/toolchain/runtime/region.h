@@ -70,6 +70,7 @@ struct region {
     uint32_t items;   /* work-items of a group */
     uint32_t workers; /* how many there are, which is the number of iterations of the execution */
     struct worker *worker;
+    uint32_t function; /* its position in the function table, where several share a kernel */
     char *memory;     /* for each worker: stacks of work-items, then local memory */
     uint32_t memory_size, item_stack;
     uint32_t began_low, began_high; /* when the execution began, in nanoseconds */

@@ -78,6 +78,7 @@ public:
     template <class U> const reducer &operator|=(const U &x) const { return combine(x), *this; }
     template <class U> const reducer &operator^=(const U &x) const { return combine(x), *this; }
     const reducer &operator++() const { return combine(T(1)), *this; }
+    const reducer &operator++(int) const { return combine(T(1)), *this; }
 };
 
 template <class T, int D, class A, class Op>
