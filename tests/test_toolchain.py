@@ -1,9 +1,8 @@
-"""The toolchain, as its users have it: programs in C and C++ are compiled with ``refwasm cc`` and ``refwasm c++``, and run on
-the devices with the same result."""
+"""The toolchain, as its users have it: programs in C and C++ are compiled with ``refwasm cc`` and ``refwasm c++``, and
+run on the devices with the same result."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -13,11 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from refwasm import Exhaustion, Program, Unlinkable, WasmError
-from refwasm.binary import encode
+from refwasm import Program
 from refwasm.host.parallel.types import DeviceKind
-from refwasm.text import parse_module
-from refwasm.toolchain import ToolchainError, parallelize
 
 pytest.importorskip("ziglang")
 

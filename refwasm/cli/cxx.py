@@ -1,5 +1,5 @@
-"""Compile C++ programs with parallel loops: clang's command line. par::for_each, OpenMP, TBB, std::execution::par, SYCL; see
-docs/toolchain.md.
+"""Compile C++ programs with parallel loops: clang's command line. par::for_each, OpenMP, TBB, std::execution::par,
+SYCL; see docs/toolchain.md.
 
 Ours: --allow-host-calls (in kernels they trap instead of being refused), --show-kernels. Exit codes: the compiler's; 1
 if the program can't be finished."""

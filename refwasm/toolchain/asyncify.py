@@ -23,13 +23,15 @@ from refwasm.toolchain.errors import ToolchainError
 from refwasm.validation.modules import operand_types
 
 #: After one of these nothing follows in its block.
-_LEAVING = frozenset({"br", "br_table", "return", "unreachable", "return_call", "return_call_indirect", "throw", "throw_ref"})
+_LEAVING = frozenset(
+    {"br", "br_table", "return", "unreachable", "return_call", "return_call_indirect", "throw", "throw_ref"}
+)
 _CALLS = frozenset({"call", "call_indirect"})
 
 
 def asyncify(module: Module, waiting: set[int], outside: set[int], coroutine: Coroutine) -> Module:
-    """The module with functions that can stop. ``waiting`` are those from which a barrier can be reached; of them the ones
-    ``outside`` stay as they are: they start and continue coroutines, or stop them."""
+    """The module with functions that can stop. ``waiting`` are those from which a barrier can be reached; of them the
+    ones ``outside`` stay as they are: they start and continue coroutines, or stop them."""
     validated = e.module_validate(module)
     types: list[FuncType] = [sub.composite for rec in module.types for sub in rec.subtypes]  # type: ignore[misc]
     by_pointer = {types[module.funcs[init[0].args[0]].type]
@@ -57,7 +59,8 @@ class _Source:
     def called(self, instruction: Instr) -> FuncType:
         """The type of what a call calls."""
         index = instruction.args[0]
-        return self.types[self.module.funcs[index].type if instruction.form.mnemonic == "call" else index]
+        t: int = self.module.funcs[index].type if instruction.form.mnemonic == "call" else index
+        return self.types[t]
 
     def may_stop(self, instruction: Instr) -> bool:
         """Whether an instruction is a call that may reach a barrier."""
@@ -256,7 +259,9 @@ class _Rewriter:
             return instruction
         if "labels" in kinds:
             labels, default = instruction.args
-            return instr(instruction.form.mnemonic, tuple(self._label(x, depth) for x in labels), self._label(default, depth))
+            return instr(
+                instruction.form.mnemonic, tuple(self._label(x, depth) for x in labels), self._label(default, depth)
+            )
         if "catches" in kinds:
             block, catches = instruction.args
             moved = tuple(Catch(c.kind, c.tag, self._label(c.label, depth)) for c in catches)
@@ -341,7 +346,7 @@ class _Rewriter:
 def _blocks(source: _Source) -> dict[int, _Block]:
     """The blocks of a function by their openers."""
     found: dict[int, _Block] = {}
-    opened: list[list[int | None | bool]] = []  # start, middle, whether something in it stops
+    opened: list[list[int | bool | None]] = []  # start, middle, whether something in it stops
     for index, instruction in enumerate(source.func.body):
         name = instruction.form.mnemonic
         if "block" in instruction.form.immediates:

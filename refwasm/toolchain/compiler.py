@@ -38,8 +38,8 @@ CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-I", str(INCLUDE_CXX))
 
 
 class Compiler(NamedTuple):
-    """A compiler: its commands for C and C++, options that choose target and features, and options for linking. ``zig``:
-    it is ziglang, whose C++ library is replaced by one with exceptions."""
+    """A compiler: its commands for C and C++, options that choose target and features, and options for linking.
+    ``zig``: it is ziglang, whose C++ library is replaced by one with exceptions."""
 
     c: tuple[str, ...]
     cxx: tuple[str, ...]

@@ -87,4 +87,3 @@ def objects(cc: Sequence[str], cxx: Sequence[str], work: Path, run: Callable[[Se
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(compile_one, enumerate(everything)))
-

@@ -1,5 +1,5 @@
-"""The compiler driver behind ``refwasm cc`` and ``refwasm c++``: clang's command line, with the right target, headers and
-libraries, and the post-link step where clang links."""
+"""The compiler driver behind ``refwasm cc`` and ``refwasm c++``: clang's command line, with the right target, headers
+and libraries, and the post-link step where clang links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.parallelize import parallelize
 
 #: With one of these, clang does not link.
-_STAGES = frozenset({"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "--version", "--help", "-dumpversion", "-dumpmachine"})
+_STAGES = frozenset(
+    {"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "--version", "--help", "-dumpversion", "-dumpmachine"}
+)
 #: Libraries that ours stands in for, and options that say nothing here.
 _LEFT_OUT = frozenset({"-lgomp", "-lomp", "-liomp5", "-ltbb", "-ltbbmalloc", "-lpthread", "-pthread", "-march=native",
                        "-lsycl", "-fsycl", "-qopenmp", "-mtune=native", "-s", "-Wl,-s",
@@ -144,7 +146,10 @@ def _finish(path: Path, arguments: Arguments) -> None:
     """The post-link step. A program that can't be finished is removed, as a linker does."""
     try:
         made = parallelize(
-            path.read_bytes(), allow_host_calls=ALLOW in arguments.ours, debug=arguments.debug, names=not arguments.strip
+            path.read_bytes(),
+            allow_host_calls=ALLOW in arguments.ours,
+            debug=arguments.debug,
+            names=not arguments.strip,
         )
     except ToolchainError:
         path.unlink(missing_ok=True)

@@ -6,5 +6,5 @@ from refwasm.errors import WasmError
 
 
 class ToolchainError(WasmError):
-    """A program that can't become a wasi-parallel program, or a compiler that can't be had; the message says why and what
-    to do."""
+    """A program that can't become a wasi-parallel program, or a compiler that can't be had; the message says why and
+    what to do."""

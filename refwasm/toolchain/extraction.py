@@ -23,7 +23,7 @@ class Extracted(NamedTuple):
     """A module, and the new indices of its functions by their old ones."""
 
     module: Module
-    index: Mapping[int, int]
+    new: Mapping[int, int]
 
 
 def extracted(program: Program, reachable: Reachable) -> Extracted:

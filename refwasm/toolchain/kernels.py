@@ -1,7 +1,7 @@
 """From regions to kernel modules.
 
-A kernel is made in steps, each from a module to a module: the program is *specialised* (the region's function in place of
-what the run-time library calls, an entry function that gives the worker its stack), what the entry reaches is
+A kernel is made in steps, each from a module to a module: the program is *specialised* (the region's function in place
+of what the run-time library calls, an entry function that gives the worker its stack), what the entry reaches is
 *extracted*, stacks are *guarded*, and functions that wait at barriers learn to stop and go on (:mod:`asyncify`).
 
 A region has a kernel of its own if that is small. Large ones consist of the C and C++ library mostly, so they share a
@@ -100,10 +100,10 @@ def _kernel(program: Program, together: Sequence[Planned], replacements: Replace
     made = specialised(program, sort.kind, [p.root for p in together], replacements, worker, suspends)
     reachable = Reachable(made.program, made.replacements, [made.entry, *(p.root for p in together)])
     piece = extracted(made.program, reachable)
-    module = guarded(piece.module, piece.index, made) if worker else piece.module
+    module = guarded(piece.module, piece.new, made) if worker else piece.module
     if suspends:
         module = _with_barriers(module, made, reachable, piece)
-    module = module._replace(exports=(Export("kernel", "func", piece.index[made.entry]),))
+    module = module._replace(exports=(Export("kernel", "func", piece.new[made.entry]),))
     name = program.name(together[0].region.function)
     try:
         e.module_validate(module)
@@ -119,8 +119,8 @@ def _kernel(program: Program, together: Sequence[Planned], replacements: Replace
 
 def _with_barriers(module: Module, made: Specialised, reachable: Reachable, piece: Extracted) -> Module:
     suspend = made.program.exports[SUSPEND]
-    waiting = {piece.index[f] for f in reachable.reaching(suspend)}
-    outside = {piece.index[f] for f in (made.entry, *made.runners, suspend) if f in piece.index}
+    waiting = {piece.new[f] for f in reachable.reaching(suspend)}
+    outside = {piece.new[f] for f in (made.entry, *made.runners, suspend) if f in piece.new}
     return asyncify(module, waiting, outside, made.coroutine)
 
 

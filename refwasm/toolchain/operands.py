@@ -31,7 +31,7 @@ class Constant(NamedTuple):
 class Parameter(NamedTuple):
     """A parameter of the function that the call stands in."""
 
-    index: int
+    number: int
 
 
 def argument(program: Program, func: Func, call: int, position: int) -> Constant | Parameter | None:
@@ -66,7 +66,8 @@ def _produced(program: Program, func: Func, index: int) -> Constant | Parameter 
 
 
 def _local(program: Program, func: Func, local: int, at: int) -> Constant | Parameter | None:
-    """What a local holds at instruction ``at``: a parameter that was not written before, or what the one write gave it."""
+    """What a local holds at instruction ``at``: a parameter that was not written before, or what the one write gave
+    it."""
     writes = [w for w in _writes(func, local) if w < at or _in_one_loop(func, w, at)]
     if local < len(program.type_of(func.type).params):
         return None if writes else Parameter(local)

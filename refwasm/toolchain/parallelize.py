@@ -29,8 +29,8 @@ def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = Tr
     """Finish a linked program (in the binary format): make a kernel of each function that it runs in parallel.
 
     ``allow_host_calls``: calls of the host in kernels trap when they happen, instead of being refused here. ``debug``
-    keeps debug information and gives kernels their lines; ``names`` keeps names of functions. A program without parallel
-    regions is left as it is, but for these.
+    keeps debug information and gives kernels their lines; ``names`` keeps names of functions. A program without
+    parallel regions is left as it is, but for these.
 
     Raises Malformed if the program is no module, ToolchainError if it can't be finished; the message says why.
     """

@@ -67,7 +67,9 @@ class Program:
                 continue
             start = elem.offset[0]
             if start.form.mnemonic != "i32.const":
-                raise ToolchainError("the program's function table has no fixed positions: link without -pie or -shared")
+                raise ToolchainError(
+                    "the program's function table has no fixed positions: link without -pie or -shared"
+                )
             for place, init in enumerate(elem.inits, start.args[0]):
                 if init[0].form.mnemonic == "ref.func":
                     found[place] = init[0].args[0]

@@ -1,7 +1,7 @@
 """What a kernel consists of: the functions that are reached from a region's function.
 
-Inside kernels some functions have others in their place (``__refwasm_kernel_X`` for ``X``), since a kernel can't call the
-host and since the C library knows nothing of threads. Calls through pointers may reach every function of their type
+Inside kernels some functions have others in their place (``__refwasm_kernel_X`` for ``X``), since a kernel can't call
+the host and since the C library knows nothing of threads. Calls through pointers may reach every function of their type
 whose address is taken. Calls of the host that direct calls lead to are refused at link time, with the way that leads
 there; those that only a call through a pointer may reach become traps, since most of them never happen.
 """
@@ -113,6 +113,10 @@ class Reachable:
         size = -1
         while len(found) != size:
             size = len(found)
-            types = {t for t, fs in self.program.in_table.items() if found.intersection(map(self.replacements.pointed_to, fs))}
+            types = {
+                t
+                for t, fs in self.program.in_table.items()
+                if found.intersection(map(self.replacements.pointed_to, fs))
+            }
             found.update(f for f in self.reason if found.intersection(self.callees(f)) or types & self.types_called(f))
         return found

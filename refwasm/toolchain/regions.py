@@ -1,7 +1,7 @@
 """Which functions a program runs in parallel: those that its calls of the run-time library name.
 
-The function pointer of such a call is a constant, or a parameter of the caller: then the caller starts regions, too, and
-its callers are looked at in turn. Where it is neither, only a loop can go on: its kernel calls through the pointer.
+The function pointer of such a call is a constant, or a parameter of the caller: then the caller starts regions, too,
+and its callers are looked at in turn. Where it is neither, only a loop can go on: its kernel calls through the pointer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def regions(program: Program) -> list[Region]:
         found.add(Region(program.table[position], position, kind))
     for region in found:
         if region.kind is not Kind.TEAM and len(program.function_type(region.function).params) != 2 + region.kind // 2:
-            raise ToolchainError(f"{program.name(region.function)} has not the type of a {region.kind.name.lower()} body")
+            raise ToolchainError(
+                f"{program.name(region.function)} has not the type of a {region.kind.name.lower()} body"
+            )
     return sorted(found, key=lambda region: (region.position, region.kind))
 
 
@@ -72,8 +74,8 @@ def _pointers(program: Program) -> Iterator[tuple[Kind, int]]:
                 value = argument(program, func, index, parameter)
                 if isinstance(value, Constant):
                     yield kind, value.value
-                elif isinstance(value, Parameter) and (caller, value.index) not in starts:
-                    new[caller, value.index] = starts[caller, value.index] = kind
+                elif isinstance(value, Parameter) and (caller, value.number) not in starts:
+                    new[caller, value.number] = starts[caller, value.number] = kind
                 elif value is None and kind is Kind.LOOP:
                     through_pointer = True
                 elif value is None:

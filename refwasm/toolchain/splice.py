@@ -49,8 +49,15 @@ def sections(data: bytes) -> list[Section]:
     return found
 
 
-def spliced(data: bytes, module: Module, kernels: Sequence[Kernel], customs: Iterable[tuple[str, bytes]], keep: Callable[[str], bool]) -> bytes:
-    """The program's file with its kernels, and with custom sections: new ones, and of the old ones those to ``keep``."""
+def spliced(
+    data: bytes,
+    module: Module,
+    kernels: Sequence[Kernel],
+    customs: Iterable[tuple[str, bytes]],
+    keep: Callable[[str], bool],
+) -> bytes:
+    """The program's file with its kernels, and with custom sections: new ones, and of the old ones those to
+    ``keep``."""
     memory = _memory(module)
     base = memory.limits.minimum * PAGE
     contents = packed(kernels, base)
@@ -101,7 +108,9 @@ def directory(data: bytes) -> int:
     """Where in the program's data the directory stands."""
     place = data.find(MARK)
     if place < 0:
-        raise ToolchainError("the program has parallel regions but not refwasm's run-time library: link with refwasm cc")
+        raise ToolchainError(
+            "the program has parallel regions but not refwasm's run-time library: link with refwasm cc"
+        )
     if data.find(MARK, place + 1) >= 0:
         raise ToolchainError("the program has refwasm's run-time library twice")
     return place

@@ -7,7 +7,7 @@ comparison with the end of the stack, but where a function gives room back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from refwasm.syntax.instructions import END, PLAIN, Instr, instr
 from refwasm.syntax.modules import Func, Module, Names
@@ -36,7 +36,7 @@ def guarded(module: Module, index: Mapping[int, int], made: Specialised) -> Modu
     )
 
 
-def _guarded(func: Func, types: list[object], made: Specialised, overflow: int) -> Func:
+def _guarded(func: Func, types: Sequence[object], made: Specialised, overflow: int) -> Func:
     moves = instr("global.set", made.stack_pointer)
     if moves not in func.body:
         return func

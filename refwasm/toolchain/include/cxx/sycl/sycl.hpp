@@ -29,3 +29,8 @@
 #include <sycl/detail/reduction.hpp>
 #include <sycl/detail/queue.hpp>
 #include <sycl/detail/usm.hpp>
+
+// The older name of the namespace.
+namespace cl {
+namespace sycl = ::sycl;
+}

@@ -10,6 +10,13 @@
 
 namespace sycl {
 
+// Older names.
+using string_class = std::string;
+template <class T> using vector_class = std::vector<T>;
+template <class F> using function_class = std::function<F>;
+using exception_ptr_class = std::exception_ptr;
+template <class T> using shared_ptr_class = std::shared_ptr<T>;
+
 enum class errc {
     success, runtime, kernel, accessor, nd_range, event, kernel_argument, build, invalid, memory_allocation, platform,
     profiling, feature_not_supported, kernel_not_supported, backend_mismatch
