@@ -16,6 +16,7 @@ from refwasm.text import parse_module
 from refwasm.text.printer import quote
 
 HERE = Path(__file__).parent
+INCLUDE = HERE.parent / "refwasm" / "toolchain" / "include"
 PROGRAMS = ("nstream", "sum", "mandelbrot", "matmul", "histogram")
 
 KERNEL_FLAGS = (
@@ -28,7 +29,7 @@ PROGRAM_FLAGS = ("-std=gnu23", "-target", "wasm32-wasi", "-mcpu=generic+bulk_mem
 
 def compile_c(source: Path, target: Path, *flags: str) -> None:
     """Compile and link one C file."""
-    command = [sys.executable, "-m", "ziglang", "cc", "-O2", "-s", "-I", str(HERE), *flags, "-o", str(target)]
+    command = [sys.executable, "-m", "ziglang", "cc", "-O2", "-s", "-I", str(INCLUDE), *flags, "-o", str(target)]
     subprocess.run([*command, str(source)], check=True)
 
 

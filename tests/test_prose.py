@@ -32,7 +32,7 @@ def test_paths_exist() -> None:
 
 
 def test_commands_exist_and_all_are_described() -> None:
-    named = set(re.findall(r"`refwasm ([a-z0-9]+)", README))
+    named = set(re.findall(r"`refwasm ([a-z0-9+]+)", README))
     assert named == set(COMMANDS)
 
 

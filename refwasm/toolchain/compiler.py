@@ -67,8 +67,9 @@ def find() -> Compiler:
     return Compiler((*zig, "cc"), (*zig, "c++"), ("-target", "wasm32-wasi", f"-mcpu={cpu}"), (), True)
 
 
-def library(compiler: Compiler) -> Path:
-    """The run-time library; compiled when it is first asked for, and kept in the user's cache."""
+def library(compiler: Compiler, form: int) -> Path:
+    """The run-time library for a form of the interface; compiled when it is first asked for, and kept in the user's
+    cache."""
     found = sorted(p for p in RUNTIME.iterdir() if p.suffix in (".c", ".cpp"))
     headers = sorted([*RUNTIME.glob("*.h"), *(p for p in INCLUDE.rglob("*") if p.is_file())])
 
@@ -77,12 +78,21 @@ def library(compiler: Compiler) -> Path:
         for source in found:
             out = work / f"{source.stem}.o"
             cxx = source.suffix == ".cpp"
-            flags = ["-O2", "-g0", "-w", "-fno-builtin", "-I", str(INCLUDE), *(CXX if cxx else [])]
+            flags = [
+                "-O2",
+                "-g0",
+                "-w",
+                "-fno-builtin",
+                f"-DREFWASM_FORM={form}",
+                "-I",
+                str(INCLUDE),
+                *(CXX if cxx else []),
+            ]
             _run([*compiler.command(cxx), *flags, "-c", str(source), "-o", str(out)])
             objects.append(str(out))
         return objects
 
-    return _kept("librefwasm", compiler, [*found, *headers], build)
+    return _kept(f"librefwasm{form or ''}", compiler, [*found, *headers], build)
 
 
 def cxx_library(compiler: Compiler) -> Path:

@@ -18,9 +18,10 @@ from typing import NamedTuple
 EXCEPTIONS = ("-fwasm-exceptions", "-mllvm", "-wasm-use-legacy-eh=false")
 
 _ABI = (
-    "abort_message", "cxa_aux_runtime", "cxa_default_handlers", "cxa_demangle", "cxa_exception", "cxa_exception_storage",
-    "cxa_guard", "cxa_handlers", "cxa_personality", "cxa_vector", "cxa_virtual", "fallback_malloc", "private_typeinfo",
-    "stdlib_exception", "stdlib_new_delete", "stdlib_stdexcept", "stdlib_typeinfo",
+    "abort_message", "cxa_aux_runtime", "cxa_default_handlers", "cxa_demangle", "cxa_exception",
+    "cxa_exception_storage", "cxa_guard", "cxa_handlers", "cxa_personality", "cxa_vector", "cxa_virtual",
+    "fallback_malloc", "private_typeinfo", "stdlib_exception", "stdlib_new_delete", "stdlib_stdexcept",
+    "stdlib_typeinfo",
 )  # fmt: skip
 #: Sources of libc++ for what this target has not: threads, and files beyond streams.
 _NOT_FOR_US = frozenset(

@@ -30,7 +30,9 @@ _SOURCES = frozenset({".c", ".cc", ".cpp", ".cxx", ".C", ".c++", ".ii"})
 _WITH_VALUE = frozenset({"-I", "-D", "-U", "-x", "-include", "-isystem", "-MF", "-MT", "-MQ", "-idirafter",
                          "-iquote", "-Xclang", "-Xlinker", "-mllvm", "-T", "-u", "-z", "-target"})  # fmt: skip
 #: Options of ours: calls of the host in kernels trap; kernels are listed; programs of an older form.
-ALLOW, SHOW = "--allow-host-calls", "--show-kernels"
+ALLOW, SHOW, FORM = "--allow-host-calls", "--show-kernels", "--form"
+#: The forms of the interface: the present one, that of 2022, that of 2021.
+FORMS = ("exec", "module", "function")
 
 
 class Arguments(NamedTuple):
@@ -45,17 +47,20 @@ class Arguments(NamedTuple):
     debug: bool
     strip: bool
     ours: frozenset[str]
+    form: str = FORMS[0]
 
 
 def parse(words: Sequence[str]) -> Arguments:
     """Read a command line as far as needed; everything is passed on but what is ours."""
     options: list[str] = []
     linked: list[str] = []
-    output, ours = "", set()
+    output, form, ours = "", FORMS[0], set()
     left: Iterator[str] = iter(words)
     for word in left:
         if word in (ALLOW, SHOW):
             ours.add(word)
+        elif word.partition("=")[0] == FORM:
+            form = word.partition("=")[2] or next(left, "")
         elif word in _LEFT_OUT:
             continue
         elif word == "-o":
@@ -68,13 +73,15 @@ def parse(words: Sequence[str]) -> Arguments:
             linked.append(word)
         else:
             options += [word, next(left, "")] if word in _WITH_VALUE else [word]
+    if form not in FORMS:
+        raise ToolchainError(f"{FORM} {form}: choose from {', '.join(FORMS)}")
     inputs = [word for word in linked if not word.startswith(("-L", "-l"))]
     links = bool(inputs) and not _STAGES.intersection(words)
     debug = any(w.startswith("-g") and w not in ("-g0", "-gline-directives-only") for w in options)
     given = ("-o", output) if output else ("-o", "a.out") if links else ()
     rest = (*options, *linked, *given)
     return Arguments(rest, tuple(options), tuple(linked), output or "a.out", links, debug, bool(_STRIP & set(words)),
-                     frozenset(ours))  # fmt: skip
+                     frozenset(ours), form)  # fmt: skip
 
 
 def main(words: Sequence[str], cxx: bool) -> int:
@@ -139,7 +146,8 @@ def _linking(arguments: Arguments, found: compilers.Compiler) -> list[str]:
     options = ["-Wl,--shared-memory", "-Wl,--export-memory"]
     if not any("--max-memory" in word for word in arguments.options):
         options.append(f"-Wl,--max-memory={compilers.MAX_MEMORY}")
-    return [*options, *found.linking, str(compilers.library(found)), "-o", arguments.output]
+    return [*options, *found.linking, str(compilers.library(found, FORMS.index(arguments.form))), "-o",
+            arguments.output]  # fmt: skip
 
 
 def _finish(path: Path, arguments: Arguments) -> None:

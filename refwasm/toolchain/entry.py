@@ -86,10 +86,12 @@ IF = instr("if", BlockType(None, None))
 
 
 def specialised(
-    program: Program, kind: Kind, roots: Sequence[int], replacements: Replacements, worker: bool, suspends: bool
+    program: Program, kind: Kind, roots: Sequence[int], replacements: Replacements, worker: bool, suspends: bool,
+    pointer: int | None = None,
 ) -> Specialised:  # fmt: skip
     """The program with the entry of the kernel for the functions ``roots`` of regions. ``worker``: it gets a stack and
-    thread-local variables; ``suspends``: it may wait at barriers."""
+    thread-local variables; ``suspends``: it may wait at barriers; ``pointer``: the region's address is there, and is
+    not passed."""
     module = program.module
     call = _call(program, roots, len(module.globals) + 4)
     first = len(module.globals)
@@ -115,14 +117,16 @@ def specialised(
             replace("__refwasm_call_item", [get(0), get(1), get(2), *call])
         if suspends:
             replace("__refwasm_suspend", _suspend(coroutine))
-    entry = [get(3), load(FUNCTION), assign(first + 4)] if len(roots) > 1 else []
+    region = [get(3)] if pointer is None else [i32(pointer), load(0)]
+    entry = [*region, load(FUNCTION), assign(first + 4)] if len(roots) > 1 else []
     if worker:
         runner = _needed(program, f"__refwasm_run_{kind.name.lower()}")
-        entry += _entry(stack_pointer, program.global_named(THREAD_LOCALS), limit, runner)
+        entry += _entry(stack_pointer, program.global_named(THREAD_LOCALS), limit, runner, region)
     else:
-        entry += [get(3), load(0), get(0), *call]
-    types = (*module.types, RecType((SubType(True, (), KERNEL_TYPE),)))
-    funcs.append(Func(len(program.subs), ((1, I32),), (*entry, END)))
+        entry += [*region, load(0), get(0), *call]
+    t = KERNEL_TYPE if pointer is None else FuncType((I32,) * 3, ())
+    types = (*module.types, RecType((SubType(True, (), t),)))
+    funcs.append(Func(len(program.subs), ((6 - len(t.params), I32),), (*entry, END)))
     names = dict(module.names.maps.get("func", {}))
     index = len(program.imports) + len(funcs) - 1
     names[index] = f"kernel of {program.name(roots[0])}" if len(roots) == 1 else "kernel"
@@ -151,15 +155,15 @@ def _zero() -> Global:
     return Global(GlobalType(I32, True), (i32(0), END))
 
 
-def _entry(stack_pointer: int, thread_locals: int, limit: int, runner: int) -> list[Instr]:
+def _entry(stack_pointer: int, thread_locals: int, limit: int, runner: int, region: list[Instr]) -> list[Instr]:
     """Give the worker its stack and thread-local variables, and run."""
     worker = 5
     return [
-        get(3), load(WORKERS), get(0), i32(WORKER_SIZE), instr("i32.mul"), instr("i32.add"), instr("local.tee", worker),
-        load(THREAD), assign(thread_locals),
+        *region, load(WORKERS), get(0), i32(WORKER_SIZE), instr("i32.mul"), instr("i32.add"), instr("local.tee",
+        worker), load(THREAD), assign(thread_locals),
         get(worker), load(LOW), assign(limit),
         get(worker), load(HIGH), assign(stack_pointer),
-        get(3), get(0), instr("call", runner),
+        *region, get(0), instr("call", runner),
     ]  # fmt: skip
 
 

@@ -62,15 +62,17 @@ class Kernel(NamedTuple):
 
 
 def kernels(
-    program: Program, regions: Sequence[Region], replacements: Replacements, allow_host_calls: bool, lines: bool
+    program: Program, regions: Sequence[Region], replacements: Replacements, allow_host_calls: bool, lines: bool,
+    pointer: int | None = None,
 ) -> Iterator[Kernel]:  # fmt: skip
-    """The kernels of all regions.
+    """The kernels of all regions. ``pointer`` is the address of the pointer to the present region where kernels are not
+    passed it.
 
     Raises ToolchainError if a region's function calls the host, with the ways that lead there.
     """
     planned = [_planned(program, region, replacements, allow_host_calls) for region in regions]
     for together in _grouped(planned):
-        yield _kernel(program, together, replacements, lines)
+        yield _kernel(program, together, replacements, lines, pointer)
 
 
 def _planned(program: Program, region: Region, replacements: Replacements, allow_host_calls: bool) -> Planned:
@@ -94,10 +96,12 @@ def _grouped(planned: Sequence[Planned]) -> list[list[Planned]]:
     return list(together.values())
 
 
-def _kernel(program: Program, together: Sequence[Planned], replacements: Replacements, lines: bool) -> Kernel:
+def _kernel(
+    program: Program, together: Sequence[Planned], replacements: Replacements, lines: bool, pointer: int | None
+) -> Kernel:  # fmt: skip
     sort = together[0].sort
     worker, suspends = bool(sort.flags & NEEDS_WORKER), bool(sort.flags & SUSPENDS)
-    made = specialised(program, sort.kind, [p.root for p in together], replacements, worker, suspends)
+    made = specialised(program, sort.kind, [p.root for p in together], replacements, worker, suspends, pointer)
     reachable = Reachable(made.program, made.replacements, [made.entry, *(p.root for p in together)])
     piece = extracted(made.program, reachable)
     module = guarded(piece.module, piece.new, made) if worker else piece.module

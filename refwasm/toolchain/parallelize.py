@@ -6,13 +6,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from refwasm import embedding as e
+from refwasm.host.parallel.abi import MODULE as PARALLEL
 from refwasm.host.parallel.demands import SECTION
+from refwasm.host.parallel.forms import Form
+from refwasm.syntax.modules import Module
+from refwasm.syntax.types import FuncUse
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.kernels import Kernel, kernels
+from refwasm.toolchain.merging import merged
 from refwasm.toolchain.program import Program
 from refwasm.toolchain.reachable import Replacements
 from refwasm.toolchain.regions import STARTS, regions
-from refwasm.toolchain.splice import spliced, without
+from refwasm.toolchain.splice import region_pointer, spliced, without
 
 #: What programs with regions need of the host: pointers in them lead into the caller's memory.
 DEMANDS = b"memory=alias"
@@ -37,15 +42,32 @@ def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = Tr
     module = e.module_decode(data)
     program = Program(module)
     made: tuple[Kernel, ...] = ()
+    form = Form.EXEC
     if any(name in program.exports for name in STARTS):
         if not module.names.maps.get("func"):
             raise ToolchainError("the program has no names: link it without -s (refwasm cc -s removes them afterwards)")
         replacements = Replacements(program)
         with_lines = debug and any(custom.name == ".debug_line" for custom in module.customs)
-        made = tuple(kernels(program, regions(program), replacements, allow_host_calls, with_lines))
+        form = _form(module)
+        pointer = region_pointer(module) if form is Form.FOR_MODULE else None
+        made = tuple(kernels(program, regions(program), replacements, allow_host_calls, with_lines, pointer))
     if not made:
         return Parallelized(without(data, _keeps(debug, names)), ())
-    return Parallelized(spliced(data, module, made, [(SECTION, DEMANDS)], _keeps(debug, names)), made)
+    positions: list[int] = []
+    if form is Form.FOR_FUNCTION:
+        debug = False  # its addresses are those of the code as it was
+        module, positions = merged(module, [kernel.code for kernel in made])
+        data = e.module_encode(module)
+    return Parallelized(spliced(data, module, made, [(SECTION, DEMANDS)], _keeps(debug, names), positions), made)
+
+
+def _form(module: Module) -> Form:
+    """The form of the interface that the program was linked for (PAR-FORM-01)."""
+    for item in module.imports:
+        if item.module == PARALLEL and item.name == "parallel_for" and isinstance(item.type, FuncUse):
+            params = Program(module).type_of(item.type.type).params  # type: ignore[arg-type]
+            return Form.FOR_FUNCTION if len(params) == 7 else Form.FOR_MODULE
+    return Form.EXEC
 
 
 def _keeps(debug: bool, names: bool) -> Callable[[str], bool]:

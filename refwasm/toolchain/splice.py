@@ -55,12 +55,13 @@ def spliced(
     kernels: Sequence[Kernel],
     customs: Iterable[tuple[str, bytes]],
     keep: Callable[[str], bool],
+    positions: Sequence[int] = (),
 ) -> bytes:
     """The program's file with its kernels, and with custom sections: new ones, and of the old ones those to
-    ``keep``."""
+    ``keep``. With ``positions`` kernels are functions at these positions of the table."""
     memory = _memory(module)
     base = memory.limits.minimum * PAGE
-    contents = packed(kernels, base)
+    contents = packed(kernels, base, positions)
     pages = memory.limits.minimum + -(-len(contents) // PAGE)
     if memory.limits.maximum is None or pages > memory.limits.maximum:
         raise ToolchainError(f"the kernels take {len(contents)} bytes: link with a larger --max-memory")
@@ -91,16 +92,19 @@ def without(data: bytes, keep: Callable[[str], bool]) -> bytes:
     return data[:8] + b"".join(bytes([s.id]) + encode_unsigned(len(s.content)) + s.content for s in kept)
 
 
-def packed(kernels: Sequence[Kernel], base: int) -> bytes:
-    """The array of ``struct kernel`` and the kernels' bytes, at an address."""
+def packed(kernels: Sequence[Kernel], base: int, positions: Sequence[int] = ()) -> bytes:
+    """The array of ``struct kernel`` and the kernels' bytes, at an address; or the array alone, where kernels are
+    functions."""
     head = struct.Struct("<5I")
     place = base + head.size * sum(len(kernel.regions) for kernel in kernels)
     rows: list[tuple[int, ...]] = []
     codes: list[bytes] = []
-    for kernel in kernels:
-        rows += [(region.position, region.kind, kernel.flags, place, len(kernel.code)) for region in kernel.regions]
-        codes.append(kernel.code)
-        place += len(kernel.code)
+    for number, kernel in enumerate(kernels):
+        code = b"" if positions else kernel.code
+        at = positions[number] if positions else place
+        rows += [(region.position, region.kind, kernel.flags, at, len(code)) for region in kernel.regions]
+        codes.append(code)
+        place += len(code)
     return b"".join([*(head.pack(*row) for row in sorted(rows)), *codes])
 
 
@@ -114,6 +118,13 @@ def directory(data: bytes) -> int:
     if data.find(MARK, place + 1) >= 0:
         raise ToolchainError("the program has refwasm's run-time library twice")
     return place
+
+
+def region_pointer(module: Module) -> int:
+    """The address of the pointer to the present region, for kernels that are not passed it."""
+    contents = b"".join(data.init for data in module.datas)
+    place = directory(contents) + len(MARK) + 8
+    return int.from_bytes(contents[place : place + 4], "little")
 
 
 def _directed(content: bytes, count: int, kernels: int) -> bytes:

@@ -129,12 +129,12 @@ static void execute(const struct kernel *kernel, struct region *region, uint32_t
     uint64_t nanoseconds = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     region->began_low = (uint32_t)nanoseconds;
     region->began_high = (uint32_t)(nanoseconds >> 32);
-    int error = device ? 0 : par_get_device(hint, &device);
+    int error = device ? 0 : refwasm_get_device(hint, &device);
     static par_buffer buffer;
     static par_device owner;
     if (!error && owner != device) error = par_create_buffer(device, sizeof *region, PAR_READ, &buffer), owner = device;
     if (!error) error = par_write_buffer(region, sizeof *region, buffer);
-    if (!error) error = par_exec(device, kernel->code, kernel->size, iterations, block, &buffer, 1, NULL, 0);
+    if (!error) error = refwasm_execute(kernel, device, iterations, block, &buffer);
     if (!error) return;
     refwasm_show_printed(region);
     refwasm_exit_if_asked();

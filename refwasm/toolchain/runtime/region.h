@@ -122,6 +122,10 @@ void refwasm_show_printed(struct region *region);
 /* End the program as a kernel asked for with exit(); returns if none did. */
 void refwasm_exit_if_asked(void);
 
+/* The interface in the form that the program is linked for (execute.c). */
+int refwasm_get_device(uint32_t hint, uint32_t *device);
+int refwasm_execute(const struct kernel *kernel, uint32_t device, uint32_t n, uint32_t block, const uint32_t *region);
+
 /* The number in an environment variable, or `standard`. */
 uint32_t refwasm_setting(const char *name, uint32_t standard);
 
