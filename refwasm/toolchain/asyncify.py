@@ -314,7 +314,10 @@ class _Rewriter:
             raise ToolchainError("a block with parameters waits at a barrier: compile without multivalue")
         base = len(operands) - (name == "if")
         if name == "if":
-            self._emit(*map(get, self._slots(operands, base)))
+            # The condition must be the same again for whoever rewinds; its slot may be used inside.
+            slot, kept = self._slots(operands, base)[0], self._new(I32)
+            self._emit(get(slot), get(kept), variable(self.coroutine.state), instr("i32.eqz"), PLAIN["select"])
+            self._emit(instr("local.tee", kept))
         if name == "loop":
             self._open(instr("block", opener.args[0]))
             self._open(instr("loop", opener.args[0]))
