@@ -91,36 +91,51 @@ void __kmpc_fork_call_if(ident *where, int32_t count, const void *function, int3
     end_team();
 }
 
-#define CALL(n, types, ...) case n: ((void (*) types)function)(&number, &number, ##__VA_ARGS__); break;
-/* Call a function of a team with one thread. clang passes words only. */
+/* Call a function of a team with one thread. clang passes words only, one for each variable. */
+#define U uint32_t
+#define U8 U, U, U, U, U, U, U, U
+#define W4(i) w[i], w[i + 1], w[i + 2], w[i + 3]
+#define W8(i) W4(i), W4(i + 4)
+#define CALL(n, types, ...) \
+    case n: ((void (*)types)function)(&number, &number, ##__VA_ARGS__); break;
+#define P int32_t *, int32_t *
 static void call(const void *function, int32_t count, const uint32_t *w) {
     int32_t number = 0;
     switch (count) {
-#define U uint32_t
-#define P int32_t *, int32_t *
         CALL(0, (P))
         CALL(1, (P, U), w[0])
         CALL(2, (P, U, U), w[0], w[1])
         CALL(3, (P, U, U, U), w[0], w[1], w[2])
-        CALL(4, (P, U, U, U, U), w[0], w[1], w[2], w[3])
-        CALL(5, (P, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4])
-        CALL(6, (P, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5])
-        CALL(7, (P, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6])
-        CALL(8, (P, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7])
-        CALL(9, (P, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8])
-        CALL(10, (P, U, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9])
-        CALL(11, (P, U, U, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9], w[10])
-        CALL(12, (P, U, U, U, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9],
-             w[10], w[11])
-        CALL(13, (P, U, U, U, U, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8],
-             w[9], w[10], w[11], w[12])
-        CALL(14, (P, U, U, U, U, U, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8],
-             w[9], w[10], w[11], w[12], w[13])
-        CALL(15, (P, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7],
-             w[8], w[9], w[10], w[11], w[12], w[13], w[14])
-        CALL(16, (P, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U), w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7],
-             w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15])
-        default: __builtin_trap(); /* more than 16 variables shared with a nested region */
+        CALL(4, (P, U, U, U, U), W4(0))
+        CALL(5, (P, U, U, U, U, U), W4(0), w[4])
+        CALL(6, (P, U, U, U, U, U, U), W4(0), w[4], w[5])
+        CALL(7, (P, U, U, U, U, U, U, U), W4(0), w[4], w[5], w[6])
+        CALL(8, (P, U8), W8(0))
+        CALL(9, (P, U8, U), W8(0), w[8])
+        CALL(10, (P, U8, U, U), W8(0), w[8], w[9])
+        CALL(11, (P, U8, U, U, U), W8(0), w[8], w[9], w[10])
+        CALL(12, (P, U8, U, U, U, U), W8(0), W4(8))
+        CALL(13, (P, U8, U, U, U, U, U), W8(0), W4(8), w[12])
+        CALL(14, (P, U8, U, U, U, U, U, U), W8(0), W4(8), w[12], w[13])
+        CALL(15, (P, U8, U, U, U, U, U, U, U), W8(0), W4(8), w[12], w[13], w[14])
+        CALL(16, (P, U8, U8), W8(0), W8(8))
+        CALL(17, (P, U8, U8, U), W8(0), W8(8), w[16])
+        CALL(18, (P, U8, U8, U, U), W8(0), W8(8), w[16], w[17])
+        CALL(19, (P, U8, U8, U, U, U), W8(0), W8(8), w[16], w[17], w[18])
+        CALL(20, (P, U8, U8, U, U, U, U), W8(0), W8(8), W4(16))
+        CALL(21, (P, U8, U8, U, U, U, U, U), W8(0), W8(8), W4(16), w[20])
+        CALL(22, (P, U8, U8, U, U, U, U, U, U), W8(0), W8(8), W4(16), w[20], w[21])
+        CALL(23, (P, U8, U8, U, U, U, U, U, U, U), W8(0), W8(8), W4(16), w[20], w[21], w[22])
+        CALL(24, (P, U8, U8, U8), W8(0), W8(8), W8(16))
+        CALL(25, (P, U8, U8, U8, U), W8(0), W8(8), W8(16), w[24])
+        CALL(26, (P, U8, U8, U8, U, U), W8(0), W8(8), W8(16), w[24], w[25])
+        CALL(27, (P, U8, U8, U8, U, U, U), W8(0), W8(8), W8(16), w[24], w[25], w[26])
+        CALL(28, (P, U8, U8, U8, U, U, U, U), W8(0), W8(8), W8(16), W4(24))
+        CALL(29, (P, U8, U8, U8, U, U, U, U, U), W8(0), W8(8), W8(16), W4(24), w[28])
+        CALL(30, (P, U8, U8, U8, U, U, U, U, U, U), W8(0), W8(8), W8(16), W4(24), w[28], w[29])
+        CALL(31, (P, U8, U8, U8, U, U, U, U, U, U, U), W8(0), W8(8), W8(16), W4(24), w[28], w[29], w[30])
+        CALL(32, (P, U8, U8, U8, U8), W8(0), W8(8), W8(16), W8(24))
+        default: __builtin_trap(); /* more than 32 variables shared with a nested region */
     }
 }
 
@@ -400,25 +415,51 @@ int omp_target_memcpy(void *to, const void *from, size_t size, size_t to_offset,
 int omp_target_associate_ptr(const void *host, const void *device, size_t size, size_t offset, int number) { return 1; }
 int omp_target_disassociate_ptr(const void *host, int device) { return 1; }
 
-void *omp_alloc(size_t size, omp_allocator_handle_t from) { return malloc(size); }
-void *omp_calloc(size_t n, size_t size, omp_allocator_handle_t from) { return calloc(n, size); }
+/* Allocators are told apart by the alignment that they were made with only. */
+struct made {
+    size_t align;
+};
+
+static size_t alignment(omp_allocator_handle_t from) {
+    return from > omp_thread_mem_alloc ? ((struct made *)from)->align : 16;
+}
 void *omp_aligned_alloc(size_t align, size_t size, omp_allocator_handle_t from) {
+    if (align < alignment(from)) align = alignment(from);
     return aligned_alloc(align, (size + align - 1) & -align);
+}
+void *omp_alloc(size_t size, omp_allocator_handle_t from) { return omp_aligned_alloc(16, size, from); }
+void *omp_calloc(size_t n, size_t size, omp_allocator_handle_t from) {
+    void *memory = omp_alloc(n * size, from);
+    return memory ? memset(memory, 0, n * size) : NULL;
 }
 void omp_free(void *memory, omp_allocator_handle_t from) { free(memory); }
 omp_allocator_handle_t omp_init_allocator(omp_memspace_handle_t space, int n, const omp_alloctrait_t traits[]) {
-    return omp_default_mem_alloc;
+    struct made *made = malloc(sizeof *made);
+    if (!made) return omp_null_allocator;
+    made->align = 16;
+    for (int i = 0; i < n; i++)
+        if (traits[i].key == omp_atk_alignment && traits[i].value > made->align) made->align = traits[i].value;
+    return (omp_allocator_handle_t)made;
 }
-void omp_destroy_allocator(omp_allocator_handle_t from) {}
+void omp_destroy_allocator(omp_allocator_handle_t from) {
+    if (from > omp_thread_mem_alloc) free((void *)from);
+}
 void *omp_realloc(void *memory, size_t size, omp_allocator_handle_t to, omp_allocator_handle_t from) {
     return realloc(memory, size);
 }
 int omp_pause_resource(omp_pause_resource_t kind, int device) { return 0; }
 int omp_pause_resource_all(omp_pause_resource_t kind) { return 0; }
 void omp_display_env(int verbose) {}
+void omp_set_affinity_format(const char *format) {}
+size_t omp_get_affinity_format(char *buffer, size_t size) {
+    if (size) *buffer = 0;
+    return 0;
+}
+void omp_display_affinity(const char *format) {}
+size_t omp_capture_affinity(char *buffer, size_t size, const char *format) { return omp_get_affinity_format(buffer, size); }
 void omp_set_default_allocator(omp_allocator_handle_t chosen) { allocator = chosen; }
 omp_allocator_handle_t omp_get_default_allocator(void) { return allocator; }
-void *__kmpc_alloc(int32_t thread, size_t size, omp_allocator_handle_t from) { return malloc(size); }
+void *__kmpc_alloc(int32_t thread, size_t size, omp_allocator_handle_t from) { return omp_alloc(size, from); }
 void *__kmpc_aligned_alloc(int32_t thread, size_t align, size_t size, omp_allocator_handle_t from) {
     return omp_aligned_alloc(align, size, from);
 }

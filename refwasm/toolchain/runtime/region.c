@@ -6,8 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-/* Iterations of an execution at most that get a stack of their own: a loop's are dealt out among so many. */
+/* Iterations of an execution at most that get a stack of their own; a loop's, or groups, are dealt out among fewer. */
 #define MOST_WORKERS 64
+#define MOST_CHUNKS 32
 /* Bytes that a coroutine's stack has below it for local variables of functions that wait at a barrier. */
 #define SAVE_AREA 4096u
 /* Bytes at a worker's stack that belong to the functions here, and not to the coroutine that they run. */
@@ -86,7 +87,7 @@ static const struct kernel *find(uint32_t function, uint32_t kind) {
 /* Bytes of a worker's stack. OMP_STACKSIZE without a unit counts kilobytes. */
 static uint32_t stack_size(void) {
     const char *text = getenv("OMP_STACKSIZE");
-    uint32_t size = refwasm_setting("OMP_STACKSIZE", 1u << 20);
+    uint32_t size = refwasm_setting("OMP_STACKSIZE", 4u << 20);
     if (text && text[strspn(text, "0123456789")] == 0) size <<= 10;
     if (size < 16384) size = 16384;
     return (size + 15) & ~15u;
@@ -177,7 +178,7 @@ void __refwasm_parallel_for(body *function, void *context, uint32_t n, uint32_t 
     begin(&region);
     uint32_t iterations = n;
     if (kernel->flags & NEEDS_WORKER) {
-        iterations = region.workers = n < MOST_WORKERS ? n : MOST_WORKERS;
+        iterations = region.workers = n < MOST_CHUNKS ? n : MOST_CHUNKS;
         prepare(iterations);
     }
     execute(kernel, &region, iterations, block);
@@ -206,7 +207,7 @@ EXPORT(__refwasm_parallel_groups)
 void __refwasm_parallel_groups(item_body *function, void *context, uint32_t groups, uint32_t items, uint32_t local) {
     const struct kernel *kernel = find((uint32_t)(uintptr_t)function, GROUPS);
     if (!kernel) fail("the program has no kernel for a region: finish it with `refwasm parallelize`", PAR_INVALID_KERNEL);
-    uint32_t count = groups < MOST_WORKERS ? groups : MOST_WORKERS;
+    uint32_t count = groups < MOST_CHUNKS ? groups : MOST_CHUNKS;
     uint32_t stack = (refwasm_setting("REFWASM_ITEM_STACK", ITEM_STACK) + 15) & ~15u;
     uint32_t each = stack + (uint32_t)sizeof(struct coroutine);
     uint64_t size = ((kernel->flags & SUSPENDS ? (uint64_t)items * each : 0) + 4ull * items + local + 79) & ~63ull;

@@ -242,7 +242,7 @@ void enqueue(task &t, task_arena_base *) { run({&t, nullptr}); }
 void submit(task &t, task_group_context &context, class arena *, uintptr_t) { run({&t, &context}); }
 void observe(task_scheduler_observer &, bool) {}
 
-size_t global_control_active_value(int parameter) { return parameter == 0 ? most_threads() : parameter == 1 ? 1 << 20 : 0; }
+size_t global_control_active_value(int parameter) { return parameter == 0 ? most_threads() : parameter == 1 ? 4 << 20 : 0; }
 void create(global_control &control) {
     control.reserved = allowed;
     if (control.parameter == 0 && (!allowed || control.value < static_cast<size_t>(allowed)))
