@@ -32,9 +32,9 @@ def program(folder: Path, kernel: str, iterations: int = 4) -> str:
 
 def test_a_portable_program(tmp_path: Path) -> None:
     kernel = kernel_wat("(drop (i32.atomic.rmw.add (local.get $p0) (i32.const 3)))")
-    done = refwasm("check", program(tmp_path, kernel))
+    done = refwasm("check", "--only", "memory,instance,order,device", program(tmp_path, kernel))
     assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith(b"portable: nothing differs in 120 runs")
+    assert done.stdout.startswith(b"portable: nothing differs in ")
 
 
 def test_a_program_that_depends_on_the_order(tmp_path: Path) -> None:

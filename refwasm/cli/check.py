@@ -83,12 +83,14 @@ def run(options: argparse.Namespace) -> int:
     stdin = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
     if len(settings) < 2:
         raise UsageError(f"--only {options.only}: there is nothing to compare")
-    with ThreadPoolExecutor(options.jobs) as pool:
-        observed = list(pool.map(lambda setting: _observe(setting, options, stdin, pattern), settings))
-        again = _observe(settings[0], options, stdin, pattern)
-    if observed[0].unfit:
-        print(observed[0].unfit, file=sys.stderr, end="")
+    first = _observe(settings[0], options, stdin, pattern)
+    if first.unfit:
+        print(first.unfit, file=sys.stderr, end="")
         return EXIT_BAD
+    with ThreadPoolExecutor(options.jobs) as pool:
+        others = list(pool.map(lambda setting: _observe(setting, options, stdin, pattern), settings[1:]))
+        again = _observe(settings[0], options, stdin, pattern)
+    observed = [first, *others]
     if unsteady := again.first_difference(observed[0]):
         print(f"{unsteady} differs between two runs with the same policies: nothing can be said about the others")
         return EXIT_BAD
