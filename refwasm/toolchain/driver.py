@@ -15,10 +15,9 @@ from refwasm.toolchain.cxx_library import EXCEPTIONS
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.parallelize import parallelize
 
+SYNTAX_ONLY = "-fsyntax-only"
 #: With one of these, clang does not link.
-_STAGES = frozenset(
-    {"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "--version", "--help", "-dumpversion", "-dumpmachine"}
-)
+_STAGES = frozenset({"-c", "-S", "-E", "-M", "-MM", "--version", "--help", "-dumpversion", "-dumpmachine"})
 #: Libraries that ours stands in for, and options that say nothing here.
 _LEFT_OUT = frozenset({"-lgomp", "-lomp", "-liomp5", "-ltbb", "-ltbbmalloc", "-lpthread", "-pthread", "-march=native",
                        "-lsycl", "-fsycl", "-qopenmp", "-mtune=native", "-s", "-Wl,-s",
@@ -89,6 +88,9 @@ def main(words: Sequence[str], cxx: bool) -> int:
 
     Raises ToolchainError if there is no compiler, or if the program can't be finished; then there is no output.
     """
+    if SYNTAX_ONLY in words:  # with it zig misses its output
+        with tempfile.TemporaryDirectory() as work:
+            return main([w for w in words if w != SYNTAX_ONLY] + ["-c", "-o", str(Path(work) / "out.o")], cxx)
     arguments = parse(words)
     found = compilers.find()
     if cxx and found.zig:
