@@ -16,7 +16,8 @@ from refwasm.syntax.modules import Custom, Module
 
 def with_lines(code: bytes, kernel: Module, program: Module) -> bytes:
     """An encoded kernel with its source map. ``kernel`` is the same module; its positions are those of the program."""
-    placed = e.module_decode(code)
+    # Decoding joins runs of local variables, so encoding once more is shorter; from then on positions stay.
+    placed = e.module_decode(e.module_encode(e.module_decode(code)))
     section = encode_source_map(_rows(placed, kernel, program))
     return e.module_encode(placed._replace(customs=(*placed.customs, Custom(SOURCE_MAP, section, 11)), digest=b""))
 
