@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "diff": "compare an engine with the oracle on one module",
     "campaign": "judge engines on many modules, and keep what differs",
     "engines": "list the engines that can be judged here",
+    "doctor": "say what of extras, devices, engines and compilers is here, and what is missing for what",
     "devices": "list what kernels can run on here",
     "explore": "run a parallel program under every schedule: final states, races, deadlocks",
     "litmus": "run litmus tests: under the memory model, or on an engine with real threads",

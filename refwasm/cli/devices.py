@@ -18,13 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print them as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Print the list."""
-    found = [
+def everything() -> list[Found]:
+    """All devices, those that can't be used too."""
+    return [
         Found("sequential", "SEQUENTIAL", DeviceKind.SEQUENTIAL, ("one iteration after the other", "exact")),
         Found("cpu", "CPU", DeviceKind.CPU, (f"{os.cpu_count()} worker processes", "exact")),
         *(item for name in registry.names() for item in registry.backend(name).found()),
     ]  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list."""
+    found = everything()
     if options.json:
         print(json.dumps([item._asdict() | {"kind": item.kind.name} for item in found], indent=2))
         return 0
