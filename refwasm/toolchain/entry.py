@@ -159,8 +159,8 @@ def _entry(stack_pointer: int, thread_locals: int, limit: int, runner: int, regi
     """Give the worker its stack and thread-local variables, and run."""
     worker = 5
     return [
-        *region, load(WORKERS), get(0), i32(WORKER_SIZE), instr("i32.mul"), instr("i32.add"), instr("local.tee",
-        worker), load(THREAD), assign(thread_locals),
+        *region, load(WORKERS), get(0), i32(WORKER_SIZE), instr("i32.mul"), instr("i32.add"),
+        instr("local.tee", worker), load(THREAD), assign(thread_locals),
         get(worker), load(LOW), assign(limit),
         get(worker), load(HIGH), assign(stack_pointer),
         *region, get(0), instr("call", runner),

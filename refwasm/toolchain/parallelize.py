@@ -17,7 +17,7 @@ from refwasm.toolchain.merging import merged
 from refwasm.toolchain.program import Program
 from refwasm.toolchain.reachable import Replacements
 from refwasm.toolchain.regions import STARTS, regions
-from refwasm.toolchain.splice import region_pointer, spliced, without
+from refwasm.toolchain.splice import region_pointer, spliced, stripped
 
 #: What programs with regions need of the host: pointers in them lead into the caller's memory.
 DEMANDS = b"memory=alias"
@@ -52,7 +52,7 @@ def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = Tr
         pointer = region_pointer(module) if form is Form.FOR_MODULE else None
         made = tuple(kernels(program, regions(program), replacements, allow_host_calls, with_lines, pointer))
     if not made:
-        return Parallelized(without(data, _keeps(debug, names)), ())
+        return Parallelized(stripped(data, module, _keeps(debug, names)), ())
     positions: list[int] = []
     if form is Form.FOR_FUNCTION:
         debug = False  # its addresses are those of the code as it was

@@ -86,10 +86,16 @@ def spliced(
     return b"".join(out)
 
 
-def without(data: bytes, keep: Callable[[str], bool]) -> bytes:
-    """The file with the custom sections to ``keep`` only."""
-    kept = (s for s in sections(data) if s.id != CUSTOM or keep(s.name))
-    return data[:8] + b"".join(bytes([s.id]) + encode_unsigned(len(s.content)) + s.content for s in kept)
+def stripped(data: bytes, module: Module, keep: Callable[[str], bool]) -> bytes:
+    """The file of a program without kernels: with the custom sections to ``keep`` only, and without exports of ours."""
+    out = [data[:8]]
+    for number, name, content in sections(data):
+        if number == CUSTOM and not keep(name):
+            continue
+        if number == EXPORT:
+            content = _content_of(EXPORT, Module(exports=_others(module)))
+        out.append(bytes([number]) + encode_unsigned(len(content)) + content)
+    return b"".join(out)
 
 
 def packed(kernels: Sequence[Kernel], base: int, positions: Sequence[int] = ()) -> bytes:
@@ -142,15 +148,19 @@ def _memory(module: Module) -> MemType:
 
 
 def _exports(module: Module) -> tuple[Export, ...]:
-    exports = tuple(e for e in module.exports if not e.name.startswith(OURS))
+    exports = _others(module)
     if not any(e.kind == "memory" for e in exports):
         raise ToolchainError("the program does not export its memory: link it with --export-memory")
     return exports
 
 
+def _others(module: Module) -> tuple[Export, ...]:
+    return tuple(e for e in module.exports if not e.name.startswith(OURS))
+
+
 def _content_of(number: int, module: Module) -> bytes:
     """One section of a module that has little else."""
-    return next(s.content for s in sections(encode_module(module)) if s.id == number)
+    return next((s.content for s in sections(encode_module(module)) if s.id == number), b"\0")
 
 
 def _with_segment(content: bytes, segment: Data) -> bytes:

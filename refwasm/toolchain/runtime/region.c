@@ -65,6 +65,7 @@ uint32_t refwasm_setting(const char *name, uint32_t standard) {
 }
 
 void wasi_parallel_use(enum par_device_kind kind) {
+    if (hint == kind) return;
     hint = kind;
     device = 0;
 }
