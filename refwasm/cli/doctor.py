@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from refwasm import __version__
-from refwasm.cache import default_directory
+from refwasm import embedding as e
 from refwasm.cli.devices import everything
 from refwasm.engines.catalogue import found
 
@@ -68,7 +68,7 @@ def _system() -> Iterator[Finding]:
     python = f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} {platform.machine()}"
     yield Finding("system", "refwasm", True, f"{__version__} on {python}")
     yield Finding("system", "processors", True, f"{os.cpu_count()}: workers of the devices cpu and native")
-    cache = default_directory()
+    cache = e.cache_directory()
     writable = cache is not None and os.access(_existing(cache), os.W_OK)
     told = f"{cache}: compiled code and libraries are kept" if writable else "none: everything is compiled each time"
     yield Finding("system", "cache", writable, told)
