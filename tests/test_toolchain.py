@@ -79,9 +79,10 @@ def test_programs_print_the_same_everywhere(source: Source, flags: tuple[str, ..
     code = compiled(tmp_path, source.text, *flags, cxx=cxx)
     assert ran(code, tmp_path, "sequential") == source.printed
     assert ran(code, tmp_path, "native") == source.printed
-    assert ran(code, tmp_path, "sequential", "order=shuffle:3,grouping=one") == source.printed
     if len(source.name) % 3 == 0:
         assert ran(code, tmp_path, "cpu") == source.printed
+    elif len(source.name) % 3 == 1:
+        assert ran(code, tmp_path, "sequential", "order=shuffle:3,grouping=one") == source.printed
 
 
 def test_there_are_enough_programs() -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -108,8 +109,13 @@ def _kept(name: str, compiler: Compiler, inputs: Iterable[Path], build: Callable
     for path in inputs:
         key.update(path.read_bytes())
     target = _cache() / f"{name}-{key.hexdigest()[:16]}.a"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # others wait for it, rather than compile the same
+        if target.exists():
+            return target
         with tempfile.TemporaryDirectory(dir=target.parent) as work:
             archive = Path(work) / target.name
             _run([*_archiver(compiler), "rcs", str(archive), *build(Path(work))])
