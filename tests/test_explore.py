@@ -63,7 +63,7 @@ def interleavings(subject: Threads) -> tuple[set[str], set[object]] | None:
     return states, classes
 
 
-@settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(threads(race_free=False, max_threads=3, max_accesses=3))
 def test_one_execution_of_each_class(program: ThreadProgram) -> None:
     subject = of(program)
@@ -74,7 +74,7 @@ def test_one_execution_of_each_class(program: ThreadProgram) -> None:
         assert found.complete
 
 
-@settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(threads(race_free=False, max_threads=3, max_accesses=3))
 def test_witnesses_replay(program: ThreadProgram) -> None:
     subject = of(program)
