@@ -65,6 +65,7 @@ static uint32_t begin_team(void) {
 static void end_team(void) {
     for (struct construct *c = refwasm_team.first.next, *next; c; c = next) {
         next = c->next;
+        for (struct finished *f = c->finished, *after; f; f = after) after = f->next, free(f);
         free(c->data);
         free(c);
     }

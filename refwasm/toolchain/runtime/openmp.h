@@ -9,13 +9,19 @@
 typedef struct ident ident;
 typedef int32_t (*task_entry)(int32_t thread, void *task);
 
+/* A chunk of an ordered loop that a thread is through with. */
+struct finished {
+    struct finished *next;
+    uint64_t begin, end;
+};
+
 /* A worksharing construct of the team: the threads meet the same ones in the same order, but not at the same time. */
 struct construct {
     struct construct *next;
     uint64_t taken; /* of a loop: iterations given away; of single: whether somebody runs it */
     uint64_t turn;  /* of an ordered loop: the first iteration whose ordered region has not run */
-    uint64_t done;  /* threads that left it */
-    void *data;     /* of copyprivate, of doacross */
+    struct finished *finished; /* of an ordered loop: chunks that the turn has not come to */
+    void *data;                /* of doacross */
 };
 
 /* A loop that deals out its iterations as threads ask for them. Iterations count from 0. */

@@ -109,16 +109,39 @@ static int take_chunk(struct loop *loop) {
     return 1;
 }
 
-/* Wait until the ordered regions of all iterations before the thread's chunk have run. */
-static void wait_for_turn(struct loop *loop) {
-    while (__atomic_load_n(&loop->construct->turn, __ATOMIC_SEQ_CST) != loop->begin) refwasm_barrier();
+/* The turn goes on by all chunks that are finished. */
+static int is_turn_of(struct loop *loop) {
+    struct construct *c = loop->construct;
+    refwasm_lock(&refwasm_team.lock);
+    for (struct finished **f = &c->finished; *f;) {
+        if ((*f)->begin != c->turn) {
+            f = &(*f)->next;
+            continue;
+        }
+        struct finished *done = *f;
+        c->turn = done->end;
+        *f = done->next;
+        free(done);
+        f = &c->finished;
+    }
+    int is = c->turn == loop->begin;
+    refwasm_unlock(&refwasm_team.lock);
+    return is;
+}
+
+/* Nobody waits here, so that loops without ordered regions never do. */
+static void finish_chunk(struct loop *loop) {
+    struct finished *done = malloc(sizeof *done);
+    if (!done) __builtin_trap();
+    *done = (struct finished){NULL, loop->begin, loop->end};
+    refwasm_lock(&refwasm_team.lock);
+    done->next = loop->construct->finished;
+    loop->construct->finished = done;
+    refwasm_unlock(&refwasm_team.lock);
 }
 
 static int next_chunk(struct loop *loop) {
-    if (loop->ordered && loop->end > loop->begin) {
-        wait_for_turn(loop);
-        __atomic_store_n(&loop->construct->turn, loop->end, __ATOMIC_SEQ_CST);
-    }
+    if (loop->ordered && loop->end > loop->begin) finish_chunk(loop);
     if (take_chunk(loop)) return 1;
     refwasm_thread()->loop = loop->outer;
     free(loop);
@@ -154,7 +177,7 @@ void __kmpc_dispatch_deinit(ident *where, int32_t thread) {}
 
 void __kmpc_ordered(ident *where, int32_t thread) {
     struct loop *loop = refwasm_thread()->loop;
-    if (loop) wait_for_turn(loop);
+    while (loop && !is_turn_of(loop)) refwasm_barrier();
 }
 void __kmpc_end_ordered(ident *where, int32_t thread) {}
 
