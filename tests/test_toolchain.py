@@ -253,3 +253,21 @@ def test_finishing_a_linked_program(tmp_path: Path) -> None:
     assert done.returncode == 0 and (tmp_path / "again.wasm").exists()
     done = refwasm("parallelize", "/dev/null", "-o", str(tmp_path / "no.wasm"), check=False)
     assert done.returncode == 1 and not (tmp_path / "no.wasm").exists()
+
+
+@pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])
+def test_levels_of_optimisation(level: str, tmp_path: Path) -> None:
+    source = openmp("barrier-in-a-loop")
+    assert ran(compiled(tmp_path, source.text, "-fopenmp", level), tmp_path, "sequential") == source.printed
+
+
+def test_assertions_hold_in_kernels(tmp_path: Path) -> None:
+    text = PLAIN + (
+        "#include <assert.h>\n"
+        "static void body(void *c, uint32_t i) { assert(i != 2); }\n"
+        "int main(void) { wasi_parallel_for(body, 0, 4); }\n"
+    )
+    compiled(tmp_path, text, "-O2")
+    done = refwasm("run", "--device", "sequential", str(tmp_path / "program.wasm"), check=False)
+    assert done.returncode == 134 and "i != 2" in done.stderr
+    assert ran(compiled(tmp_path, text, "-DNDEBUG"), tmp_path, "sequential") == ""

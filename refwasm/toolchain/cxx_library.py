@@ -17,21 +17,24 @@ from typing import NamedTuple
 #: Options for exceptions: WebAssembly's, with the instructions that the standard has.
 EXCEPTIONS = ("-fwasm-exceptions", "-mllvm", "-wasm-use-legacy-eh=false")
 
+#: Options for file streams, which zig's build leaves out.
+FILE_STREAMS = ("-U_LIBCPP_HAS_FILESYSTEM", "-D_LIBCPP_HAS_FILESYSTEM=1")
+
 _ABI = (
     "abort_message", "cxa_aux_runtime", "cxa_default_handlers", "cxa_demangle", "cxa_exception",
     "cxa_exception_storage", "cxa_guard", "cxa_handlers", "cxa_personality", "cxa_vector", "cxa_virtual",
     "fallback_malloc", "private_typeinfo", "stdlib_exception", "stdlib_new_delete", "stdlib_stdexcept",
     "stdlib_typeinfo",
 )  # fmt: skip
-#: Sources of libc++ for what this target has not: threads, and files beyond streams.
+#: Sources of libc++ for what this target has not: threads, and operations on files beyond streams.
 _NOT_FOR_US = frozenset(
-    {"atomic", "barrier", "condition_variable", "condition_variable_destructor", "future", "mutex", "mutex_destructor",
-     "shared_mutex", "thread"}
+    {"filesystem/operations", "atomic", "barrier", "condition_variable", "condition_variable_destructor", "future",
+    "mutex", "mutex_destructor",  "shared_mutex", "thread"}
 )  # fmt: skip
-_FOLDERS_NOT_FOR_US = frozenset({"support", "experimental", "filesystem", "pstl", "include"})
+_FOLDERS_NOT_FOR_US = frozenset({"support", "experimental", "pstl", "include"})
 _COMMON = (
     "-O2", "-g0", "-w", "-ffunction-sections", "-fdata-sections", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
-    "-D_LIBCPP_BUILDING_LIBRARY", "-std=c++23",
+    "-D_LIBCPP_BUILDING_LIBRARY", "-std=c++23", *FILE_STREAMS,
 )  # fmt: skip
 #: The tag of C++'s exceptions, which clang only refers to.
 TAG = '__asm__(".globl __cpp_exception\\n.tagtype __cpp_exception i32\\n__cpp_exception:\\n");\n'

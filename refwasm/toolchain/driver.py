@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refwasm.toolchain import compiler as compilers
-from refwasm.toolchain.cxx_library import EXCEPTIONS
+from refwasm.toolchain.cxx_library import EXCEPTIONS, FILE_STREAMS
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.parallelize import parallelize
 
@@ -22,6 +22,8 @@ _STAGES = frozenset({"-c", "-S", "-E", "-M", "-MM", "--version", "--help", "-dum
 _LEFT_OUT = frozenset({"-lgomp", "-lomp", "-liomp5", "-ltbb", "-ltbbmalloc", "-lpthread", "-pthread", "-march=native",
                        "-lsycl", "-fsycl", "-qopenmp", "-mtune=native", "-s", "-Wl,-s",
                        "-Wl,--strip-all"})  # fmt: skip
+#: zig chooses NDEBUG and sanitisers by the level of optimisation, which clang leaves to the user.
+_WITHOUT_CHECKS = ("-UNDEBUG", "-fno-sanitize=all")
 #: Any of these asks for a program without names.
 _STRIP = frozenset({"-s", "-Wl,-s", "-Wl,--strip-all"})
 _SOURCES = frozenset({".c", ".cc", ".cpp", ".cxx", ".C", ".c++", ".ii"})
@@ -96,7 +98,7 @@ def main(words: Sequence[str], cxx: bool) -> int:
     if cxx and found.zig:
         code = _with_exceptions(arguments, found)
     else:
-        command = [*found.command(cxx), *_language(cxx), *_headers(), *arguments.rest]
+        command = [*found.command(cxx), *_language(cxx, found), *_headers(), *arguments.rest]
         code = _call([*command, *(_linking(arguments, found) if arguments.links else [])])
     if code == 0 and arguments.links:
         _finish(Path(arguments.output), arguments)
@@ -109,7 +111,7 @@ def _call(command: Sequence[str]) -> int:
 
 def _with_exceptions(arguments: Arguments, found: compilers.Compiler) -> int:
     """Compile C++ with exceptions. Linking is a step of its own, with zig's C compiler, which adds no C++ library."""
-    compiling = [*found.command(True, "+exception_handling"), *EXCEPTIONS, *_language(True), *_headers()]
+    compiling = [*found.command(True, "+exception_handling"), *EXCEPTIONS, *_language(True, found), *_headers()]
     if not arguments.links:
         return _call([*compiling, *arguments.rest])
     options = [word for word in arguments.options if not word.startswith("-Wl,")]
@@ -133,11 +135,13 @@ def _headers() -> list[str]:
     return ["-isystem", str(compilers.INCLUDE)]
 
 
-def _language(cxx: bool) -> list[str]:
+def _language(cxx: bool, found: compilers.Compiler) -> list[str]:
     """Options for all sources of a language; the user's come later, and win."""
+    options = [*_WITHOUT_CHECKS] if found.zig else []
     if not cxx:
-        return []
-    options = ["-I", str(compilers.INCLUDE_CXX), "-D__unix__=1"]
+        return options
+    options += [*FILE_STREAMS] if found.zig else []
+    options += ["-I", str(compilers.INCLUDE_CXX), "-D__unix__=1"]
     for folder in compilers.tbb_headers():
         options += ["-isystem", str(folder)]
     pstl = ("-U_LIBCPP_PSTL_BACKEND_SERIAL", "-D_LIBCPP_PSTL_BACKEND_LIBDISPATCH")
@@ -146,6 +150,8 @@ def _language(cxx: bool) -> list[str]:
 
 def _linking(arguments: Arguments, found: compilers.Compiler) -> list[str]:
     options = ["-Wl,--shared-memory", "-Wl,--export-memory"]
+    if found.zig and {"-Os", "-Oz"}.intersection(arguments.options):
+        options.append("-g")  # without it zig leaves out the names, which the post-link step needs
     if not any("--max-memory" in word for word in arguments.options):
         options.append(f"-Wl,--max-memory={compilers.MAX_MEMORY}")
     return [*options, *found.linking, str(compilers.library(found, FORMS.index(arguments.form))), "-o",
