@@ -28,6 +28,8 @@ HERE = Path(__file__).parent
 INCLUDE, RUNTIME = HERE / "include", HERE / "runtime"
 #: Headers for C++ that add to the library's own: mutexes, and what oneTBB's headers and SYCL programs include.
 INCLUDE_CXX = INCLUDE / "cxx"
+#: What makes reference counts of the C++ library atomic.
+INCLUDE_ATOMICS = INCLUDE / "atomics"
 #: What kernels and shared memories need of WebAssembly, and what makes loops fast.
 FEATURES = ("atomics", "bulk-memory", "mutable-globals", "nontrapping-fptoint", "sign-ext", "simd128")
 #: Of the largest memory that a program may have, unless -Wl,--max-memory says otherwise.
@@ -100,7 +102,7 @@ def cxx_library(compiler: Compiler) -> Path:
     """The C++ library with exceptions, kept likewise."""
     cc, cxx = (compiler.command(language, "+exception_handling") for language in (False, True))
     build = partial(cxx_libraries.objects, cc, cxx, run=_run)
-    return _kept("libc++", compiler, [Path(cxx_libraries.__file__)], build)
+    return _kept("libc++", compiler, [Path(cxx_libraries.__file__), RUNTIME / "library_atomics.h"], build)
 
 
 def _kept(name: str, compiler: Compiler, inputs: Iterable[Path], build: Callable[[Path], list[str]]) -> Path:

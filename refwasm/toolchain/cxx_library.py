@@ -22,7 +22,7 @@ FILE_STREAMS = ("-U_LIBCPP_HAS_FILESYSTEM", "-D_LIBCPP_HAS_FILESYSTEM=1")
 
 _ABI = (
     "abort_message", "cxa_aux_runtime", "cxa_default_handlers", "cxa_demangle", "cxa_exception",
-    "cxa_exception_storage", "cxa_guard", "cxa_handlers", "cxa_personality", "cxa_vector", "cxa_virtual",
+    "cxa_exception_storage", "cxa_handlers", "cxa_personality", "cxa_vector", "cxa_virtual",
     "fallback_malloc", "private_typeinfo", "stdlib_exception", "stdlib_new_delete", "stdlib_stdexcept",
     "stdlib_typeinfo",
 )  # fmt: skip
@@ -57,7 +57,10 @@ def folder() -> Path:
 
 def sources(lib: Path) -> Iterator[Source]:
     """Everything that the library consists of, but the tag."""
-    abi = ("-D_LIBCXXABI_BUILDING_LIBRARY", "-I", str(lib / "libcxx/src"))
+    here = Path(__file__).parent
+    paths = ("-I", str(here / "include" / "atomics"), "-I", str(lib / "libcxx/src"))
+    atomics = (*paths, "-include", str(here / "runtime" / "library_atomics.h"))
+    abi = ("-D_LIBCXXABI_BUILDING_LIBRARY", *atomics)
     for name in _ABI:
         # The exceptions that are being handled are the thread's: their storage must be thread-local.
         alone = () if name == "cxa_exception_storage" else ("-D_LIBCXXABI_HAS_NO_THREADS",)
@@ -67,13 +70,13 @@ def sources(lib: Path) -> Iterator[Source]:
     yield Source(lib / "libunwind/src/Unwind-wasm.c", False, (*flags, *unwind))
     libcxx = (
         "-DLIBC_NAMESPACE=__llvm_libc_common_utils", "-DLIBCXX_BUILDING_LIBCXXABI",
-        "-D_LIBCPP_HAS_NO_PRAGMA_SYSTEM_HEADER", "-faligned-allocation", "-I", str(lib / "libcxx/src"), "-I",
-        str(lib / "libcxx/libc"),
+        "-D_LIBCPP_HAS_NO_PRAGMA_SYSTEM_HEADER", "-faligned-allocation", "-I", str(lib / "libcxx/libc"),
     )  # fmt: skip
     for path in sorted((lib / "libcxx/src").rglob("*.cpp")):
         name = path.relative_to(lib / "libcxx/src").with_suffix("").as_posix()
         if name not in _NOT_FOR_US and name.split("/")[0] not in _FOLDERS_NOT_FOR_US:
-            yield Source(path, True, (*_COMMON, *libcxx))
+            # memory.cpp chooses what the header declares, so nothing may include it before.
+            yield Source(path, True, (*_COMMON, *(paths if name == "memory" else atomics), *libcxx))
 
 
 def objects(cc: Sequence[str], cxx: Sequence[str], work: Path, run: Callable[[Sequence[str]], None]) -> list[str]:

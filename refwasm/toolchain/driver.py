@@ -4,6 +4,7 @@ and libraries, and the post-link step where clang links."""
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,10 @@ SYNTAX_ONLY = "-fsyntax-only"
 #: With one of these, clang does not link.
 _STAGES = frozenset({"-c", "-S", "-E", "-M", "-MM", "--version", "--help", "-dumpversion", "-dumpmachine"})
 #: Libraries that ours stands in for, and options that say nothing here.
-_LEFT_OUT = frozenset({"-lgomp", "-lomp", "-liomp5", "-ltbb", "-ltbbmalloc", "-lpthread", "-pthread", "-march=native",
-                       "-lsycl", "-fsycl", "-qopenmp", "-mtune=native", "-s", "-Wl,-s",
-                       "-Wl,--strip-all"})  # fmt: skip
+_LEFT_OUT = frozenset(
+    {"-lgomp", "-lomp", "-liomp5", "-ltbb", "-ltbbmalloc", "-lpthread", "-pthread", "-march=native", "-mtune=native",
+     "-lsycl", "-fsycl", "-qopenmp", "-s", "-Wl,-s", "-Wl,-S", "-Wl,--strip-all", "-Wl,--strip-debug"}
+)  # fmt: skip
 #: zig chooses NDEBUG and sanitisers by the level of optimisation, which clang leaves to the user.
 _WITHOUT_CHECKS = ("-UNDEBUG", "-fno-sanitize=all")
 #: Any of these asks for a program without names.
@@ -66,6 +68,8 @@ def parse(words: Sequence[str]) -> Arguments:
             continue
         elif word == "-o":
             output = next(left, "")
+            if not output:
+                raise ToolchainError("argument to '-o' is missing")
         elif word.startswith("-o") and word != "-ofast":
             output = word[2:]
         elif word in ("-L", "-l"):
@@ -85,11 +89,21 @@ def parse(words: Sequence[str]) -> Arguments:
                      frozenset(ours), form)  # fmt: skip
 
 
+def _expanded(words: Sequence[str]) -> Iterator[str]:
+    """The words with those of response files (``@FILE``)."""
+    for word in words:
+        if word.startswith("@") and Path(word[1:]).is_file():
+            yield from _expanded(shlex.split(Path(word[1:]).read_text(encoding="utf-8")))
+        else:
+            yield word
+
+
 def main(words: Sequence[str], cxx: bool) -> int:
     """Compile, and link and finish the program if clang would link. The exit code is clang's.
 
     Raises ToolchainError if there is no compiler, or if the program can't be finished; then there is no output.
     """
+    words = list(_expanded(words))
     if SYNTAX_ONLY in words:  # with it zig misses its output
         with tempfile.TemporaryDirectory() as work:
             return main([w for w in words if w != SYNTAX_ONLY] + ["-c", "-o", str(Path(work) / "out.o")], cxx)
@@ -118,7 +132,7 @@ def _with_exceptions(arguments: Arguments, found: compilers.Compiler) -> int:
     with tempfile.TemporaryDirectory() as work:
         linked: list[str] = []
         for number, word in enumerate(arguments.linked):
-            if Path(word).suffix not in _SOURCES:
+            if Path(word).suffix not in _SOURCES and word != "-":
                 linked.append(word)
                 continue
             linked.append(str(Path(work) / f"{number}-{Path(word).stem}.o"))
@@ -141,6 +155,7 @@ def _language(cxx: bool, found: compilers.Compiler) -> list[str]:
     if not cxx:
         return options
     options += [*FILE_STREAMS] if found.zig else []
+    options += ["-I", str(compilers.INCLUDE_ATOMICS)] if found.zig else []
     options += ["-I", str(compilers.INCLUDE_CXX), "-D__unix__=1"]
     for folder in compilers.tbb_headers():
         options += ["-isystem", str(folder)]
@@ -149,7 +164,8 @@ def _language(cxx: bool, found: compilers.Compiler) -> list[str]:
 
 
 def _linking(arguments: Arguments, found: compilers.Compiler) -> list[str]:
-    options = ["-Wl,--shared-memory", "-Wl,--export-memory"]
+    options = ["-x", "none"] if "-x" in arguments.options else []
+    options += ["-Wl,--shared-memory", "-Wl,--export-memory"]
     if found.zig and {"-Os", "-Oz"}.intersection(arguments.options):
         options.append("-g")  # without it zig leaves out the names, which the post-link step needs
     if not any("--max-memory" in word for word in arguments.options):

@@ -92,4 +92,9 @@ struct reduction {
 };
 void *__kmpc_taskred_init(int32_t thread, int32_t n, struct reduction *data) { return data; }
 void *__kmpc_task_reduction_init(int32_t thread, int32_t n, struct reduction *data) { return data; }
+/* reduction(task, ...): the thread's part is its private variable, which is combined as in every reduction. */
+void *__kmpc_taskred_modifier_init(ident *where, int32_t thread, int32_t worksharing, int32_t n, struct reduction *data) {
+    return data;
+}
+void __kmpc_task_reduction_modifier_fini(ident *where, int32_t thread, int32_t worksharing) {}
 void *__kmpc_task_reduction_get_th_data(int32_t thread, void *group, void *data) { return data; }
