@@ -201,14 +201,16 @@ def test_an_engine_that_misbehaves_dies_and_is_started_again(mode: str, tmp_path
     assert bad.process is None
 
 
-def test_unknown_engines_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_engines_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match="did you mean wasmtime"):
         engine("wasmtim")
     with pytest.raises(Unavailable, match="--install"):
         engine("wasmtime==0.0.1")
+    few = ("wasmtime", "refwasm-auto")
+    monkeypatch.setattr("refwasm.cli.engines.found", lambda install: ((name, engine(name)) for name in few))
     assert main(["engines"]) == 0
     listed = capsys.readouterr().out
-    assert all(f"\n{name}" in f"\n{listed}" for name in ("wasmtime", "v8", "refwasm-auto"))
+    assert all(f"\n{name}" in f"\n{listed}" for name in few)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
