@@ -103,7 +103,7 @@ def test_forms_of_the_interface(form: str, tmp_path: Path) -> None:
 
 
 def test_hundreds_of_kernels(tmp_path: Path) -> None:
-    loops = "".join(f"\n#pragma omp parallel for\nfor (int i = 0; i < 8; i++) a[i] += {k % 5};\n" for k in range(1000))
+    loops = "".join(f"\n#pragma omp parallel for\nfor (int i = 0; i < 8; i++) a[i] += {k % 5};\n" for k in range(300))
     text = OPENMP + "static int a[8];" + loops + 'printf("%d\\n", a[7]); return 0; }\n'
     assert ran(compiled(tmp_path, text, "-fopenmp"), tmp_path, "sequential") == "600"
 
