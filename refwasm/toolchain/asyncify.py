@@ -37,8 +37,10 @@ def asyncify(module: Module, waiting: set[int], outside: set[int], coroutine: Co
     by_pointer = {types[module.funcs[init[0].args[0]].type]
                   for elem in module.elems for init in elem.inits if init[0].args[0] in waiting}  # fmt: skip
     funcs = list(module.funcs)
-    for index in sorted(waiting - outside):
-        source = _Source(module, types, waiting, by_pointer, funcs[index], operand_types(validated, index))
+    changed = sorted(waiting - outside)
+    operands = operand_types(validated, changed)
+    for index in changed:
+        source = _Source(module, types, waiting, by_pointer, funcs[index], operands[index])
         funcs[index] = _Rewriter(source, coroutine).func()
     return module._replace(funcs=tuple(funcs))
 
@@ -84,12 +86,6 @@ class _Block(NamedTuple):
     stops: bool
 
 
-class _Label(NamedTuple):
-    """What a branch goes to: how many blocks are open around it in the new code."""
-
-    level: int
-
-
 class _Rewriter:
     """Makes the new code of one function, from the outside to the inside."""
 
@@ -104,9 +100,8 @@ class _Rewriter:
         self.out: list[Instr] = []
         self.positions: list[int] = []
         self.position = 0
-        self.labels: list[_Label] = []
+        self.labels: list[int] = []  # for each block of the old code, how many are open around it in the new code
         self.open = 0  # blocks that are open in the new code
-        self.unwind = 0  # the level of the block that is left to unwind
 
     # ---- the frame around the body -----------------------------------------------------------------------------------
 
@@ -114,10 +109,11 @@ class _Rewriter:
         """The function that can stop."""
         inner = self._inside()
         size = sum(_size(t) for _, t in self._saved())
-        out = [*self._restore(size), *inner, *self._save(size), *map(_zero, self.source.type.results), END]
+        restore = self._restore(size)
+        out = [*restore, *inner, *self._save(size), *map(_zero, self.source.type.results), END]
         positions = self.source.func.positions
         first = positions[0] if positions else 0
-        before = len(self._restore(size))
+        before = len(restore)
         placed = [first] * before + self.positions + [first] * (len(out) - before - len(self.positions))
         params = len(self.source.type.params)
         own = [(1, t) for t in self.locals[params:]]
@@ -129,7 +125,7 @@ class _Rewriter:
         if len(results) > 1:
             raise ToolchainError("a function with several results waits at a barrier: compile without multivalue")
         self._open(instr("block", BlockType(None, results[0] if results else None)))
-        self.labels.append(_Label(self.open - 1))
+        self.labels.append(self.open - 1)
         self._sequence(0, len(self.body) - 1, 0, self.open - 1, self._slots(results, 0))
         self._close()
         self._emit(PLAIN["return"])
@@ -271,7 +267,7 @@ class _Rewriter:
     def _label(self, label: int, depth: int) -> int:
         if label < depth:
             return label
-        return depth + self.open - self.labels[-1 - (label - depth)].level - 1
+        return depth + self.open - self.labels[-1 - (label - depth)] - 1
 
     # ---- what may stop -----------------------------------------------------------------------------------------------
 
@@ -326,7 +322,7 @@ class _Rewriter:
         else:
             self._open(opener)
         target = self.open - (2 if name == "loop" else 1)
-        self.labels.append(_Label(self.open - 1))
+        self.labels.append(self.open - 1)
         middle = block.end if block.middle is None else block.middle
         left = self._slots((*operands[:base], *results), base)
         self._sequence(block.start + 1, middle, base, target, left)

@@ -114,12 +114,14 @@ def _switches(module: Module) -> bool:
     return any(i.form.feature == "stack-switching" for func in module.funcs for i in func.body)
 
 
-def operand_types(validated: Validated, function: int) -> list[tuple[ValType, ...]]:
-    """The types of the operands on the stack before each instruction of a function (its index among the module's own).
-    In code that can't be reached there may be more of them."""
-    module = validated.module
-    func = module.funcs[function]
-    context = _context(module, ALL)
+def operand_types(validated: Validated, functions: Iterable[int]) -> dict[int, list[tuple[ValType, ...]]]:
+    """The types of the operands on the stack before each instruction of some functions (by their indices among the
+    module's own). In code that can't be reached there may be more of them."""
+    context = _context(validated.module, ALL)
+    return {function: _operand_types(context, validated.module.funcs[function]) for function in functions}
+
+
+def _operand_types(context: Context, func: Func) -> list[tuple[ValType, ...]]:
     t = context.space.func(func.type).composite
     assert isinstance(t, FuncType), "validated"
     local_types = [*t.params, *(context.space.value(valtype) for n, valtype in func.locals for _ in range(n))]
