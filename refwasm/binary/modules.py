@@ -16,6 +16,24 @@ from refwasm.binary.instructions import decode_expr, encode_expr
 from refwasm.binary.locations import Locations
 from refwasm.binary.names import SECTION as NAME_SECTION
 from refwasm.binary.names import decode_names, encode_names
+from refwasm.binary.sections import (
+    CODE,
+    CUSTOM,
+    DATA,
+    DATA_COUNT,
+    ELEMENT,
+    EXPORT,
+    FUNCTION,
+    GLOBAL,
+    IMPORT,
+    MEMORY,
+    SECTION_NAMES,
+    START,
+    TABLE,
+    TAG,
+    TYPE,
+    encode_section,
+)
 from refwasm.binary.values import Reader, encode_name, encode_unsigned, encode_vector
 from refwasm.errors import Malformed, ResourceLimit, WasmError
 from refwasm.garbage import makes_what_stays
@@ -39,11 +57,6 @@ from refwasm.syntax.types import FUNCREF, FuncUse, RefType, ValType
 MAGIC = b"\0asm"
 VERSION = b"\1\0\0\0"
 
-CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT, TAG = range(14)
-SECTION_NAMES = (
-    "custom", "type", "import", "function", "table", "memory", "global", "export", "start", "element", "code", "data",
-    "data count", "tag",
-)  # fmt: skip
 #: The order that 5.5.2 prescribes.
 ORDER = (TYPE, IMPORT, FUNCTION, TABLE, MEMORY, TAG, GLOBAL, EXPORT, START, ELEMENT, DATA_COUNT, CODE, DATA)
 _RANK = {section: rank for rank, section in enumerate(ORDER)}
@@ -382,10 +395,6 @@ def _locate(error: WasmError) -> None:
 # ---- encoding -------------------------------------------------------------------------------------------------------
 
 
-def _section(section: int, content: bytes) -> bytes:
-    return bytes([section]) + encode_unsigned(len(content)) + content
-
-
 def _encode_table(table: Table) -> bytes:
     raw = t.encode_extern_type(table.type)
     return raw if table.init is None else bytes([t.TABLE_WITH_INIT, 0]) + raw + encode_expr(table.init)
@@ -473,10 +482,10 @@ def encode(module: Module) -> bytes:
         customs.append(Custom(HINT_SECTION, hints, _last_before_code(sections)))
     for section in (CUSTOM, *ORDER):
         if section in sections:
-            out.append(_section(section, sections[section]))
+            out.append(encode_section(section, sections[section]))
         for custom in customs:
             if custom.after == section:
-                out.append(_section(CUSTOM, encode_name(custom.name) + custom.content))
+                out.append(encode_section(CUSTOM, encode_name(custom.name) + custom.content))
     if names := encode_names(module.names):
-        out.append(_section(CUSTOM, encode_name(NAME_SECTION) + names))
+        out.append(encode_section(CUSTOM, encode_name(NAME_SECTION) + names))
     return b"".join(out)

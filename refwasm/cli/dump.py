@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from refwasm import embedding as e
 from refwasm.binary import encode
-from refwasm.binary.modules import SECTION_NAMES
-from refwasm.binary.values import Reader
+from refwasm.binary.sections import CUSTOM, SECTION_NAMES, sections
 from refwasm.cli.files import add_features, load_valid, naming, parse_features, read_file, source_line
 from refwasm.execution.instantiation import describe
 from refwasm.syntax.modules import Module
@@ -51,15 +50,10 @@ def _lines(data: bytes, validated: e.Validated, with_code: bool) -> Iterator[str
 
 
 def _sections(data: bytes) -> Iterator[str]:
-    reader = Reader(data, 8)
-    while reader.pos < len(data):
-        start = reader.pos
-        section = reader.byte()
-        size = reader.u32()
-        end = reader.pos + size
-        detail = repr(reader.name()) if section == 0 else ""
-        yield f"  0x{start:06x}  {SECTION_NAMES[section]:<11} {size:>8} bytes  {detail}".rstrip()
-        reader.pos = end
+    for section in sections(data):
+        detail = repr(section.name) if section.id == CUSTOM else ""
+        size = len(section.content)
+        yield f"  0x{section.start:06x}  {SECTION_NAMES[section.id]:<11} {size:>8} bytes  {detail}".rstrip()
 
 
 def _code(validated: e.Validated) -> Iterator[str]:

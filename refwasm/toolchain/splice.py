@@ -9,11 +9,10 @@ a directory in the program's data, known by its mark, which says where they are 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
-from refwasm.binary.modules import CUSTOM, DATA, DATA_COUNT, EXPORT, MEMORY
-from refwasm.binary.modules import encode as encode_module
+from refwasm.binary import encode as encode_module
+from refwasm.binary.sections import CUSTOM, DATA, DATA_COUNT, EXPORT, MEMORY, encode_section, sections
 from refwasm.binary.values import Reader, encode_name, encode_unsigned
 from refwasm.syntax.instructions import END, instr
 from refwasm.syntax.modules import Data, Export, Module
@@ -27,33 +26,11 @@ OURS = "__refwasm_"
 PAGE = 65536
 
 
-class Section(NamedTuple):
-    """A section as it stands in the file; ``name`` is that of a custom one."""
-
-    id: int
-    name: str
-    content: bytes
-
-
-def sections(data: bytes) -> list[Section]:
-    """The sections of a (valid) file."""
-    found = []
-    reader = Reader(data, 8)
-    while reader.pos < len(data):
-        number = reader.byte()
-        end = reader.u32() + reader.pos
-        start = reader.pos
-        name = reader.name() if number == CUSTOM else ""
-        found.append(Section(number, name, data[start:end]))
-        reader.pos = end
-    return found
-
-
 def spliced(
     data: bytes,
     module: Module,
     kernels: Sequence[Kernel],
-    customs: Iterable[tuple[str, bytes]],
+    customs: Sequence[tuple[str, bytes]],
     keep: Callable[[str], bool],
     positions: Sequence[int] = (),
 ) -> bytes:
@@ -65,37 +42,29 @@ def spliced(
     pages = memory.limits.minimum + -(-len(contents) // PAGE)
     if memory.limits.maximum is None or pages > memory.limits.maximum:
         raise ToolchainError(f"the kernels take {len(contents)} bytes: link with a larger --max-memory")
-    out = [data[:8]]
-    for number, name, content in sections(data):
-        if number == CUSTOM and not (keep(name) and name not in dict(customs)):
-            continue
-        if number == MEMORY:
-            larger = memory._replace(limits=Limits(pages, memory.limits.maximum))
-            content = _content_of(MEMORY, Module(memories=(larger,)))
-        elif number == EXPORT:
-            content = _content_of(EXPORT, Module(exports=_exports(module)))
-        elif number == DATA_COUNT:
-            content = encode_unsigned(len(module.datas) + 1)
-        elif number == DATA:
-            segment = Data(contents, "active", 0, (instr("i32.const", base), END))
-            content = _directed(_with_segment(content, segment), sum(len(k.regions) for k in kernels), base)
-        out.append(bytes([number]) + encode_unsigned(len(content)) + content)
-    for name, content in customs:
-        content = encode_name(name) + content
-        out.append(bytes([CUSTOM]) + encode_unsigned(len(content)) + content)
-    return b"".join(out)
+    larger = memory._replace(limits=Limits(pages, memory.limits.maximum))
+    segment = Data(contents, "active", 0, (instr("i32.const", base), END))
+    changes: dict[int, Callable[[bytes], bytes]] = {
+        MEMORY: lambda _: _content_of(MEMORY, Module(memories=(larger,))),
+        EXPORT: lambda _: _content_of(EXPORT, Module(exports=_exports(module))),
+        DATA_COUNT: lambda _: encode_unsigned(len(module.datas) + 1),
+        DATA: lambda old: _directed(_with_segment(old, segment), sum(len(k.regions) for k in kernels), base),
+    }
+    new = [encode_section(CUSTOM, encode_name(name) + content) for name, content in customs]
+    return _rewritten(data, lambda name: keep(name) and name not in dict(customs), changes) + b"".join(new)
 
 
 def stripped(data: bytes, module: Module, keep: Callable[[str], bool]) -> bytes:
     """The file of a program without kernels: with the custom sections to ``keep`` only, and without exports of ours."""
-    out = [data[:8]]
-    for number, name, content in sections(data):
-        if number == CUSTOM and not keep(name):
-            continue
-        if number == EXPORT:
-            content = _content_of(EXPORT, Module(exports=_others(module)))
-        out.append(bytes([number]) + encode_unsigned(len(content)) + content)
-    return b"".join(out)
+    return _rewritten(data, keep, {EXPORT: lambda _: _content_of(EXPORT, Module(exports=_others(module)))})
+
+
+def _rewritten(data: bytes, keep: Callable[[str], bool], changes: Mapping[int, Callable[[bytes], bytes]]) -> bytes:
+    """The file with other contents of some sections."""
+    kept = (s for s in sections(data) if s.id != CUSTOM or keep(s.name))
+    return data[:8] + b"".join(
+        encode_section(s.id, changes[s.id](s.content) if s.id in changes else s.content) for s in kept
+    )
 
 
 def packed(kernels: Sequence[Kernel], base: int, positions: Sequence[int] = ()) -> bytes:
