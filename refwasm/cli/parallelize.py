@@ -5,10 +5,11 @@ Exit codes: 0 finished, 1 the program can't be finished, 2 wrong usage."""
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from refwasm.cli.files import naming, read_file
+from refwasm.toolchain import parallelize
+from refwasm.toolchain.driver import write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,16 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Finish one program."""
-    from refwasm.toolchain import parallelize  # needs the toolchain's modules only here
-
     with naming(options.file):
         made = parallelize(
             read_file(options.file), allow_host_calls=options.allow_host_calls, debug=not options.strip_debug
         )
-    temporary = Path(f"{options.output}.{os.getpid()}")
-    temporary.write_bytes(made.code)
-    temporary.replace(options.output)
-    if options.show_kernels:
-        for kernel in made.kernels:
-            print(f"{kernel.name}: {kernel.functions} functions, {len(kernel.code)} bytes")
+    write(made, Path(options.output), options.show_kernels)
     return 0

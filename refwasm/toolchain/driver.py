@@ -14,7 +14,7 @@ from typing import NamedTuple
 from refwasm.toolchain import compiler as compilers
 from refwasm.toolchain.cxx_library import EXCEPTIONS, FILE_STREAMS
 from refwasm.toolchain.errors import ToolchainError
-from refwasm.toolchain.parallelize import parallelize
+from refwasm.toolchain.parallelize import Parallelized, parallelize
 
 SYNTAX_ONLY = "-fsyntax-only"
 #: With one of these, clang does not link.
@@ -186,10 +186,17 @@ def _finish(path: Path, arguments: Arguments) -> None:
     except ToolchainError:
         path.unlink(missing_ok=True)
         raise
+    write(made, path, SHOW in arguments.ours)
+
+
+def write(made: Parallelized, path: Path, show: bool) -> None:
+    """Put a finished program into a file, which is never there in part and keeps its mode if it was there; ``show``
+    lists the kernels."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(made.code)
-    temporary.chmod(path.stat().st_mode)
+    if path.exists():
+        temporary.chmod(path.stat().st_mode)
     temporary.replace(path)
-    if SHOW in arguments.ours:
+    if show:
         for kernel in made.kernels:
             print(f"{kernel.name}: {kernel.functions} functions, {len(kernel.code)} bytes")
