@@ -8,9 +8,7 @@ from typing import NamedTuple
 from refwasm import embedding as e
 from refwasm.host.parallel.abi import MODULE as PARALLEL
 from refwasm.host.parallel.demands import SECTION
-from refwasm.host.parallel.forms import Form
-from refwasm.syntax.modules import Module
-from refwasm.syntax.types import FuncUse
+from refwasm.host.parallel.forms import Form, older_form
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.kernels import Kernel, kernels
 from refwasm.toolchain.merging import merged
@@ -48,7 +46,7 @@ def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = Tr
             raise ToolchainError("the program has no names: link it without -s (refwasm cc -s removes them afterwards)")
         replacements = Replacements(program)
         with_lines = debug and any(custom.name == ".debug_line" for custom in module.customs)
-        form = _form(module)
+        form = _form(program)
         pointer = region_pointer(module) if form is Form.FOR_MODULE else None
         made = tuple(kernels(program, regions(program), replacements, allow_host_calls, with_lines, pointer))
     if not made:
@@ -61,13 +59,11 @@ def parallelize(data: bytes, *, allow_host_calls: bool = False, debug: bool = Tr
     return Parallelized(spliced(data, module, made, [(SECTION, DEMANDS)], _keeps(debug, names), positions), made)
 
 
-def _form(module: Module) -> Form:
-    """The form of the interface that the program was linked for (PAR-FORM-01)."""
-    for item in module.imports:
-        if item.module == PARALLEL and item.name == "parallel_for" and isinstance(item.type, FuncUse):
-            params = Program(module).type_of(item.type.type).params  # type: ignore[arg-type]
-            return Form.FOR_FUNCTION if len(params) == 7 else Form.FOR_MODULE
-    return Form.EXEC
+def _form(program: Program) -> Form:
+    """The form of the interface that the program was linked for."""
+    found = (older_form(item.name, program.function_type(index)) for index, item in enumerate(program.imports)
+             if item.module == PARALLEL)  # fmt: skip
+    return next(filter(None, found), Form.EXEC)
 
 
 def _keeps(debug: bool, names: bool) -> Callable[[str], bool]:

@@ -36,10 +36,18 @@ class Form(Enum):
 def form_of(validated: e.Validated, module: str) -> Form:
     """The form that a program was written for, by what it imports from the interface's module (PAR-FORM-01)."""
     for module_name, name, t in e.module_imports(validated):
-        if module_name == module and name == "parallel_for" and isinstance(t, FuncUse):
+        if module_name == module and isinstance(t, FuncUse):
             function: FuncType = t.type.composite  # type: ignore[union-attr, assignment]
-            return Form.FOR_FUNCTION if len(function.params) == 7 else Form.FOR_MODULE
+            if form := older_form(name, function):
+                return form
     return Form.EXEC
+
+
+def older_form(name: str, function: FuncType) -> Form | None:
+    """The form that a function of the interface belongs to, if that is an older one."""
+    if name != "parallel_for":
+        return None
+    return Form.FOR_FUNCTION if len(function.params) == 7 else Form.FOR_MODULE
 
 
 def function_in_table(instance: e.ModuleInst, memory: e.Memory, position: int) -> int:
