@@ -14,7 +14,6 @@ from typing import NamedTuple
 from refwasm.syntax.instructions import END, PLAIN, Instr, instr
 from refwasm.syntax.modules import Data, Elem, Func, Import, Module, Names
 from refwasm.syntax.types import RefType
-from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.program import Program
 from refwasm.toolchain.reachable import Reachable, Replacements
 
@@ -36,7 +35,7 @@ def extracted(program: Program, reachable: Reachable) -> Extracted:
     data_used = {i.args[0] for f in funcs for i in set(f.body) if "data" in i.form.immediates}
     new = Module(
         types=module.types,
-        imports=(_memory(module),),
+        imports=(Import("env", "memory", program.memory),),
         funcs=funcs,
         tables=module.tables,
         tags=module.tags,
@@ -46,14 +45,6 @@ def extracted(program: Program, reachable: Reachable) -> Extracted:
         names=Names(module.names.module, {"func": names, "global": module.names.maps.get("global", {})}, {}),
     )
     return Extracted(new, index)
-
-
-def _memory(module: Module) -> Import:
-    imported = [i.type for i in module.imports if "limits" in dir(i.type) and "shared" in dir(i.type)]
-    memories = [*imported, *module.memories]
-    if len(memories) != 1 or not memories[0].shared:  # type: ignore[union-attr]
-        raise ToolchainError("the program's memory is not shared: link it with --shared-memory and --max-memory")
-    return Import("env", "memory", memories[0])
 
 
 def _func(program: Program, old: int, replacements: Replacements, index: Mapping[int, int]) -> Func:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from refwasm.syntax.modules import Func, Import, Module
-from refwasm.syntax.types import FuncType, FuncUse, SubType
+from refwasm.syntax.types import FuncType, FuncUse, MemType, SubType
 from refwasm.toolchain.errors import ToolchainError
 
 #: Names that the linker gives to the globals of a thread.
@@ -57,6 +57,14 @@ class Program:
             if found == name:
                 return index
         raise ToolchainError(f"the program has no global named {name}: link it without -s, and with --shared-memory")
+
+    @property
+    def memory(self) -> MemType:
+        """The program's memory, which kernels share."""
+        memories = self.module.memories
+        if len(memories) != 1 or not memories[0].shared:
+            raise ToolchainError("the program's memory is not shared: link it with --shared-memory and --max-memory")
+        return memories[0]
 
     @cached_property
     def table(self) -> dict[int, int]:

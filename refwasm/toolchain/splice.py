@@ -16,9 +16,10 @@ from refwasm.binary.sections import CUSTOM, DATA, DATA_COUNT, EXPORT, MEMORY, en
 from refwasm.binary.values import Reader, encode_name, encode_unsigned
 from refwasm.syntax.instructions import END, instr
 from refwasm.syntax.modules import Data, Export, Module
-from refwasm.syntax.types import Limits, MemType
+from refwasm.syntax.types import Limits
 from refwasm.toolchain.errors import ToolchainError
 from refwasm.toolchain.kernels import Kernel
+from refwasm.toolchain.program import Program
 
 MARK = b"refwasm kernels1"
 #: Exports with this prefix are for the post-link step only.
@@ -36,7 +37,7 @@ def spliced(
 ) -> bytes:
     """The program's file with its kernels, and with custom sections: new ones, and of the old ones those to
     ``keep``. With ``positions`` kernels are functions at these positions of the table."""
-    memory = _memory(module)
+    memory = Program(module).memory
     base = memory.limits.minimum * PAGE
     contents = packed(kernels, base, positions)
     pages = memory.limits.minimum + -(-len(contents) // PAGE)
@@ -108,12 +109,6 @@ def _directed(content: bytes, count: int, kernels: int) -> bytes:
     if content[place : place + 8] != bytes(8):
         raise ToolchainError("the program has its kernels already")
     return content[:place] + struct.pack("<II", count, kernels) + content[place + 8 :]
-
-
-def _memory(module: Module) -> MemType:
-    if len(module.memories) != 1 or not module.memories[0].shared:
-        raise ToolchainError("the program's memory is not shared: link it with --shared-memory and --max-memory")
-    return module.memories[0]
 
 
 def _exports(module: Module) -> tuple[Export, ...]:
