@@ -42,7 +42,6 @@ static void run_items(struct region *region, struct self *self, uint32_t group, 
     for (uint32_t left = region->items; left; self->phase++) {
         left = 0;
         for (uint32_t i = 0; i < region->items; i++) {
-            self->item = i;
             if (items[i].state != DONE) left += (uint32_t)__refwasm_call_groups(&items[i], region->context, group, i);
         }
     }
@@ -60,10 +59,7 @@ EXPORT(__refwasm_run_groups) void __refwasm_run_groups(struct region *region, ui
         self->phase = 0;
         if (region->item_stack) run_items(region, self, group, items, (char *)(items + region->items));
         else
-            for (uint32_t i = 0; i < region->items; i++) {
-                self->item = i;
-                __refwasm_call_item(region->context, group, i);
-            }
+            for (uint32_t i = 0; i < region->items; i++) __refwasm_call_item(region->context, group, i);
     }
     self->region = NULL;
 }

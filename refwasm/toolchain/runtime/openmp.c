@@ -6,10 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Threads of a team, unless the program or OMP_NUM_THREADS says otherwise. */
-#define THREADS 4
-#define MOST_THREADS 64
-
 struct team refwasm_team = {.size = 1};
 static _Thread_local struct thread own;
 static int wanted, wanted_once, nested, dynamic, levels = 1;

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Iterations of an execution at most that get a stack of their own; a loop's, or groups, are dealt out among fewer. */
-#define MOST_WORKERS 64
+/* A loop's iterations, or groups, that need a stack are dealt out among so many workers at most. */
 #define MOST_CHUNKS 32
 /* Bytes that a coroutine's stack has below it for local variables of functions that wait at a barrier. */
 #define SAVE_AREA 4096u
@@ -42,7 +41,7 @@ _Thread_local char *__refwasm_local;
 
 static par_device device;
 static enum par_device_kind hint = PAR_CPU;
-static struct worker workers[MOST_WORKERS];
+static struct worker workers[MOST_THREADS];
 static uint32_t ready; /* how many of them have a stack and thread-local variables */
 
 extern void __wasm_init_tls(void *);
@@ -190,7 +189,7 @@ EXPORT(__refwasm_parallel_team)
 void __refwasm_parallel_team(const void *function, const uint32_t *arguments, uint32_t threads) {
     const struct kernel *kernel = find((uint32_t)(uintptr_t)function, TEAM);
     if (!kernel) fail("the program has no kernel for a region: finish it with `refwasm parallelize`", PAR_INVALID_KERNEL);
-    if (threads > MOST_WORKERS) threads = MOST_WORKERS;
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
     struct region region = {
         .context = (void *)arguments, .n = threads, .workers = threads, .worker = workers, .function = kernel->function,
     };

@@ -25,6 +25,10 @@ extern "C" {
 /* In place of a function inside kernels. */
 #define IN_KERNELS(name) EXPORT(__refwasm_kernel_##name)
 
+/* Threads of a team, unless the program or OMP_NUM_THREADS says otherwise, and at most. */
+#define THREADS 4
+#define MOST_THREADS 64
+
 enum kind { LOOP, TEAM, GROUPS };
 enum flags {
     NEEDS_WORKER = 1, /* it uses the stack or thread-local variables */
@@ -83,7 +87,6 @@ struct self {
     uint32_t id;        /* of the worker */
     uint32_t iteration; /* of the loop, thread of the team, or group */
     uint32_t phase;     /* how many barriers it has passed */
-    uint32_t item;      /* of a group */
     uint64_t passed;    /* nanoseconds that have passed as far as its clocks tell */
 };
 extern _Thread_local struct self refwasm_self;

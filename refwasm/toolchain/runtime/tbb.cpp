@@ -80,8 +80,6 @@ using namespace d1;
 
 namespace {
 
-constexpr uint32_t MOST_THREADS = 64, THREADS = 4;
-
 struct entry {
     task *t;
     task_group_context *context;
