@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 from refwasm import embedding as e
 from refwasm.errors import WasmError
-from refwasm.oracle.closing import func_types, signature, subtypes, zeros
+from refwasm.oracle.closing import signature, zeros
 from refwasm.syntax.instructions import Instr, instr
-from refwasm.syntax.modules import Expr, Func, Module, Names
+from refwasm.syntax.modules import Expr, Func, Module, Names, func_types, subtypes
 
 Interesting = Callable[[Module], bool]
 

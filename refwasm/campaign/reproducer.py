@@ -14,10 +14,10 @@ from refwasm.engines.judging import Call, Judgement, judge
 from refwasm.engines.protocol import Died, Engine
 from refwasm.oracle.assertions import assertion, constant
 from refwasm.oracle.case import Oracle
-from refwasm.oracle.closing import func_types, subtypes, with_types
+from refwasm.oracle.closing import with_types
 from refwasm.oracle.outcomes import DIFFERS, Byte, Value
 from refwasm.syntax.instructions import END, MemArg, instr
-from refwasm.syntax.modules import Export, Func, Module
+from refwasm.syntax.modules import Export, Func, Module, func_types, subtypes
 from refwasm.syntax.types import I32, FuncType, NumType
 from refwasm.text.printer import print_module
 

@@ -9,9 +9,10 @@ from refwasm import embedding as e
 from refwasm.campaign.source import Item
 from refwasm.engines.judging import Call
 from refwasm.errors import WasmError
-from refwasm.oracle.closing import func_types, signature, subtypes
+from refwasm.oracle.closing import signature
 from refwasm.script import syntax as s
 from refwasm.script.parser import parse_script
+from refwasm.syntax.modules import func_types, subtypes
 from refwasm.syntax.types import NumType, ValType
 from refwasm.text.lexer import Source
 

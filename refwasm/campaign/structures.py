@@ -11,7 +11,8 @@ from refwasm import embedding as e
 from refwasm.campaign.source import Item
 from refwasm.engines.judging import Call
 from refwasm.errors import UnsupportedFeature
-from refwasm.oracle.closing import func_types, signature, subtypes
+from refwasm.oracle.closing import signature
+from refwasm.syntax.modules import func_types, subtypes
 from refwasm.syntax.types import NumType
 
 #: Calls of one function.

@@ -14,10 +14,10 @@ from pathlib import Path
 from refwasm import embedding as e
 from refwasm.engines.protocol import Died, Ended
 from refwasm.errors import Malformed
-from refwasm.oracle.closing import func_types, signature, subtypes, with_types
+from refwasm.oracle.closing import signature, with_types
 from refwasm.oracle.outcomes import Outcome, Refused, Value
 from refwasm.syntax.instructions import END, Instr, instr
-from refwasm.syntax.modules import Export, Func, Module
+from refwasm.syntax.modules import Export, Func, Module, func_types, subtypes
 from refwasm.syntax.types import FuncType
 from refwasm.validation.features import ALL
 

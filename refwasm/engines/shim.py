@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from refwasm import embedding as e
 from refwasm.engines.shim_memory import hash_body, load_body, size_body
-from refwasm.oracle.closing import closed, default_instr, func_types, signature, subtypes, with_types
+from refwasm.oracle.closing import closed, default_instr, signature, with_types
 from refwasm.oracle.outcomes import CLASSES
 from refwasm.syntax.instructions import END, Catch, Instr, instr
-from refwasm.syntax.modules import Elem, Export, Expr, Func, Global, Module, Names
+from refwasm.syntax.modules import Elem, Export, Expr, Func, Global, Module, Names, func_types, subtypes
 from refwasm.syntax.types import (
     EMPTY_BLOCK,
     I32,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from refwasm.errors import UnsupportedFeature
 from refwasm.syntax.instructions import END, Instr, instr
-from refwasm.syntax.modules import Expr, Func, Global, Module, Table
+from refwasm.syntax.modules import Expr, Func, Global, Module, Table, func_types, subtypes
 from refwasm.syntax.types import (
     FuncType,
     FuncUse,
@@ -23,17 +23,6 @@ from refwasm.syntax.types import (
 
 class Unclosable(UnsupportedFeature):
     """What is imported has no value that could be written in the module."""
-
-
-def subtypes(module: Module) -> list[SubType]:
-    """The sub types of a module, by type index."""
-    return [sub for rec in module.types for sub in rec.subtypes]
-
-
-def func_types(module: Module) -> list[int]:
-    """The type index of each function, imported ones first."""
-    imported = [i.type.type for i in module.imports if isinstance(i.type, FuncUse)]
-    return [*(index for index in imported if isinstance(index, int)), *(f.type for f in module.funcs)]
 
 
 def signature(types: Sequence[SubType], index: object) -> FuncType:

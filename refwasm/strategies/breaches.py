@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from refwasm.oracle.closing import subtypes
 from refwasm.syntax.instructions import END, FORMS, PLAIN, Instr, MemArg, instr
-from refwasm.syntax.modules import Data, Elem, Export, Func, Global, Module, Table
+from refwasm.syntax.modules import Data, Elem, Export, Func, Global, Module, Table, subtypes
 from refwasm.syntax.types import (
     EMPTY_BLOCK,
     EXTERNREF,

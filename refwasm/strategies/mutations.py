@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from refwasm.oracle.closing import signature, subtypes
+from refwasm.oracle.closing import signature
 from refwasm.strategies.breaches import with_function, with_type
 from refwasm.strategies.calls import AnyModule, drawn
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import constant, number
 from refwasm.strategies.modules import DrawnModule
 from refwasm.syntax.instructions import END, FORMS, PLAIN, Form, Instr, instr
-from refwasm.syntax.modules import Custom, Data, Func, Global, Module
+from refwasm.syntax.modules import Custom, Data, Func, Global, Module, subtypes
 from refwasm.syntax.types import I32, I64, BlockType, FuncType, GlobalType, NumType, SubType
 
 #: A rewrite of a module; None where there is nothing for it.

@@ -13,10 +13,12 @@ from typing import NamedTuple
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import (
     ExternType,
+    FuncUse,
     GlobalType,
     MemType,
     RecType,
     RefType,
+    SubType,
     TableType,
     TagType,
     ValType,
@@ -180,3 +182,14 @@ class Module(NamedTuple):
     names: Names = Names()
     locate: Callable[[int], str] | None = None
     digest: bytes = b""
+
+
+def subtypes(module: Module) -> list[SubType]:
+    """The sub types of a module, by type index."""
+    return [sub for rec in module.types for sub in rec.subtypes]
+
+
+def func_types(module: Module) -> list[int]:
+    """The type index of each function, imported ones first."""
+    imported = [i.type.type for i in module.imports if isinstance(i.type, FuncUse)]
+    return [*(index for index in imported if isinstance(index, int)), *(f.type for f in module.funcs)]

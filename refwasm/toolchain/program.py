@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from refwasm.syntax.modules import Func, Import, Module
+from refwasm.syntax.modules import Func, Import, Module, func_types, subtypes
 from refwasm.syntax.types import FuncType, FuncUse, MemType, SubType
 from refwasm.toolchain.errors import ToolchainError
 
@@ -19,14 +19,13 @@ class Program:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.imports: list[Import] = [i for i in module.imports if isinstance(i.type, FuncUse)]
-        self.subs: list[SubType] = [sub for rec in module.types for sub in rec.subtypes]
+        self.subs: list[SubType] = subtypes(module)
         self.exports = {e.name: e.index for e in module.exports if e.kind == "func"}
 
     @cached_property
     def types(self) -> list[int]:
         """The type index of each function."""
-        imported = [i.type.type for i in self.imports]  # type: ignore[union-attr]
-        return [*(index for index in imported if isinstance(index, int)), *(f.type for f in self.module.funcs)]
+        return func_types(self.module)
 
     def type_of(self, index: int) -> FuncType:
         """The function type at a type index."""
