@@ -1,5 +1,6 @@
 // Index spaces: range, id, nd_range, item, group, nd_item.
 #pragma once
+#include <sycl/detail/operators.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -58,16 +59,7 @@ public:
     }                                                                                          \
     friend Own &operator op##=(Own &a, const Own &b) { return a = a op b; }  \
     template <class N, class = integral<N>> friend Own &operator op##=(Own &a, N b) { return a = a op b; }
-    REFWASM_OPERATOR(+)
-    REFWASM_OPERATOR(-)
-    REFWASM_OPERATOR(*)
-    REFWASM_OPERATOR(/)
-    REFWASM_OPERATOR(%)
-    REFWASM_OPERATOR(&)
-    REFWASM_OPERATOR(|)
-    REFWASM_OPERATOR(^)
-    REFWASM_OPERATOR(<<)
-    REFWASM_OPERATOR(>>)
+    REFWASM_OPERATORS(REFWASM_OPERATOR)
 #undef REFWASM_OPERATOR
     friend bool operator==(const Own &a, const Own &b) {
         for (int d = 0; d < D; d++)

@@ -1,5 +1,6 @@
 // Vectors, arrays of numbers, and functions of numbers.
 #pragma once
+#include <sycl/detail/operators.hpp>
 #include <cmath>
 #include <cstdlib>
 #include <initializer_list>
@@ -57,16 +58,7 @@ public:
     }                                                                   \
     friend Own &operator op##=(Own &a, const Own &b) { return a = a op b; } \
     friend Own &operator op##=(Own &a, const T &b) { return a = a op b; }
-    REFWASM_OPERATOR(+)
-    REFWASM_OPERATOR(-)
-    REFWASM_OPERATOR(*)
-    REFWASM_OPERATOR(/)
-    REFWASM_OPERATOR(%)
-    REFWASM_OPERATOR(&)
-    REFWASM_OPERATOR(|)
-    REFWASM_OPERATOR(^)
-    REFWASM_OPERATOR(<<)
-    REFWASM_OPERATOR(>>)
+    REFWASM_OPERATORS(REFWASM_OPERATOR)
 #undef REFWASM_OPERATOR
     friend Own operator-(const Own &a) {
         Own r;
