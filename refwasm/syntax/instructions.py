@@ -20,6 +20,29 @@
 
 **Types** (fifth column): ``params -> results``; ``at`` stands for the address type of the memory accessed. ``rule``
 means that the type depends on context and is given by a rule in :mod:`refwasm.validation`.
+
+**Properties** (sixth column), as many words as apply:
+
+==============  =========================================================================
+``load``        reads from a memory
+``store``       writes to a memory
+``rmw``         does both in one step, with the operation that the next word names
+``atomic``      is ordered with the atomic instructions of other threads
+``grow``        changes the size of a memory or table
+``bulk``        takes time in proportion to an operand
+``trap``        may trap; so may every access to a memory, which does not say it
+``call``        may run other code
+``tail``        does so in place of the function
+``throw``       throws an exception
+``final``       never goes on with the next instruction
+``new``         makes an object for the garbage collector
+``default``     of which no operand gives the contents
+``const``       is a number
+``signed``      extends the sign of what it reads
+``nullable``    is about a type with null
+``descriptor``  takes a descriptor from the stack
+``fail``        branches where a cast fails
+==============  =========================================================================
 """
 
 from __future__ import annotations
@@ -29,17 +52,28 @@ from typing import Any, NamedTuple
 from refwasm.syntax.forms import FORMS_BY_FEATURE
 from refwasm.syntax.types import NUM_TYPES, ValType
 
+#: Immediates with labels.
+BRANCHING = ("label", "labels", "cast", "catches", "handlers")
+
 
 class Form:
     """One row of the table, parsed. There is one object per row, compared by identity.
 
     ``params`` and ``results`` are lists of types, or None where the fifth column says ``rule``; for memory
     instructions they exclude the address, and ``takes_address`` is true. ``width`` is the access width in bytes.
+    ``opens`` says that it begins a block, ``branches`` that it names labels; the others are the properties.
     """
 
-    __slots__ = ("mnemonic", "prefix", "opcode", "immediates", "feature", "params", "results", "takes_address", "width")
+    __slots__ = (
+        "mnemonic", "prefix", "opcode", "immediates", "feature", "params", "results", "takes_address", "width",
+        "properties", "loads", "stores", "is_rmw", "is_atomic", "grows", "is_bulk", "may_trap", "calls", "is_tail_call",
+        "throws", "is_final", "allocates", "is_default", "is_const", "extends_sign", "is_nullable", "takes_descriptor",
+        "on_failure", "opens", "branches", "has_lane",
+    )  # fmt: skip
 
-    def __init__(self, mnemonic: str, prefix: int, opcode: int, immediates: str, signature: str, feature: str) -> None:
+    def __init__(
+        self, mnemonic: str, prefix: int, opcode: int, immediates: str, signature: str, properties: str, feature: str
+    ) -> None:
         self.mnemonic = mnemonic
         self.prefix = prefix
         self.opcode = opcode
@@ -54,6 +88,21 @@ class Form:
             self.results = [NUM_TYPES[name] for name in after.split()]
         memargs = [word for word in self.immediates if word.startswith("memarg")]
         self.width = int(memargs[0].removeprefix("memarg")) // 8 if memargs else 0
+        self._set_properties(frozenset(properties.split()))
+
+    def _set_properties(self, words: frozenset[str]) -> None:
+        self.properties = words
+        self.is_rmw = "rmw" in words
+        self.loads, self.stores = self.is_rmw or "load" in words, self.is_rmw or "store" in words
+        self.is_atomic, self.grows, self.is_bulk = "atomic" in words, "grow" in words, "bulk" in words
+        self.may_trap = "trap" in words or bool(self.width)
+        self.calls, self.is_tail_call, self.throws = "call" in words, "tail" in words, "throw" in words
+        self.is_final, self.allocates, self.is_default = "final" in words, "new" in words, "default" in words
+        self.is_const, self.extends_sign, self.is_nullable = "const" in words, "signed" in words, "nullable" in words
+        self.takes_descriptor, self.on_failure = "descriptor" in words, "fail" in words
+        self.opens = "block" in self.immediates
+        self.branches = any(word in BRANCHING for word in self.immediates)
+        self.has_lane = "lane" in self.immediates
 
     def __repr__(self) -> str:
         return self.mnemonic
@@ -90,6 +139,11 @@ class Catch(NamedTuple):
     tag: int | None
     label: int
 
+    @property
+    def gives_reference(self) -> bool:
+        """Whether the label takes the exception itself, too."""
+        return self.kind in ("catch_ref", "catch_all_ref")
+
 
 class On(NamedTuple):
     """A handler of ``resume`` and its like (stack-switching proposal): for suspensions with ``tag`` it is a ``label``,
@@ -111,7 +165,7 @@ PLAIN: dict[str, Instr] = {name: Instr(f) for name, f in FORMS.items() if f.imme
 END = PLAIN["end"]
 
 #: What opens a block.
-OPENERS = frozenset(name for name, form in FORMS.items() if "block" in form.immediates)
+OPENERS = frozenset(name for name, form in FORMS.items() if form.opens)
 
 
 def form(mnemonic: str) -> Form:
