@@ -9,11 +9,15 @@ import pytest
 
 from refwasm import Instance, Module
 from refwasm.errors import Trap
-from refwasm.execution.compiler import floats, integers, vectors
-from refwasm.execution.compiler.operands import Operands
-from refwasm.execution.compiler.runtime import HELPERS, bits32, bits64, canonical32, canonical64, f32, f64
-from refwasm.execution.compiler.translation import METHODS, Translation
-from refwasm.execution.compiler.values import BITS, Value, integer, marked
+from refwasm.execution.compiler.linking.runtime import HELPERS, bits32, bits64, canonical32, canonical64, f32, f64
+from refwasm.execution.compiler.translation import floats, integers, vectors
+from refwasm.execution.compiler.translation.emitter import Emitter
+from refwasm.execution.compiler.translation.expressions import Located, Name, Operation
+from refwasm.execution.compiler.translation.instructions.table import HANDLERS
+from refwasm.execution.compiler.translation.operands import Operands
+from refwasm.execution.compiler.translation.printer import printed
+from refwasm.execution.compiler.translation.statements import Assign
+from refwasm.execution.compiler.translation.values import BITS, Value, integer
 from refwasm.execution.numerics import OPERATIONS
 from refwasm.execution.numerics.table import is_numeric
 from refwasm.syntax.instructions import FORMS
@@ -36,9 +40,12 @@ EDGES = {
 class Bench(Operands):
     """A translation reduced to operands: what it writes can be run."""
 
+    def __init__(self) -> None:
+        super().__init__(Emitter())
+
     def run(self, result: Value, names: dict[str, Any]) -> Any:
         """The value of an expression after the lines that it needs."""
-        lines = [*(line for line, _ in self.source.lines), f"result = {strip(result.text)}"]
+        lines = [line for line, _ in printed([*self.emitter.body, Assign(Name("result"), result.expression)])]
         scope = {**HELPERS, **NUMERIC, "R": memoryview(bytearray(4)).cast("f"), **names}
         exec("\n".join(lines), scope)
         return scope["result"]
@@ -47,19 +54,12 @@ class Bench(Operands):
 NUMERIC = {"o_" + name.replace(".", "_"): OPERATIONS[name] for name in SCALAR}
 
 
-def strip(text: str) -> str:
-    """Text without marks."""
-    bench = Operands()
-    bench.source.add(text)
-    return bench.source.lines[0][0]
-
-
 def operand(type: str, value: int, name: str, r: random.Random) -> tuple[Value, Any]:
     """A value of which something true is assumed, and what its name stands for."""
     if type[0] == "f":
         if r.random() < 0.2:
             return floats.constant(value, type), None
-        found = Value(name, type, atom=True)
+        found = Value(Name(name), type, atom=True)
         number: Any = f32(value) if type == "f32" else f64(value)
         if number != number and r.random() < 0.5:  # a NaN that stands for the canonical one
             found.loose = True
@@ -71,8 +71,8 @@ def operand(type: str, value: int, name: str, r: random.Random) -> tuple[Value, 
     low, high = (shown, shown) if r.random() < 0.3 else (min(shown, 0), max(shown, (1 << n) - 1))
     if r.random() < 0.3:
         low, high = shown - r.randrange(1 << 10), shown + r.randrange(1 << 10)
-    found = Value(name, type, low, high, atom=True)
-    found.twos = r.randrange((value & -value).bit_length() or 33)
+    found = Value(Name(name), type, low, high, atom=True)
+    found.alignment = r.randrange((value & -value).bit_length() or 33)
     return found, shown
 
 
@@ -80,7 +80,7 @@ def meaning(value: Value, number: Any) -> int:
     """The WebAssembly value that a Python one stands for, as a bit pattern."""
     if value.type[0] == "i":
         assert value.lo <= number <= value.hi, (value, number)
-        assert number % (1 << min(value.twos, BITS[value.type])) == 0
+        assert number % (1 << min(value.alignment, BITS[value.type])) == 0
         if value.truth:
             assert number in (0, 1)
         return int(number) & (1 << BITS[value.type]) - 1
@@ -127,7 +127,7 @@ def test_what_a_vector_operation_is_written_as(mnemonic: str) -> None:
         bench, names, operands = Bench(), {}, []
         for name, type, pattern in zip("abc", types, patterns):
             if type == "v128":
-                value, number = Value(name, "", atom=r.random() < 0.5), pattern
+                value, number = Value(Name(name), "", atom=r.random() < 0.5), pattern
             else:
                 value, number = operand(type, pattern, name, r)
             operands.append(value)
@@ -189,8 +189,7 @@ def canonical(type: str, pattern: int) -> int:
 
 
 def test_every_instruction_is_translated() -> None:
-    assert set(METHODS) == set(FORMS)
-    assert set(Translation.methods) == set(FORMS)
+    assert set(HANDLERS) == set(FORMS)
 
 
 def test_a_wrong_text_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,8 +211,7 @@ def test_floats_travel_with_their_bits() -> None:
 
 
 def test_marks_lead_back_to_the_innermost_instruction() -> None:
-    bench = Operands()
-    bench.source.add(f"x = {marked(7, 'f(' + marked(3, 'g()') + ')')}")
-    ((line, spans),) = bench.source.lines
+    inner = Located(3, Operation("g()"))
+    ((line, spans),) = printed([Assign(Name("x"), Located(7, Operation("f({})", inner)))])
     assert line == "x = f(g())"
     assert spans == [(6, 9, 3), (4, 10, 7)]

@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 
-import refwasm.execution.compiler.python
 from refwasm import Exhaustion, Instance, Memory, Module, ResourceLimit, Tag, Trap, UncaughtException
 from refwasm import embedding as e
 from refwasm.execution.auto import Auto
 from refwasm.execution.compiler import Compiler
-from refwasm.execution.compiler.agreed import Untranslatable
-from refwasm.execution.compiler.runtime import SideExit
-from refwasm.execution.compiler.states import StateMachine
-from refwasm.execution.compiler.translation import Translation
+from refwasm.execution.compiler.conventions import Untranslatable
+from refwasm.execution.compiler.linking.runtime import SideExit
+from refwasm.execution.compiler.translation import python
+from refwasm.execution.compiler.translation.printer import text_of
+from refwasm.execution.compiler.translation.python import Structured
+from refwasm.execution.compiler.translation.state_machine import StateMachine
 from refwasm.execution.values import ExnInst
 from spec_tests.support import guest
 from spec_tests.tiers import compared, drawn, main, smith
@@ -431,10 +432,10 @@ def test_everything_of_real_programs_is_translated() -> None:
         functions = [func for func in instance.funcs if isinstance(func, e.FuncInst)]
         for func in sorted(functions, key=lambda func: -len(func.func.body))[:60]:
             try:
-                source = Translation(func).run()
+                lines = Structured(func, False, False, b"").function()
             except Untranslatable:
-                source = StateMachine(func, False, False).run()
-            compile(source.text(), "f", "exec")
+                lines = StateMachine(func, False, False).function()
+            compile(text_of(lines), "f", "exec")
 
 
 @pytest.mark.parametrize("part", range(8))
@@ -446,12 +447,12 @@ def test_random_modules(tmp_path: Path, tier: str, part: int, impatient: None) -
 
 
 def test_random_programs_as_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refwasm.execution.compiler.python, "Translation", lambda *args: StateMachine(*args[:3]))
+    monkeypatch.setattr(python, "Structured", lambda *args: StateMachine(*args[:3]))
     assert not [text for number, text in enumerate(drawn(80, 0)) if compared(text, number)]
 
 
 def test_a_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from refwasm.execution.compiler import integers
+    from refwasm.execution.compiler.translation import integers
 
     monkeypatch.setitem(integers.BINARY, "add", integers.BINARY["sub"])
     text = '(module (func (export "f") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))'

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from refwasm.errors import ResourceLimit
-from refwasm.execution.compiler import ahead
+from refwasm.execution.compiler.linking import ahead
 
 FUNCTIONS = 2 * ahead.MANY
 

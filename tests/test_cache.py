@@ -16,7 +16,7 @@ from refwasm import cache as cache_module
 from refwasm.binary import encode
 from refwasm.cache import CacheFile, default_directory
 from refwasm.execution.auto import Auto
-from refwasm.execution.compiler.cache import CodeCache, Kept
+from refwasm.execution.compiler.linking.cache import CodeCache, Kept
 from refwasm.execution.interpreter.code import Code
 from refwasm.text import parse_module
 from refwasm.validation import functions
@@ -50,7 +50,7 @@ def compiles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(name)
         return original(source, name, mode)
 
-    monkeypatch.setattr("refwasm.execution.compiler.python.compile", spy, raising=False)
+    monkeypatch.setattr("refwasm.execution.compiler.translation.python.compile", spy, raising=False)
     return seen
 
 

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 
 from refwasm.errors import UncaughtException
 from refwasm.execution.compiler import DEEPLY_NESTED, Compiler
-from refwasm.execution.compiler.cache import still_absent
-from refwasm.execution.compiler.entrance import Entry
-from refwasm.execution.compiler.exits import Locals, types_of_locals
-from refwasm.execution.compiler.runtime import Conversion, SideExit, conversion_of
+from refwasm.execution.compiler.boundaries import types_of_locals
+from refwasm.execution.compiler.linking.cache import still_absent
+from refwasm.execution.compiler.linking.deoptimization import Locals
+from refwasm.execution.compiler.linking.entrance import Entry
+from refwasm.execution.compiler.linking.runtime import Conversion, SideExit, conversion_of
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code, code_of
 from refwasm.execution.interpreter.exceptions import throw

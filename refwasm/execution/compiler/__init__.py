@@ -15,13 +15,14 @@ from typing import Any, Protocol, TypeVar
 
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
-from refwasm.execution.compiler import ahead
-from refwasm.execution.compiler.agreed import POLL, Untranslatable
-from refwasm.execution.compiler.cache import CodeCache, Kept
-from refwasm.execution.compiler.entrance import Compiled, Entrance, Entry
-from refwasm.execution.compiler.exits import Locals, can_be_left
-from refwasm.execution.compiler.namespace import Namespace
-from refwasm.execution.compiler.runtime import (
+from refwasm.execution.compiler.boundaries import can_be_left
+from refwasm.execution.compiler.conventions import POLL, Untranslatable
+from refwasm.execution.compiler.linking import ahead
+from refwasm.execution.compiler.linking.cache import CodeCache, Kept
+from refwasm.execution.compiler.linking.deoptimization import Locals
+from refwasm.execution.compiler.linking.entrance import Compiled, Entrance, Entry
+from refwasm.execution.compiler.linking.namespace import Namespace
+from refwasm.execution.compiler.linking.runtime import (
     Function,
     conversion_of,
     host_caller,
@@ -265,14 +266,14 @@ class Compiler:
     def loop_of(self, func: FuncInst, pc: int, absent: bytes) -> Function | None:
         """A function that goes on at a loop, with all locals as arguments; None if there can't be one. It raises
         SideExit where it gets to instructions that are ``absent``."""
-        from refwasm.execution.compiler.python import loop_from
+        from refwasm.execution.compiler.translation.python import loop_from
 
         try:
-            translation, code = within(self.store.settings, partial(loop_from, func, pc, self.polls, absent))
+            python = within(self.store.settings, partial(loop_from, func, pc, self.polls, absent))
         except Untranslatable:
             return None
         self._known(func.module).setdefault(func.index, None)  # the next instance will call it
-        compiled = Compiled(func, code, translation.source.spans())
+        compiled = Compiled(func, python.code, python.spans)
         return self._defined(compiled, self._namespace(func.module))
 
     def compile(self, func: FuncInst) -> Compiled:
@@ -335,11 +336,11 @@ class Compiler:
         return Compiled(func, kept.code, kept.spans)
 
     def _python(self, func: FuncInst, absent: bytes) -> Kept:
-        from refwasm.execution.compiler.python import python_of  # a third of the start-up time
+        from refwasm.execution.compiler.translation.python import python_of  # a third of the start-up time
 
         translate = partial(python_of, func, self.polls, self.fuel, absent)
-        translation, code = within(self.store.settings, translate)
-        return Kept(code, translation.source.spans(), translation.absent)
+        python = within(self.store.settings, translate)
+        return Kept(python.code, python.spans, python.absent)
 
     def is_known(self, func: FuncInst) -> bool:
         """Whether a function was compiled before; or used before, in another process: then it will be needed again."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from weakref import WeakMethod
 
 from refwasm.cache import CacheFile
-from refwasm.execution.compiler.source import Spans
+from refwasm.execution.compiler.conventions import Spans
 
 #: Seconds between two times that new code is written.
 INTERVAL = 5.0

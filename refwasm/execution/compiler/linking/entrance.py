@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from refwasm.errors import BACKTRACE, Crash, Exhaustion, StackEntry, Trap, WasmError
 from refwasm.execution import watchdog
-from refwasm.execution.compiler.runtime import Conversion, Function
-from refwasm.execution.compiler.source import Spans, instruction_at
+from refwasm.execution.compiler.conventions import Spans, instruction_at
+from refwasm.execution.compiler.linking.runtime import Conversion, Function
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import FuncInst, Settings
 

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from refwasm.execution.compiler.runtime import HELPERS, Function, table_lookup
-from refwasm.execution.compiler.views import Views, parsed
+from refwasm.execution.compiler.linking.runtime import HELPERS, Function, table_lookup
+from refwasm.execution.compiler.linking.views import Views, parsed
 from refwasm.execution.numerics import OPERATIONS, WIDE_OPERATIONS
 from refwasm.execution.store import AnyFunc, FuncInst, ModuleInst
 from refwasm.syntax.instructions import FORMS

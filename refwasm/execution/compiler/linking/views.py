@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from refwasm.execution.compiler.agreed import SMALL
+from refwasm.execution.compiler.conventions import SMALL
 from refwasm.execution.memory import Memory
 
 _NAME = re.compile(r"(small|[uf]8|[UuFfIi](?:16|32|64))_m(\d+)(?:_(\d+))?")

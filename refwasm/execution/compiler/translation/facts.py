@@ -1,9 +1,13 @@
-"""What a branch that is taken, or not, tells about the locals that were compared."""
+"""Facts about integer locals: bounds and alignment, what a branch tells, and what is left where ways join."""
 
 from __future__ import annotations
 
-from refwasm.execution.compiler.operands import Fact
-from refwasm.execution.compiler.values import BITS, Value, integer
+from refwasm.execution.compiler.translation.values import BITS, Value, integer
+
+#: Lower bound, upper bound, and the power of two that an integer local is a multiple of.
+Fact = tuple[int, int, int]
+#: What is known about locals, by index.
+Facts = dict[int, Fact]
 
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
 _OPPOSITE |= {f"{name}s": f"{other}s" for name, other in _OPPOSITE.items()}
@@ -11,7 +15,7 @@ _MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "
 _MIRRORED |= {f"{name}s": f"{other}s" for name, other in _MIRRORED.items()}
 
 
-def refined(facts: dict[int, Fact], condition: Value, outcome: bool) -> dict[int, Fact]:
+def refined(facts: Facts, condition: Value, outcome: bool) -> Facts:
     """The facts where a condition holds, or where it does not; a new dictionary."""
     found = dict(facts)
     if condition.compare is not None:
@@ -27,7 +31,7 @@ def refined(facts: dict[int, Fact], condition: Value, outcome: bool) -> dict[int
     return found
 
 
-def _narrow(facts: dict[int, Fact], name: str, a: Value, b: Value) -> None:
+def _narrow(facts: Facts, name: str, a: Value, b: Value) -> None:
     """``a name b`` holds: what follows for a local ``a``. Names ending in s compare as signed."""
     if not a.atom or a.adds is None:
         return
@@ -54,4 +58,16 @@ def _narrow(facts: dict[int, Fact], name: str, a: Value, b: Value) -> None:
     if known is not None:
         low, high = max(low, known[0]), min(high, known[1])
     if low <= high:
-        facts[a.adds] = (low, high, a.twos)
+        facts[a.adds] = (low, high, a.alignment)
+
+
+def joined(one: Facts | None, other: Facts) -> Facts:
+    """What is known when control comes from either side; ``one`` is None if nothing came from there so far."""
+    if one is None:
+        return dict(other)
+    found = {}
+    for index, (low, high, alignment) in one.items():
+        fact = other.get(index)
+        if fact is not None:
+            found[index] = (min(low, fact[0]), max(high, fact[1]), min(alignment, fact[2]))
+    return found

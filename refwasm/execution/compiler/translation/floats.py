@@ -1,4 +1,6 @@
-"""Floating-point operations as text: Python floats stand for f64 and, with one rounding to single precision, for f32.
+"""Floating-point operations as expressions.
+
+Python floats stand for f64 and, with one rounding to single precision, for f32.
 
 What is proved here: with operands that are the doubles of the same values, the result denotes what
 ``OPERATIONS[mnemonic]`` gives for their bit patterns: ``loose`` results of which any NaN stands for the canonical one,
@@ -12,9 +14,16 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from refwasm.execution.compiler import integers
-from refwasm.execution.compiler.integers import canonical, truth
-from refwasm.execution.compiler.values import Value, combined, plain
+from refwasm.execution.compiler.translation import integers
+from refwasm.execution.compiler.translation.expressions import (
+    Comparison,
+    Literal,
+    Operation,
+    call,
+    hexadecimal,
+)
+from refwasm.execution.compiler.translation.integers import canonical, truth
+from refwasm.execution.compiler.translation.values import Value, combined, expr, plain
 from refwasm.execution.numerics.floats import CANONICAL_NAN, is_nan, to_float
 
 
@@ -41,15 +50,17 @@ def constant(bits: int, type: str) -> Value:
         text = "INF" if number > 0 else "(-INF)"
     else:
         text = repr(number) if bits >> (n - 1) == 0 else f"({number!r})"
-    found = Value(text, type, atom="(" not in text)
-    found.bits = hex(bits)
+    found = Value(Literal(text), type, atom="(" not in text)
+    found.bits = hexadecimal(bits)
     return found
 
 
 def _arithmetic(operator: str) -> Maker:
+    template = f"({{}} {operator} {{}})"
+
     def make(helper: Helper, type: str, operands: list[Value]) -> Value:
         a, b = helper.rounded(operands)
-        found = combined(f"({a.text} {operator} {b.text})", type, 0, 0, a, b)
+        found = combined(expr(template, a, b), type, 0, 0, a, b)
         found.loose, found.unrounded = True, type == "f32"
         return found
 
@@ -61,17 +72,17 @@ def _divide(helper: Helper, type: str, operands: list[Value]) -> Value:
     is_constant = b.bits and b.atom
     if not is_constant or b.text == "0.0":
         a, b = helper.in_order([a, b])
-        text = f"({a.text} / {b.text} if {b.text} else fdiv({a.text}, {b.text}))"
+        quotient = expr("({0} / {1} if {1} else fdiv({0}, {1}))", a, b)
     else:
-        text = f"({a.text} / {b.text})"
-    found = combined(text, type, 0, 0, a, b)
+        quotient = expr("({} / {})", a, b)
+    found = combined(quotient, type, 0, 0, a, b)
     found.loose, found.unrounded = True, type == "f32"
     return found
 
 
 def _sqrt(helper: Helper, type: str, operands: list[Value]) -> Value:
     a = helper.atom(helper.rounded(operands)[0])
-    found = combined(f"(sqrt({a.text}) if {a.text} >= 0.0 else NAN)", type, 0, 0, a)
+    found = combined(expr("(sqrt({0}) if {0} >= 0.0 else NAN)", a), type, 0, 0, a)
     found.loose, found.unrounded = True, type == "f32"
     return found
 
@@ -81,7 +92,7 @@ def _calling(function: str) -> Maker:
 
     def make(helper: Helper, type: str, operands: list[Value]) -> Value:
         operands = helper.rounded(operands)
-        found = combined(f"{function}({', '.join(v.text for v in operands)})", type, 0, 0, *operands)
+        found = combined(call(function, [v.expression for v in operands]), type, 0, 0, *operands)
         found.loose = True
         return found
 
@@ -93,7 +104,7 @@ def _moving(template: str) -> Maker:
 
     def make(helper: Helper, type: str, operands: list[Value]) -> Value:
         operands = helper.exact(operands)
-        return combined(template.format(*(v.text for v in operands)), type, 0, 0, *operands)
+        return combined(expr(template, *operands), type, 0, 0, *operands)
 
     return make
 
@@ -101,7 +112,7 @@ def _moving(template: str) -> Maker:
 def _relation(operator: str) -> Maker:
     def make(helper: Helper, type: str, operands: list[Value]) -> Value:
         a, b = helper.rounded(operands)
-        return truth(f"{a.text} {operator} {b.text}", None, a, b)
+        return truth(Comparison(a.expression, operator, b.expression), None, a, b)
 
     return make
 
@@ -126,10 +137,14 @@ _RANGES = {
 
 def _truncate(helper: Helper, target: str, source: str, sign: str, mnemonic: str, operand: Value) -> Value:
     a = helper.atom(helper.rounded([operand])[0])
-    slow = f"o_{mnemonic.replace('.', '_')}(bits{source[1:]}({a.text}))"
-    n = int(target[1:])
-    text = f"(int({a.text}) if {_RANGES[target, sign].format(a.text)} else {slow})"
-    found = combined(text, target, -(1 << (n - 1)) if sign == "s" else 0, (1 << n) - 1, a)
+    n, slow = int(target[1:]), f"o_{mnemonic.replace('.', '_')}(bits{source[1:]}({{0}}))"
+    found = combined(
+        expr(f"(int({{0}}) if {_RANGES[target, sign]} else {slow})", a),
+        target,
+        -(1 << (n - 1)) if sign == "s" else 0,
+        (1 << n) - 1,
+        a,
+    )
     found.ordered = found.ordered or "sat" not in mnemonic
     return found
 
@@ -142,14 +157,14 @@ def _convert(helper: Helper, target: str, source: str, sign: str, operand: Value
         a = combined(operand.signed, operand.type, -half, half - 1, operand)
     if sign == "u" or not a.within(-half, half - 1):
         a = canonical(helper, a, n)
-    lo, hi, text = a.lo, a.hi, a.text
+    lo, hi, shown = a.lo, a.hi, a.expression
     if sign == "s" and hi >= half:
         a = helper.atom(a)
-        lo, hi, text = -half, half - 1, f"({a.text} if {a.text} < {hex(half)} else {a.text} - {hex(1 << n)})"
+        lo, hi, shown = -half, half - 1, integers.as_signed(a, n)
     if target == "f32" and max(hi, -lo) >= 1 << 53:  # one rounding to double would be one too many
         a = canonical(helper, a, n)
-        return combined(f"f32_of(o_f32_convert_i{n}_{sign}({a.text}))", target, 0, 0, a)
-    found = combined(f"({text} + 0.0)", target, 0, 0, a)
+        return combined(expr(f"f32_of(o_f32_convert_i{n}_{sign}({{}}))", a), target, 0, 0, a)
+    found = combined(Operation("({} + 0.0)", shown), target, 0, 0, a)
     found.unrounded = target == "f32" and max(hi, -lo) > 1 << 24
     return found
 
@@ -162,23 +177,23 @@ def _reinterpret(helper: Helper, target: str, operand: Value) -> Value:
             return found
         loose = operand.loose
         a = helper.rounded([operand])[0]
-        found = combined(f"{'canonical' if loose else 'bits'}{n}({a.text})", target, 0, (1 << n) - 1, a)
+        found = combined(call(f"{'canonical' if loose else 'bits'}{n}", [a.expression]), target, 0, (1 << n) - 1, a)
         return found
     a = canonical(helper, operand, n)
-    found = combined(f"{target}_of({a.text})", target, 0, 0, a)
-    found.bits = a.text
+    found = combined(call(f"{target}_of", [a.expression]), target, 0, 0, a)
+    found.bits = a.expression
     return found
 
 
 def _demote(helper: Helper, operand: Value) -> Value:
-    found = combined(operand.text, "f32", 0, 0, operand)
+    found = combined(operand.expression, "f32", 0, 0, operand)
     found.atom, found.loose, found.unrounded = operand.atom, True, True
     return found
 
 
 def _promote(helper: Helper, operand: Value) -> Value:
     a = helper.rounded([operand])[0]
-    found = combined(a.text, "f64", 0, 0, a)
+    found = combined(a.expression, "f64", 0, 0, a)
     found.atom, found.loose = a.atom, True
     return found
 

@@ -1,4 +1,4 @@
-"""Integer operations as text: each function takes operands and gives the cheapest expression that their bounds allow.
+"""Integer operations: each function takes operands and gives the cheapest expression that their bounds allow.
 
 What is proved here: the Python integer of the result is congruent to ``OPERATIONS[mnemonic]`` of the operands and
 within the result's bounds, for all integers within the operands' bounds. A test tries just that for every operation.
@@ -11,7 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from refwasm.execution.compiler.values import SCRATCH, Value, combined, integer
+from refwasm.execution.compiler.translation.expressions import (
+    ADD,
+    FALSE,
+    SHIFT,
+    SUB,
+    TRUE,
+    Comparison,
+    Expression,
+    Literal,
+    Name,
+    Not,
+    hexadecimal,
+    literal,
+)
+from refwasm.execution.compiler.translation.values import SCRATCH, Value, combined, expr, integer
 
 #: Texts of integers may grow to this many bits before operands are masked.
 MAX_BITS = 160
@@ -26,17 +40,17 @@ class Helper(Protocol):
     def in_order(self, operands: list[Value]) -> list[Value]:
         """All of them as names or numbers, evaluated in this order."""
 
-    def doubled(self, value: Value) -> str:
-        """A name for a 32-bit value, twice side by side."""
+    def doubled(self, value: Value) -> Name:
+        """A variable with a 32-bit value twice side by side."""
 
-    def wish(self, value: Value) -> None:
-        """It would be good to know that what the value is made of is small."""
+    def want_small(self, value: Value) -> None:
+        """It would help if what an integer is made of were small."""
 
-    def wish_counters(self, a: Value, b: Value) -> None:
+    def want_small_counters(self, a: Value, b: Value) -> None:
         """The same of locals that are compared, if one of them counts."""
 
-    def signed(self, value: Value) -> str:
-        """Text of an integer read as signed, if that can be had for nothing."""
+    def signed(self, value: Value) -> Expression | None:
+        """An integer read as signed, if that can be had for nothing."""
 
 
 Maker = Callable[[Helper, int, Value, Value], Value]
@@ -49,11 +63,14 @@ def canonical(helper: Helper, value: Value, n: int) -> Value:
         return value
     if value.constant is not None:
         return integer(value.constant & mask, value.type)
-    helper.wish(value)
+    helper.want_small(value)
     # The remainder is the cheaper one unless it has something to do.
-    text = f"({value.text} & {hex(mask)})" if value.mixes else f"({value.text} % {hex(mask + 1)})"
-    found = combined(text, value.type, 0, mask, value)
-    found.twos = min(value.twos, n)
+    if value.mixes:
+        reduced = expr("({} & {})", value, hexadecimal(mask))
+    else:
+        reduced = expr("({} % {})", value, hexadecimal(mask + 1))
+    found = combined(reduced, value.type, 0, mask, value)
+    found.alignment = min(value.alignment, n)
     found.mixes = value.mixes
     return found
 
@@ -72,13 +89,12 @@ def _small_enough(helper: Helper, value: Value, n: int) -> Value:
 
 def _sum(helper: Helper, n: int, a: Value, b: Value, sign: int) -> Value:
     a, b = (_small_enough(helper, signed_constant(v, n), n) for v in (a, b))
-    operator = "+" if sign > 0 else "-"
-    text_b, minus = b.text, b.constant is not None and b.constant < 0
-    if minus:
-        operator, text_b = "-" if sign > 0 else "+", str(-(b.constant or 0))
+    plus, addend = sign > 0, b.expression
+    if b.constant is not None and b.constant < 0:
+        plus, addend = not plus, Literal(str(-b.constant))
     bounds = (a.lo + b.lo, a.hi + b.hi) if sign > 0 else (a.lo - b.hi, a.hi - b.lo)
-    found = combined(f"({a.text} {operator} {text_b})", a.type, *bounds, a, b)
-    found.twos = min(a.twos, b.twos)
+    found = combined(expr(ADD if plus else SUB, a, addend), a.type, *bounds, a, b)
+    found.alignment = min(a.alignment, b.alignment)
     found.mixes = a.mixes or b.mixes
     if sign > 0:
         found.parts = (a.parts if b.lo >= 0 else ()) + (b.parts if a.lo >= 0 else ())
@@ -108,8 +124,8 @@ def _times(value: Value, factor: int) -> dict[int, int] | None:
 def mul(helper: Helper, n: int, a: Value, b: Value) -> Value:
     a, b = (_small_enough(helper, signed_constant(v, n), n) for v in (a, b))
     corners = (a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi)
-    found = combined(f"({a.text} * {b.text})", a.type, min(corners), max(corners), a, b)
-    found.twos = min(a.twos + b.twos, 64)
+    found = combined(expr("({} * {})", a, b), a.type, min(corners), max(corners), a, b)
+    found.alignment = min(a.alignment + b.alignment, 64)
     # Products with small factors are indices; others are hashes.
     found.mixes = min(a.hi, b.hi) >= 1 << 16
     if b.constant is not None:
@@ -128,17 +144,19 @@ def and_(helper: Helper, n: int, a: Value, b: Value) -> Value:
     if not a.within(0, mask) and not b.within(0, mask):
         a = canonical(helper, a, n)
     hi = min(v.hi for v in (a, b) if v.lo >= 0)
-    found = combined(f"({a.text} & {b.text})", a.type, 0, hi, a, b)
-    found.twos = max(a.twos, b.twos)
+    found = combined(expr("({} & {})", a, b), a.type, 0, hi, a, b)
+    found.alignment = max(a.alignment, b.alignment)
     return found
 
 
 def _bitwise(operator: str) -> Maker:
+    template = f"({{}} {operator} {{}})"
+
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
         a, b = (canonical(helper, v, n) if v.lo < 0 else _small_enough(helper, v, n) for v in (a, b))
         hi = (1 << max(a.hi.bit_length(), b.hi.bit_length())) - 1
-        found = combined(f"({a.text} {operator} {b.text})", a.type, 0, hi, a, b)
-        found.twos = min(a.twos, b.twos)
+        found = combined(expr(template, a, b), a.type, 0, hi, a, b)
+        found.alignment = min(a.alignment, b.alignment)
         found.mixes = a.mixes or b.mixes or operator == "^"
         if operator == "|":
             found.parts = a.parts + b.parts
@@ -152,31 +170,31 @@ def shl(helper: Helper, n: int, a: Value, b: Value) -> Value:
         k = b.constant % n
         if max(a.hi, -a.lo) >> (MAX_BITS - n):
             a = canonical(helper, a, n)
-        found = combined(f"({a.text} << {k})", a.type, a.lo << k, a.hi << k, a)
-        found.twos = min(a.twos + k, 64)
+        found = combined(expr("({} << {})", a, literal(k)), a.type, a.lo << k, a.hi << k, a)
+        found.alignment = min(a.alignment + k, 64)
         found.mixes = a.mixes or k > 8
         found.parts = a.parts if a.lo >= 0 else ()
         found.linear = _times(a, 1 << k)
         return found
     a = canonical(helper, a, n)
-    found = combined(f"({a.text} << {_amount(b, n)})", a.type, 0, a.hi << (n - 1), a, b)
+    found = combined(expr("({} << {})", a, _amount(b, n)), a.type, 0, a.hi << (n - 1), a, b)
     found.mixes = True
     return found
 
 
-def _amount(b: Value, n: int) -> str:
+def _amount(b: Value, n: int) -> Expression:
     """How far to shift."""
-    return b.text if b.within(0, n - 1) else f"({b.text} & {n - 1})"
+    return b.expression if b.within(0, n - 1) else expr("({} & {})", b, literal(n - 1))
 
 
 def shr_u(helper: Helper, n: int, a: Value, b: Value) -> Value:
     a = canonical(helper, a, n)
     if b.constant is not None:
         k = b.constant % n
-        found = combined(f"({a.text} >> {k})", a.type, a.lo >> k, a.hi >> k, a)
-        found.twos = max(a.twos - k, 0) if a.hi else 0
+        found = combined(expr(SHIFT, a, literal(k)), a.type, a.lo >> k, a.hi >> k, a)
+        found.alignment = max(a.alignment - k, 0) if a.hi else 0
         return found
-    return combined(f"({a.text} >> {_amount(b, n)})", a.type, 0, a.hi, a, b)
+    return combined(expr(SHIFT, a, _amount(b, n)), a.type, 0, a.hi, a, b)
 
 
 def shr_s(helper: Helper, n: int, a: Value, b: Value) -> Value:
@@ -187,12 +205,14 @@ def shr_s(helper: Helper, n: int, a: Value, b: Value) -> Value:
     if b.constant is None:
         if not a.atom:
             a, b = helper.in_order([a, b])
-        text = f"(({a.text} if {a.text} < {hex(half)} else {a.text} - {hex(1 << n)}) >> {_amount(b, n)})"
-        return combined(text, a.type, -half, half - 1, a, b)
+        shifted = expr("({} >> {})", as_signed(a, n), _amount(b, n))
+        return combined(shifted, a.type, -half, half - 1, a, b)
     a, k = helper.atom(a), b.constant % n
     fill = ((1 << n) - 1) ^ ((1 << n) - 1) >> k
-    text = f"({a.text} >> {k} if {a.text} < {hex(half)} else {a.text} >> {k} | {hex(fill)})"
-    return combined(text, a.type, 0, (1 << n) - 1, a)
+    shifted = expr(
+        "({0} >> {1} if {0} < {2} else {0} >> {1} | {3})", a, literal(k), hexadecimal(half), hexadecimal(fill)
+    )
+    return combined(shifted, a.type, 0, (1 << n) - 1, a)
 
 
 def _rotate(left: bool) -> Maker:
@@ -200,39 +220,43 @@ def _rotate(left: bool) -> Maker:
         a = canonical(helper, a, n)
         if b.constant is None:
             a, b = helper.in_order([a, b])
-            first, second = ("<<", ">>") if left else (">>", "<<")
-            amount = _amount(b, n)
-            text = f"({a.text} {first} {amount} | {a.text} {second} ({n} - {amount}))"
-            found = combined(text, a.type, 0, (1 << 2 * n) - 1, a, b)
+            template = "({0} << {1} | {0} >> ({2} - {1}))" if left else "({0} >> {1} | {0} << ({2} - {1}))"
+            found = combined(expr(template, a, _amount(b, n), literal(n)), a.type, 0, (1 << 2 * n) - 1, a, b)
             found.mixes = True
             return found
         k = b.constant % n
         right = (n - k) % n if left else k
         if n == 32:
-            text, hi = f"({helper.doubled(a)} >> {right})", (1 << (64 - right)) - 1
-            found = Value(text, a.type, 0, hi)  # the name stands for the value as it is now
+            word = helper.doubled(a)
+            found = Value(
+                expr(SHIFT, word, literal(right)), a.type, 0, (1 << (64 - right)) - 1
+            )  # the name stands for the value as it is now
         else:
             a = helper.atom(a)
-            text, hi = f"({a.text} >> {right} | {a.text} << {n - right})", (1 << (2 * n - right)) - 1
-            found = combined(text, a.type, 0, hi, a)
+            both = expr("({0} >> {1} | {0} << {2})", a, literal(right), literal(n - right))
+            found = combined(both, a.type, 0, (1 << (2 * n - right)) - 1, a)
         found.mixes = True
         return found
 
     return make
 
 
+def _divisor(b: Value) -> Expression:
+    return b.expression if b.lo > 0 else expr("({} or divide_by_zero())", b)
+
+
 def div_u(helper: Helper, n: int, a: Value, b: Value) -> Value:
     a, b = canonical(helper, a, n), canonical(helper, b, n)
-    text = b.text if b.lo > 0 else f"({b.text} or divide_by_zero())"
-    found = combined(f"({a.text} // {text})", a.type, 0 if not b.lo else a.lo // b.hi, a.hi // max(b.lo, 1), a, b)
+    found = combined(
+        expr("({} // {})", a, _divisor(b)), a.type, 0 if not b.lo else a.lo // b.hi, a.hi // max(b.lo, 1), a, b
+    )
     found.ordered = found.ordered or b.lo == 0
     return found
 
 
 def rem_u(helper: Helper, n: int, a: Value, b: Value) -> Value:
     a, b = canonical(helper, a, n), canonical(helper, b, n)
-    text = b.text if b.lo > 0 else f"({b.text} or divide_by_zero())"
-    found = combined(f"({a.text} % {text})", a.type, 0, min(a.hi, max(b.hi - 1, 0)), a, b)
+    found = combined(expr("({} % {})", a, _divisor(b)), a.type, 0, min(a.hi, max(b.hi - 1, 0)), a, b)
     found.ordered = found.ordered or b.lo == 0
     return found
 
@@ -246,14 +270,13 @@ def _signed_division(name: str) -> Maker:
         a, b = canonical(helper, a, n), canonical(helper, b, n)
         if a.hi < half and b.hi < half:
             return unsigned(helper, n, a, b)
-        helper.wish(a)
-        helper.wish(b)
-        slow = f"o_i{n}_{name}"
+        helper.want_small(a)
+        helper.want_small(b)
+        slow = f"o_i{n}_{name}({{0}}, {{1}})"
         a, b = helper.in_order([a, b])
-        test = f"{a.text} < {hex(half)}" if b.constant is not None and 0 < b.constant < half else (
-            f"{a.text} < {hex(half)} > {b.text} > 0")  # fmt: skip
-        text = f"({a.text} {operator} {b.text} if {test} else {slow}({a.text}, {b.text}))"
-        found = combined(text, a.type, 0, mask, a, b)
+        test = "{0} < {2}" if b.constant is not None and 0 < b.constant < half else "{0} < {2} > {1} > 0"
+        quotient = expr(f"({{0}} {operator} {{1}} if {test} else {slow})", a, b, hexadecimal(half))
+        found = combined(quotient, a.type, 0, mask, a, b)
         found.ordered = found.ordered or b.constant in (None, 0, mask)
         return found
 
@@ -263,10 +286,10 @@ def _signed_division(name: str) -> Maker:
 # ---- comparisons: the value is 1 or 0, the truth a Python condition --------------------------------------------------
 
 
-def truth(condition: str, compare: tuple[str, Value, Value] | None, *operands: Value) -> Value:
+def truth(condition: Expression, compare: tuple[str, Value, Value] | None, *operands: Value) -> Value:
     """A condition as an i32."""
-    found = combined(f"(1 if ({condition}) else 0)", "i32", 0, 1, *operands)
-    found.truth = f"({condition})"
+    found = combined(expr("(1 if {} else 0)", condition), "i32", 0, 1, *operands)
+    found.truth = condition
     found.compare = compare
     return found
 
@@ -275,51 +298,57 @@ def _equality(operator: str) -> Maker:
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
         a, b = canonical(helper, a, n), canonical(helper, b, n)
         name = "eq" if operator == "==" else "ne"
-        helper.wish_counters(a, b)
+        helper.want_small_counters(a, b)
         if b.constant == 0:
-            return truth(a.condition if name == "ne" else f"not {a.condition}", (name, a, b), a)
-        return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
+            holds = expr("({})", a.condition) if name == "ne" else Not(a.condition)
+            return truth(holds, (name, a, b), a)
+        return truth(Comparison(a.expression, operator, b.expression), (name, a, b), a, b)
 
     return make
 
 
 def eqz(helper: Helper, n: int, a: Value) -> Value:
     a = canonical(helper, a, n)
-    return truth(f"not {a.condition}", ("eq", a, integer(0, a.type)), a)
+    return truth(Not(a.condition), ("eq", a, integer(0, a.type)), a)
 
 
 def _relation_u(name: str, operator: str) -> Maker:
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
         a, b = canonical(helper, a, n), canonical(helper, b, n)
-        helper.wish_counters(a, b)
-        return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
+        helper.want_small_counters(a, b)
+        return truth(Comparison(a.expression, operator, b.expression), (name, a, b), a, b)
 
     return make
 
 
 #: Signed comparisons of unsigned representations: whether each operand is surely below 2**(n-1) (True), surely not
-#: (False), or unknown (None), and the condition then. H is 2**(n-1), r the unsigned relation.
+#: (False), or unknown (None), and the condition then. ``{2}`` is 2**(n-1), ``r`` the unsigned relation.
 _SIGNED: dict[tuple[bool | None, bool | None], str] = {
-    (True, True): "{a} {r} {b}",
-    (False, False): "{a} {r} {b}",
-    (True, False): "False",
-    (False, True): "True",
-    (None, True): "{a} {r} {b} or {a} >= {H}",
-    (True, None): "{a} {r} {b} < {H}",
-    (None, False): "{H} <= {a} {r} {b}",
-    (False, None): "{b} < {H} or {a} {r} {b}",
-    (None, None): "{a} {r} {b} if {a} < {H} > {b} else ({a} ^ {H}) {r} ({b} ^ {H})",
+    (None, True): "({0} r {1} or {0} >= {2})",
+    (True, None): "({0} r {1} < {2})",
+    (None, False): "({2} <= {0} r {1})",
+    (False, None): "({1} < {2} or {0} r {1})",
+    (None, None): "({0} r {1} if {0} < {2} > {1} else ({0} ^ {2}) r ({1} ^ {2}))",
 }
+
+
+TRUE_CONDITION, FALSE_CONDITION = expr("({})", TRUE), expr("({})", FALSE)
 
 
 def _below_half(v: Value, half: int) -> bool | None:
     return True if v.hi < half else False if v.lo >= half else None
 
 
-def _signed_condition(less: Value, greater: Value, n: int, relation: str) -> str:
+def _signed_condition(less: Value, greater: Value, n: int, relation: str) -> Expression:
     half = 1 << (n - 1)
-    template = _SIGNED[_below_half(less, half), _below_half(greater, half)]
-    return template.format(a=less.text, b=greater.text, H=hex(half), r=relation)
+    below = _below_half(less, half), _below_half(greater, half)
+    if below == (True, False):
+        return FALSE_CONDITION
+    if below == (False, True):
+        return TRUE_CONDITION
+    if below[0] is not None and below[0] is below[1]:
+        return Comparison(less.expression, relation, greater.expression)
+    return expr(_SIGNED[below].replace(" r ", f" {relation} "), less, greater, hexadecimal(half))
 
 
 def _relation_s(name: str, operator: str) -> Maker:
@@ -328,14 +357,14 @@ def _relation_s(name: str, operator: str) -> Maker:
     def make(helper: Helper, n: int, a: Value, b: Value) -> Value:
         half = 1 << (n - 1)
         if a.within(0, half - 1) and b.within(0, half - 1):
-            return truth(f"{a.text} {operator} {b.text}", (name, a, b), a, b)
-        helper.wish_counters(a, b)
+            return truth(Comparison(a.expression, operator, b.expression), (name, a, b), a, b)
+        helper.want_small_counters(a, b)
         left, right = helper.signed(a), helper.signed(b)
         if left and right:
-            return truth(f"{left} {operator} {right}", None, a, b)
+            return truth(Comparison(left, operator, right), None, a, b)
         a, b = canonical(helper, a, n), canonical(helper, b, n)
         if ((left and b.atom) or (right and a.atom)) and a.constant is None and b.constant is None:
-            return truth(f"{left or _as_signed(a, n)} {operator} {right or _as_signed(b, n)}", None, a, b)
+            return truth(Comparison(left or as_signed(a, n), operator, right or as_signed(b, n)), None, a, b)
         a, b = helper.in_order([a, b])
         less, greater = (b, a) if swapped else (a, b)
         return truth(_signed_condition(less, greater, n, relation), (f"{name}s", a, b), a, b)
@@ -343,8 +372,9 @@ def _relation_s(name: str, operator: str) -> Maker:
     return make
 
 
-def _as_signed(atom: Value, n: int) -> str:
-    return f"({atom.text} if {atom.text} < {hex(1 << (n - 1))} else {atom.text} - {hex(1 << n)})"
+def as_signed(atom: Value, n: int) -> Expression:
+    """A canonical integer read as signed."""
+    return expr("({0} if {0} < {1} else {0} - {2})", atom, hexadecimal(1 << (n - 1)), hexadecimal(1 << n))
 
 
 # ---- one operand -----------------------------------------------------------------------------------------------------
@@ -352,17 +382,17 @@ def _as_signed(atom: Value, n: int) -> str:
 
 def clz(helper: Helper, n: int, a: Value) -> Value:
     a = canonical(helper, a, n)
-    return combined(f"({n} - ({a.text}).bit_length())", a.type, n - a.hi.bit_length(), n, a)
+    return combined(expr("({} - ({}).bit_length())", literal(n), a), a.type, n - a.hi.bit_length(), n, a)
 
 
 def ctz(helper: Helper, n: int, a: Value) -> Value:
     a = helper.atom(canonical(helper, a, n))
-    return combined(f"(({a.text} & -{a.text}).bit_length() - 1 if {a.text} else {n})", a.type, 0, n, a)
+    return combined(expr("(({0} & -{0}).bit_length() - 1 if {0} else {1})", a, literal(n)), a.type, 0, n, a)
 
 
 def popcnt(helper: Helper, n: int, a: Value) -> Value:
     a = canonical(helper, a, n)
-    return combined(f"({a.text}).bit_count()", a.type, 0, n, a)
+    return combined(expr("({}).bit_count()", a), a.type, 0, n, a)
 
 
 def _extend(bits: int) -> Callable[[Helper, int, Value], Value]:
@@ -371,8 +401,8 @@ def _extend(bits: int) -> Callable[[Helper, int, Value], Value]:
     def make(helper: Helper, n: int, a: Value) -> Value:
         if a.within(0, half - 1):
             return a
-        low = a.text if a.within(0, mask) else f"({a.text} & {hex(mask)})"
-        return combined(f"(({low} ^ {hex(half)}) - {hex(half)})", a.type, -half, half - 1, a)
+        low = a.expression if a.within(0, mask) else expr("({} & {})", a, hexadecimal(mask))
+        return combined(expr("(({0} ^ {1}) - {1})", low, hexadecimal(half)), a.type, -half, half - 1, a)
 
     return make
 
@@ -380,26 +410,25 @@ def _extend(bits: int) -> Callable[[Helper, int, Value], Value]:
 def wrap(helper: Helper, n: int, a: Value) -> Value:
     if a.constant is not None:
         return integer(a.constant & 0xFFFFFFFF, "i32")
-    found = combined(a.text, "i32", a.lo, a.hi, a)
-    found.atom, found.twos, found.mixes = a.atom, a.twos, True
+    found = combined(a.expression, "i32", a.lo, a.hi, a)
+    found.atom, found.alignment, found.mixes = a.atom, a.alignment, True
     return found
 
 
 def extend_i32_u(helper: Helper, n: int, a: Value) -> Value:
     a = canonical(helper, a, 32)
-    found = combined(a.text, "i64", a.lo, a.hi, a)
-    found.atom, found.constant, found.twos = a.atom, a.constant, a.twos
+    found = combined(a.expression, "i64", a.lo, a.hi, a)
+    found.atom, found.constant, found.alignment = a.atom, a.constant, a.alignment
     return found
 
 
 def extend_i32_s(helper: Helper, n: int, a: Value) -> Value:
     if a.within(-(1 << 31), (1 << 31) - 1):
-        found = combined(a.text, "i64", a.lo, a.hi, a)
-        found.atom, found.constant, found.twos = a.atom, a.constant, a.twos
+        found = combined(a.expression, "i64", a.lo, a.hi, a)
+        found.atom, found.constant, found.alignment = a.atom, a.constant, a.alignment
         return found
     a = helper.atom(canonical(helper, a, 32))
-    text = f"({a.text} if {a.text} < 0x80000000 else {a.text} - 0x100000000)"
-    return combined(text, "i64", -(1 << 31), (1 << 31) - 1, a)
+    return combined(as_signed(a, 32), "i64", -(1 << 31), (1 << 31) - 1, a)
 
 
 BINARY: dict[str, Maker] = {

@@ -7,28 +7,27 @@ of arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from refwasm.execution.numerics.floats import CANONICAL_NAN, is_nan
-from refwasm.syntax.instructions import FORMS, OPENERS, Instr
+from refwasm.syntax.instructions import FORMS, Form, Instr
 from refwasm.syntax.modules import Expr
 from refwasm.validation.functions import SideTable
 from refwasm.validation.stacks import Branch
 
-#: What may run other code, or change the size of a memory (atomics notice that another process has done so).
-_CALLS = frozenset(
-    name for name in FORMS if "call" in name or "atomic" in name or name in ("memory.grow", "throw", "throw_ref")
-)
 _ARITHMETIC = frozenset(
-    f"{t}.{name}"
+    FORMS[f"{t}.{name}"]
     for t in ("f32", "f64")
     for name in (
         "add", "sub", "mul", "div", "sqrt", "min", "max", "ceil", "floor", "trunc", "nearest", "convert_i32_s",
         "convert_i32_u", "convert_i64_s", "convert_i64_u", "promote_f32", "demote_f64",
     )
+    if f"{t}.{name}" in FORMS
 )  # fmt: skip
+_GET, _ADD, _BLOCK, _END = FORMS["local.get"], FORMS["i32.add"], FORMS["block"], FORMS["end"]
+_BR_IF, _LOOP = FORMS["br_if"], FORMS["loop"]
 #: So many blocks that open at once, without a result, become arms of one switch (with a br_table: fewer).
 MANY_BLOCKS, MANY_TARGETS = 8, 3
 #: Conditions that may leave a block for what follows them to be indented.
@@ -36,7 +35,7 @@ MAX_GUARDS = 4
 
 
 @dataclass
-class Loop:
+class LoopSurvey:
     """A loop: ``sets`` and ``gets`` count the instructions inside that name a local; ``defined`` are locals that every
     turn sets before it reads them. ``steps`` are constants that a turn may add to a local once, and nothing else
     changes it. ``counter`` is one of these locals, and a bound: the only branch back follows the step, and is taken
@@ -73,7 +72,7 @@ class Survey:
 
     ends: dict[int, int]
     targets: set[int]
-    loops: dict[int, Loop]
+    loops: dict[int, LoopSurvey]
     leaves: dict[int, int]
     switches: dict[int, int]
     arithmetic: set[int]
@@ -85,72 +84,109 @@ class Survey:
             self.left_by.setdefault(loop, []).append(label)
 
 
+class _Walk:
+    """One walk over a body: the open blocks and loops, innermost last, and what was found so far."""
+
+    def __init__(self, body: Expr, params: int) -> None:
+        self.body = body
+        self.ends: dict[int, int] = {}
+        self.loops: dict[int, LoopSurvey] = {}
+        self.opened: list[int] = []
+        self.open_loops: list[LoopSurvey] = []
+        self.not_arithmetic: set[int] = set(range(params))
+        self.assigned: set[int] = set()
+        self.copies: list[tuple[int, int]] = []
+        for pc, instr in enumerate(body):
+            seen = _SEEN.get(instr[0])
+            if seen is not None:
+                seen(self, pc, instr)
+
+    def read(self, pc: int, instr: Instr) -> None:
+        index = instr[1][0]
+        for loop in self.open_loops:
+            loop.gets[index] = loop.gets.get(index, 0) + 1
+
+    def assign(self, pc: int, instr: Instr) -> None:
+        index, open_loops = instr[1][0], self.open_loops
+        before = self.body[pc - 1]
+        self.assigned.add(index)
+        if before[0] is _GET:
+            self.copies.append((index, before[1][0]))
+        elif before[0] not in _ARITHMETIC and not _is_number(before):
+            self.not_arithmetic.add(index)
+        if not open_loops:
+            return
+        innermost = open_loops[-1]
+        if len(self.opened) - 1 == innermost.depth and index not in innermost.gets:
+            innermost.defined.add(index)
+        if before[0] is _ADD and (step := _step(self.body, pc)):
+            innermost.steps[index] = step
+        for loop in open_loops:
+            loop.sets[index] = loop.sets.get(index, 0) + 1
+
+    def tee(self, pc: int, instr: Instr) -> None:
+        self.assign(pc, instr)
+        self.read(pc, instr)
+
+    def open(self, pc: int, instr: Instr) -> None:
+        self.opened.append(pc)
+
+    def loop(self, pc: int, instr: Instr) -> None:
+        self.opened.append(pc)
+        for loop in self.open_loops:
+            loop.innermost = False
+        self.loops[pc] = LoopSurvey(pc, depth=len(self.opened) - 1)
+        self.open_loops.append(self.loops[pc])
+
+    def end(self, pc: int, instr: Instr) -> None:
+        if self.opened:
+            start = self.opened.pop()
+            self.ends[start] = pc
+            if self.open_loops and self.open_loops[-1].start == start:
+                self.open_loops.pop().end = pc
+
+    def call(self, pc: int, instr: Instr) -> None:
+        for loop in self.open_loops:
+            loop.calls = True
+
+    def try_(self, pc: int, instr: Instr) -> None:
+        self.opened.append(pc)
+        self.call(pc, instr)
+
+    def arithmetic(self) -> set[int]:
+        """The locals that only ever hold results of arithmetic."""
+        found = self.not_arithmetic
+        for _ in self.copies:
+            added = {index for index, source in self.copies if source in found} - found
+            if not added:
+                break
+            found |= added
+        return self.assigned - found
+
+
+_SEEN: dict[Form, Callable[[_Walk, int, Instr], None]] = {
+    # What may run other code, or change the size of a memory (atomics notice that another process has done so).
+    **{f: _Walk.call for f in FORMS.values() if f.calls or f.throws or f.is_atomic or f is FORMS["memory.grow"]},
+    **{f: _Walk.open for f in FORMS.values() if f.opens},
+    _GET: _Walk.read, FORMS["local.set"]: _Walk.assign, FORMS["local.tee"]: _Walk.tee, FORMS["loop"]: _Walk.loop,
+    FORMS["end"]: _Walk.end, FORMS["try_table"]: _Walk.try_,
+}  # fmt: skip
+
+
 def survey(body: Expr, side: SideTable, params: int) -> Survey:
     """Walk over a body; ``params`` is the number of parameters."""
-    ends: dict[int, int] = {}
-    loops: dict[int, Loop] = {}
-    opened: list[int] = []
-    open_loops: list[Loop] = []
-    not_arithmetic: set[int] = set(range(params))
-    assigned: set[int] = set()
-    copies: list[tuple[int, int]] = []
-    before = ""
-    for pc, instr in enumerate(body):
-        mnemonic = instr[0].mnemonic
-        if mnemonic == "local.get":
-            for loop in open_loops:
-                loop.gets[instr[1][0]] = loop.gets.get(instr[1][0], 0) + 1
-        elif mnemonic == "local.set" or mnemonic == "local.tee":
-            index = instr[1][0]
-            assigned.add(index)
-            if before == "local.get":
-                copies.append((index, body[pc - 1][1][0]))
-            elif before not in _ARITHMETIC and not _is_number(body[pc - 1]):
-                not_arithmetic.add(index)
-            if open_loops and len(opened) - 1 == open_loops[-1].depth and index not in open_loops[-1].gets:
-                open_loops[-1].defined.add(index)
-            if open_loops and before == "i32.add" and (step := _step(body, pc)):
-                open_loops[-1].steps[index] = step
-            for loop in open_loops:
-                loop.sets[index] = loop.sets.get(index, 0) + 1
-                if mnemonic == "local.tee":
-                    loop.gets[index] = loop.gets.get(index, 0) + 1
-        elif mnemonic in OPENERS:
-            opened.append(pc)
-            if mnemonic == "loop":
-                for loop in open_loops:
-                    loop.innermost = False
-                loops[pc] = Loop(pc, depth=len(opened) - 1)
-                open_loops.append(loops[pc])
-            elif mnemonic == "try_table":
-                for loop in open_loops:
-                    loop.calls = True
-        elif mnemonic == "end":
-            if opened:
-                start = opened.pop()
-                ends[start] = pc
-                if open_loops and open_loops[-1].start == start:
-                    open_loops.pop().end = pc
-        elif mnemonic in _CALLS:
-            for loop in open_loops:
-                loop.calls = True
-        before = mnemonic
-    for _ in copies:
-        added = {index for index, source in copies if source in not_arithmetic} - not_arithmetic
-        if not added:
-            break
-        not_arithmetic |= added
-    branches = _branches(side)
+    walk, branches = _Walk(body, params), _branches(side)
     for label, sources in branches.items():
-        if label in loops:
-            loops[label].back_edges = len(sources)
-    for loop in loops.values():
+        if label in walk.loops:
+            walk.loops[label].back_edges = len(sources)
+    for loop in walk.loops.values():
         loop.steps = {index: step for index, step in loop.steps.items() if loop.sets[index] == 1}
         if loop.back_edges == 1 and loop.steps:
             loop.counter = _counter(body, branches[loop.start][0], loop.steps)
-    guards = _guards(body, ends, branches)
-    return Survey(ends, set(branches), loops, _leaves(body, ends, branches), _switches(body, side, ends),
-                  assigned - not_arithmetic, guards)  # fmt: skip
+    return Survey(
+        walk.ends, set(branches), walk.loops, _leaves(body, walk.ends, branches), _switches(body, side, walk.ends),
+        walk.arithmetic(), _guards(body, walk.ends, branches),
+    )  # fmt: skip
 
 
 def _step(body: Expr, pc: int) -> int:
@@ -176,7 +212,7 @@ def _counter(body: Expr, branch: int, steps: dict[int, int]) -> tuple[int, int] 
 def _is_number(instr: Instr) -> bool:
     """A float constant whose bits are what arithmetic would give."""
     mnemonic = instr.form.mnemonic
-    if mnemonic not in ("f32.const", "f64.const"):
+    if not instr.form.is_const or mnemonic[0] != "f":
         return False
     n = int(mnemonic[1:3])
     return not is_nan(n, instr.args[0]) or instr.args[0] == CANONICAL_NAN[n]
@@ -197,12 +233,12 @@ def deepest(body: Expr) -> tuple[int, int]:
     blocks = loops = depth = loop_depth = 0
     opened: list[bool] = []
     for instr in body:
-        mnemonic = instr[0].mnemonic
-        if mnemonic in OPENERS:
-            opened.append(mnemonic == "loop")
+        form = instr[0]
+        if form.opens:
+            opened.append(form is _LOOP)
             depth, loop_depth = depth + 1, loop_depth + opened[-1]
             blocks, loops = max(blocks, depth), max(loops, loop_depth)
-        elif mnemonic == "end" and opened:
+        elif form is _END and opened:
             depth, loop_depth = depth - 1, loop_depth - opened.pop()
     return blocks, loops
 
@@ -231,19 +267,19 @@ def _guards(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) ->
     wanted: dict[int, int] = {}  # the block that a br_if must stand in, not deeper
     for start, end in ends.items():
         sources = branches.get(end)
-        if not sources or len(sources) > MAX_GUARDS or body[start][0].mnemonic != "block":
+        if not sources or len(sources) > MAX_GUARDS or body[start][0] is not _BLOCK:
             continue
-        if not _has_type(body[start][1][0]) and all(body[pc][0].mnemonic == "br_if" for pc in sources):
+        if not _has_type(body[start][1][0]) and all(body[pc][0] is _BR_IF for pc in sources):
             found.add(end)
             wanted.update((pc, end) for pc in sources)
     if not wanted:
         return found
     opened: list[int] = []
     for pc, instr in enumerate(body):
-        mnemonic = instr[0].mnemonic
-        if mnemonic in OPENERS:
+        form = instr[0]
+        if form.opens:
             opened.append(ends.get(pc, -1))
-        elif mnemonic == "end" and opened:
+        elif form is _END and opened:
             opened.pop()
         elif pc in wanted and wanted[pc] != opened[-1]:
             found.discard(wanted[pc])
@@ -259,7 +295,7 @@ def _switches(body: Expr, side: SideTable, ends: dict[int, int]) -> dict[int, in
     pc, last = 0, len(body)
     while pc < last:
         first = pc
-        while pc < last and body[pc].form.mnemonic == "block" and not _has_type(body[pc].args[0]):
+        while pc < last and body[pc][0] is _BLOCK and not _has_type(body[pc].args[0]):
             pc += 1
         count = pc - first
         if count >= MANY_TARGETS:

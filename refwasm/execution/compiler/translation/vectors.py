@@ -1,26 +1,29 @@
-"""Vector operations as text, where that is shorter than calling the numeric function: what treats all bits alike, and
-lanes that are added side by side inside one large integer. A v128 is an unsigned integer, lane 0 its lowest bits.
+"""Vector operations as expressions, where that is shorter than calling the numeric function.
 
-What is proved here: the result is what ``OPERATIONS[mnemonic]`` gives. A test tries that for every text.
+These treat all bits alike, or work on lanes side by side inside one large integer. A v128 is an unsigned integer, lane 0
+its lowest bits.
+
+What is proved here: the result is what ``OPERATIONS[mnemonic]`` gives. A test tries that for every operation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from refwasm.execution.compiler.integers import Helper, canonical, truth
-from refwasm.execution.compiler.values import Value, combined
+from refwasm.execution.compiler.translation.expressions import Expression, hexadecimal, literal
+from refwasm.execution.compiler.translation.integers import Helper, canonical, truth
+from refwasm.execution.compiler.translation.values import Value, combined, expr
 from refwasm.execution.numerics.vectors import ALL_ONES, repeat
 
 Maker = Callable[[Helper, list[Value]], Value]
 
 
-def _bitwise(text: str, twice: bool = False) -> Maker:
-    """Text over the operands ``{0}``, ``{1}``, ``{2}``; those that occur ``twice`` must be names."""
+def _bitwise(template: str, twice: bool = False) -> Maker:
+    """A template over the operands ``{0}``, ``{1}``, ``{2}``; those that occur ``twice`` must be names."""
 
     def make(helper: Helper, operands: list[Value]) -> Value:
         named = helper.in_order(operands) if twice else operands
-        return combined(text.format(*(v.text for v in named)), "", 0, 0, *named)
+        return combined(expr(template, *named), "", 0, 0, *named)
 
     return make
 
@@ -47,15 +50,17 @@ def _splat(n: int) -> Maker:
     def make(helper: Helper, operands: list[Value]) -> Value:
         (value,) = operands
         if n < 32:
-            return combined(f"(({value.text} & {hex((1 << n) - 1)}) * {hex(repeat(n, 1))})", "", 0, 0, value)
+            return combined(
+                expr("(({} & {}) * {})", value, hexadecimal((1 << n) - 1), hexadecimal(repeat(n, 1))), "", 0, 0, value
+            )
         value = canonical(helper, value, n)
-        return combined(f"({value.text} * {hex(repeat(n, 1))})", "", 0, 0, value)
+        return combined(expr("({} * {})", value, hexadecimal(repeat(n, 1))), "", 0, 0, value)
 
     return make
 
 
 def _any_true(helper: Helper, operands: list[Value]) -> Value:
-    return truth(f"{operands[0].text} != 0", None, operands[0])
+    return truth(expr("({} != 0)", operands[0]), None, operands[0])
 
 
 MAKERS: dict[str, Maker] = {
@@ -77,18 +82,18 @@ def operation(helper: Helper, mnemonic: str, operands: list[Value]) -> Value | N
     return None if make is None else make(helper, operands)
 
 
-def extracted(shape: str, lane: int, vector: Value) -> str:
-    """Text of the bits of a lane."""
+def extracted(shape: str, lane: int, vector: Value) -> Expression:
+    """The bits of a lane."""
     n = lane_bits(shape)
-    shifted = f"{vector.text} >> {n * lane}" if lane else vector.text
-    return f"({shifted})" if n * (lane + 1) == 128 else f"({shifted} & {hex((1 << n) - 1)})"
+    shifted = expr("{} >> {}", vector, literal(n * lane)) if lane else vector.expression
+    return expr("({})", shifted) if n * (lane + 1) == 128 else expr("({} & {})", shifted, hexadecimal((1 << n) - 1))
 
 
-def replaced(shape: str, lane: int, vector: Value, bits: str) -> str:
-    """Text of a vector with other bits, below 2**n, in one lane."""
+def replaced(shape: str, lane: int, vector: Value, bits: Expression) -> Expression:
+    """A vector with other bits, below 2**n, in one lane."""
     n = lane_bits(shape)
     mask = ALL_ONES ^ ((1 << n) - 1 << n * lane)
-    return f"({vector.text} & {hex(mask)} | {bits} << {n * lane})"
+    return expr("({} & {} | {} << {})", vector, hexadecimal(mask), bits, literal(n * lane))
 
 
 def lane_bits(shape: str) -> int:

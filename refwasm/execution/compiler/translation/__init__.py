@@ -1,0 +1,1 @@
+"""From a validated function to Python: statements, the passes over them, and text."""

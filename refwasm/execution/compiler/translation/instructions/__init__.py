@@ -1,0 +1,1 @@
+"""What to do with each instruction while a function is translated, one file per group."""
