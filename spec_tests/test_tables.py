@@ -12,6 +12,7 @@ from refwasm.binary.instructions import OPERANDS as BINARY_OPERANDS
 from refwasm.execution.interpreter.meaning import MEANINGS
 from refwasm.execution.numerics import OPERATIONS, TEMPLATES
 from refwasm.execution.numerics.table import is_numeric
+from refwasm.syntax import instructions
 from refwasm.syntax.forms import FORMS_BY_FEATURE
 from refwasm.syntax.instructions import FORMS
 from refwasm.validation.instructions import RULES
@@ -171,3 +172,46 @@ def test_operations_on_whole_vectors_equal_their_lifted_definitions(mnemonic: st
 def test_mnemonics_are_written_out_in_the_table() -> None:
     text = (Path(__file__).parent.parent / "refwasm" / "syntax" / "forms.py").read_text()
     assert len(re.findall(r'^ +\("', text, re.MULTILINE)) == len(FORMS)
+
+
+def test_properties_of_instructions_are_what_their_names_say() -> None:
+    for name, form in FORMS.items():
+        parts = re.split(r"[._ ]", name)
+        assert form.is_atomic == ("atomic" in parts), name
+        assert form.is_rmw == any(part.startswith("rmw") for part in parts), name
+        if form.width:
+            loads, stores = (any(part.startswith(word) for part in parts) for word in ("load", "store"))
+            is_wait = any(part.startswith("wait") for part in parts)
+            assert (form.loads, form.stores) == (loads or form.is_rmw or is_wait, stores or form.is_rmw), name
+        assert form.is_const == (parts[-1] == "const"), name
+        assert form.is_tail_call == (parts[:2] == ["return", "call"]), name
+        assert form.calls >= ("call" in parts), name
+        assert form.is_nullable == (parts[-1] == "null" and " " in name), name
+        assert form.allocates == (form.feature in ("gc", "custom-descriptors") and "new" in parts) or form.feature == (
+            "stack-switching"), name  # fmt: skip
+        assert not form.is_rmw or len(form.properties) >= 3, f"{name} does not say which operation"
+
+
+def test_every_property_is_documented() -> None:
+    words = set().union(*(form.properties for form in FORMS.values()))
+    operations = {"add", "sub", "and", "or", "xor", "xchg", "cmpxchg"}
+    documented = set(re.findall(r"^``(\w+)`` {2,}", instructions.__doc__ or "", re.M))
+    assert words - operations <= documented
+
+
+#: Files that put names of numeric operations together, or take them apart: there, the parts are the meaning.
+BY_NAME = ("execution/numerics/", "execution/interpreter/shadow_rules.py", "campaign/rules.py", "text/", "script/")
+
+
+def test_properties_are_never_guessed_from_names() -> None:
+    """What an instruction does stands in the table of forms; nobody looks for it in mnemonics."""
+    guess = re.compile(r"""mnemonic\.(?:starts|ends)with\(|["'][^"']*["'] (?:not )?in (?:\w+\.)*mnemonic\b""")
+    root = Path(instructions.__file__).parent.parent
+    found = [
+        f"{path.relative_to(root)}: {line.strip()}"
+        for path in root.rglob("*.py")
+        if not path.relative_to(root).as_posix().startswith(BY_NAME)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if guess.search(line)
+    ]
+    assert not found

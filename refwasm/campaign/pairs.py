@@ -61,7 +61,7 @@ def _producers(features: frozenset[str]) -> Iterator[Producer]:
         if is_numeric(form.mnemonic):
             params, results = _numbers(form.params), _numbers(form.results)
             yield Producer(form.mnemonic, params, results[0], instr(form.mnemonic))
-        elif form.takes_address and form.width and form.results and not form.params and "atomic" not in form.mnemonic:
+        elif form.loads and form.width and not form.params and not form.is_atomic:
             arg = MemArg(0, 0, 0)
             yield Producer(form.mnemonic, (I32,), _numbers(form.results)[0], Instr(form, (arg,)))
 
@@ -199,10 +199,10 @@ def _uses(by_result: dict[NumType, list[Producer]], features: frozenset[str]) ->
         made.add("if not", params, (I32,), negated, addresses)
         yield from made.item(f"uses of {producer.name}", f"uses of {producer.name}")
     for form in FORMS.values():
-        stores = form.takes_address and ".store" in form.mnemonic and "lane" not in form.mnemonic
+        stores = form.stores and form.takes_address and not form.is_rmw and not form.has_lane
         if stores and form.feature in features:
             yield from _stores(form, by_result)
-        loads = form.takes_address and form.results and not form.params and "atomic" not in form.mnemonic
+        loads = form.loads and form.takes_address and not form.params and not form.is_atomic
         if loads and form.feature in features:
             yield from _computed_addresses(form, by_result[I32])
 

@@ -148,7 +148,7 @@ class _Reducer:
 
     def _with_body(self, index: int, body: Expr) -> Module:
         funcs, func = list(self.module.funcs), self.module.funcs[index]
-        used = any(i.form.mnemonic.startswith("local.") for i in body)
+        used = any("local" in i.form.immediates for i in body)
         funcs[index] = Func(func.type, func.locals if used else (), body)
         return self.module._replace(funcs=tuple(funcs))
 

@@ -75,19 +75,19 @@ def kind_of(instr: Instr) -> tuple[str, bool]:
     """What kind of access an instruction is, and whether it is atomic."""
     found = _KINDS.get(instr.form)
     if found is None:
-        found = _KINDS[instr.form] = _kind(instr.form.mnemonic)
+        found = _KINDS[instr.form] = _kind(instr.form)
     return found
 
 
-def _kind(name: str) -> tuple[str, bool]:
+def _kind(form: Form) -> tuple[str, bool]:
+    name = form.mnemonic
     if name in _BULK:
         return _BULK[name], False
     if name in _OTHERS:
         return _OTHERS[name], True
-    is_atomic = ".atomic." in name
-    if ".rmw" in name:
-        return ("cmpxchg" if "cmpxchg" in name else "rmw"), True
-    return ("store" if ".store" in name else "load"), is_atomic
+    if form.is_rmw:
+        return ("cmpxchg" if "cmpxchg" in form.properties else "rmw"), True
+    return ("store" if form.stores else "load"), form.is_atomic
 
 
 def access_of(instr: Instr, memory: Memory, address: int, stack: list[Any]) -> Access:

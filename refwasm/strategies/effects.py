@@ -9,7 +9,7 @@ from refwasm.strategies import branches, loops, soup
 from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, values
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import access, risks
-from refwasm.strategies.tables import EFFECTS, pairs, stores
+from refwasm.strategies.tables import EFFECTS, WAITS, pairs, stores
 from refwasm.syntax.instructions import PLAIN, Form, Instr, instr
 from refwasm.syntax.types import I64, RefType, ValType
 
@@ -30,7 +30,7 @@ def access_of(body: Body, form: Form) -> bool:
     if arg is None:
         return False
     for number, t in enumerate(form.params or ()):
-        if number == 1 and form.mnemonic.startswith("memory.atomic.wait"):
+        if number == 1 and form.mnemonic in WAITS:
             body.emit(constant(I64, 0))  # a time-out: nobody else would wake it
         else:
             body.expression(t)

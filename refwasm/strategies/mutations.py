@@ -249,7 +249,7 @@ PRESERVING = (
 
 
 def _other_constant(drawing: Drawing, module: Module) -> Module | None:
-    place = _place(drawing, module, lambda x: x.form.mnemonic.endswith(".const"))
+    place = _place(drawing, module, lambda x: x.form.is_const)
     if place is None:
         return None
     t = _result(module.funcs[place[0]].body[place[1]].form)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from refwasm.strategies.configuration import TRAPS
 from refwasm.strategies.leaves import constant
+from refwasm.strategies.tables import WAITS
 from refwasm.syntax.instructions import PLAIN, Form, Instr, MemArg, instr
 from refwasm.syntax.types import I32, ArrayType, Limits, MemType, NumType, RefType, ValType
 
@@ -33,8 +34,8 @@ def is_safe(body: Body, instruction: Instr) -> bool:
         return min(scope.context.memories[i].limits.minimum for i in _places(instruction)) > 0
     if name in ("table.get", "table.set", "table.fill", "table.copy", "table.init"):
         return min(scope.context.tables[i].limits.minimum for i in _places(instruction)) > 0
-    if name.startswith("ref.cast"):
-        return bool(name.endswith("null") or scope.constructible(scope.context.space.heap(args[0])))
+    if name in ("ref.cast", "ref.cast null"):
+        return bool(instruction.form.is_nullable or scope.constructible(scope.context.space.heap(args[0])))
     if name == "array.len":
         return scope.constructible("array")
     if name == "data.drop":
@@ -48,7 +49,7 @@ def is_safe(body: Body, instruction: Instr) -> bool:
 
 def _places(instruction: Instr) -> tuple[int, ...]:
     """The memories or tables that an instruction works on."""
-    return instruction.args if instruction.form.mnemonic.endswith(".copy") else instruction.args[-1:]
+    return instruction.args if instruction.form.mnemonic in ("memory.copy", "table.copy") else instruction.args[-1:]
 
 
 def _available(body: Body, instruction: Instr) -> int:
@@ -108,10 +109,10 @@ def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
 
 def _most(body: Body, instruction: Instr, role: str) -> int:
     """The greatest element ("element") or number of elements ("few")."""
-    name = instruction.form.mnemonic
-    if not name.startswith("table."):
-        fixed = FLOOR if name.startswith("array.") else LENGTH
-        return min(fixed, _available(body, instruction)) if ".init" in name else fixed
+    name, immediates = instruction.form.mnemonic, instruction.form.immediates
+    if "table" not in immediates:
+        fixed = LENGTH if "memory" in immediates else FLOOR
+        return min(fixed, _available(body, instruction)) if {"data", "elem"} & set(immediates) else fixed
     least = min(body.scope.context.tables[i].limits.minimum for i in _places(instruction))
     if role == "element":
         return least - 1 if name in ("table.get", "table.set") else least // 2
@@ -158,7 +159,7 @@ def followed(body: Body, t: NumType) -> bool:
 
 def access(body: Body, form: Form, safe: bool) -> MemArg | None:
     """The memory argument of an access, whose address is emitted; None: there is no memory for it."""
-    waits = form.mnemonic.startswith("memory.atomic.wait")
+    waits = form.mnemonic in WAITS
     memories = body.scope.context.memories
     usable = [i for i, m in enumerate(memories) if not safe or (m.limits.minimum and (m.shared or not waits))]
     if not usable and (memories or not body.config.limits.memories):

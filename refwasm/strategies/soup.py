@@ -84,7 +84,7 @@ class Soup:
             return True
         if form.mnemonic in _FINAL:
             return False
-        may_trap = form.takes_address or form.mnemonic in ROLES or form.mnemonic.startswith("call")
+        may_trap = form.takes_address or form.mnemonic in ROLES or form.calls
         return not may_trap or self.body.config.traps == "allowed"
 
     def _instruction(self, form: Form, k: int) -> Instr | None:

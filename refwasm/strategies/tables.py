@@ -8,19 +8,21 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from refwasm.syntax.instructions import FORMS, Form
-from refwasm.syntax.types import NUM_TYPES
+from refwasm.syntax.types import F32, F64, NUM_TYPES
 from refwasm.validation.instructions import TYPINGS
 
 if TYPE_CHECKING:
     from refwasm.strategies.scope import Scope
 
+#: Instructions that wait for another thread.
+WAITS = ("memory.atomic.wait32", "memory.atomic.wait64")
 #: Roles of operands whose value decides whether an instruction traps, by the instruction; "" is any operand.
 ROLES: dict[str, tuple[str, ...]] = {
     **{f"{t}.{name}": ("", "divisor") for t in ("i32", "i64") for name in ("div_s", "div_u", "rem_s", "rem_u")},
     **{
         name: ("truncated",)
-        for name in FORMS
-        if name.partition(".")[0] in ("i32", "i64") and name.partition(".")[2].startswith("trunc_f")
+        for name, form in FORMS.items()
+        if form.may_trap and form.params and form.params[0] in (F32, F64) and not form.width
     },
     "table.get": ("element",), "table.set": ("element", ""), "table.grow": ("", "growth"),
     "table.fill": ("element", "", "few"), "table.copy": ("element", "element", "few"),

@@ -39,6 +39,8 @@ means that the type depends on context and is given by a rule in :mod:`refwasm.v
 ``default``     of which no operand gives the contents
 ``const``       is a number
 ``signed``      extends the sign of what it reads
+``packed``      reads a field of fewer bits than a number
+``splat``       gives every lane what it reads
 ``nullable``    is about a type with null
 ``descriptor``  takes a descriptor from the stack
 ``fail``        branches where a cast fails
@@ -68,7 +70,7 @@ class Form:
         "mnemonic", "prefix", "opcode", "immediates", "feature", "params", "results", "takes_address", "width",
         "properties", "loads", "stores", "is_rmw", "is_atomic", "grows", "is_bulk", "may_trap", "calls", "is_tail_call",
         "throws", "is_final", "allocates", "is_default", "is_const", "extends_sign", "is_nullable", "takes_descriptor",
-        "on_failure", "opens", "branches", "has_lane",
+        "on_failure", "is_packed", "splats", "opens", "branches", "has_lane",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +102,7 @@ class Form:
         self.is_final, self.allocates, self.is_default = "final" in words, "new" in words, "default" in words
         self.is_const, self.extends_sign, self.is_nullable = "const" in words, "signed" in words, "nullable" in words
         self.takes_descriptor, self.on_failure = "descriptor" in words, "fail" in words
+        self.is_packed, self.splats = "packed" in words, "splat" in words
         self.opens = "block" in self.immediates
         self.branches = any(word in BRANCHING for word in self.immediates)
         self.has_lane = "lane" in self.immediates

@@ -67,7 +67,7 @@ class _Source:
     def may_stop(self, instruction: Instr) -> bool:
         """Whether an instruction is a call that may reach a barrier."""
         name = instruction.form.mnemonic
-        if name.startswith("return_call") and self._reaches(name.removeprefix("return_"), instruction):
+        if instruction.form.is_tail_call and self._reaches(name.removeprefix("return_"), instruction):
             raise ToolchainError("a tail call that may wait at a barrier: compile with -mno-tail-call")
         return name in _CALLS and self._reaches(name, instruction)
 

@@ -25,7 +25,7 @@ def _mask(t: StorageType) -> int | None:
 
 def _unpack(instr: Instr, t: StorageType) -> Callable[[Any], Any] | None:
     """How a get instruction extends a packed field; None if it does not."""
-    if not isinstance(t, PackedType) or instr.form.mnemonic.endswith("_u"):
+    if not isinstance(t, PackedType) or not instr.form.extends_sign:
         return None
     sign = 1 << (t.bits - 1)
     return lambda value: (value ^ sign) - sign & 0xFFFFFFFF

@@ -12,7 +12,7 @@ from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import MEANINGS, Op, meaning
 from refwasm.execution.interpreter.pausing import before_access
 from refwasm.execution.memory import Memory, SharedMemory
-from refwasm.syntax.instructions import FORMS, Instr, MemArg
+from refwasm.syntax.instructions import FORMS, Form, Instr, MemArg
 
 #: Outcomes of waiting; the last never reaches the guest. (Those of execution.domain, which is slow to import.)
 TIMED_OUT, INTERRUPTED = 2, 3
@@ -133,16 +133,14 @@ def _atomic_cmpxchg(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return before_access(code.store, memory, instr, 2, op)
 
 
-def _meaning_of(mnemonic: str) -> Callable[[Code, Instr, int, Op], Op]:
-    if ".load" in mnemonic:
-        return _atomic_load
-    if ".store" in mnemonic:
-        return _atomic_store
-    return _atomic_cmpxchg if "cmpxchg" in mnemonic else _atomic_rmw
+def _meaning_of(form: Form) -> Callable[[Code, Instr, int, Op], Op]:
+    if form.is_rmw:
+        return _atomic_cmpxchg if "cmpxchg" in form.properties else _atomic_rmw
+    return _atomic_load if form.loads else _atomic_store
 
 
 MEANINGS.update(
-    {form: _meaning_of(mnemonic) for mnemonic, form in FORMS.items() if mnemonic[:1] == "i" and ".atomic." in mnemonic}
+    {f: _meaning_of(f) for f in FORMS.values() if f.is_atomic and (f.loads or f.stores) and f not in MEANINGS}
 )
 
 

@@ -19,11 +19,7 @@ from refwasm.validation.functions import SideTable
 
 _ELSE = FORMS["else"]  # where a then-arm ends: it goes on behind the other one
 #: Instructions that never go on with the following one by themselves.
-_JUMPS = frozenset(
-    FORMS[name]
-    for name in ("if", "br", "br_table", "return", "unreachable", "throw", "throw_ref", "return_call",
-                 "return_call_indirect", "return_call_ref")
-)  # fmt: skip
+_JUMPS = frozenset(form for form in FORMS.values() if form.is_final) | {FORMS["if"]}
 _STRUCTURE = frozenset(FORMS[name] for name in ("block", "loop", "else", "end", "nop"))
 #: So many closures are made between two looks at the limits.
 PIECE = 20_000

@@ -161,7 +161,7 @@ def _resume_op(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 @meaning("resume_throw", "resume_throw_ref")
 def _resume_throw(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     prompt = _prompt(code, instr.args[-1], pc)
-    tag = None if instr.form.mnemonic.endswith("_ref") else code.instance.tags[instr.args[1]]
+    tag = None if "tag" not in instr.form.immediates else code.instance.tags[instr.args[1]]
     count = 0 if tag is None else len(tag.signature.params)
 
     def op(t: Any, s: list[Any]) -> Any:

@@ -17,7 +17,7 @@ from refwasm.syntax.types import RefType
 @meaning("struct.new_desc", "struct.new_default_desc")
 def _struct_new_desc(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     deftype = code.instance.types[instr.args[0]]
-    allocate = (struct_new_default if "default" in instr.form.mnemonic else struct_new)(code, instr, pc, following)
+    allocate = (struct_new_default if instr.form.is_default else struct_new)(code, instr, pc, following)
 
     def op(t: Any, s: list[Any]) -> Any:
         descriptor = s.pop()
@@ -42,7 +42,7 @@ def _ref_get_desc(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
 @meaning("ref.cast_desc_eq", "ref.cast_desc_eq null")
 def _ref_cast_desc_eq(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    nullable = instr.form.mnemonic.endswith("null")
+    nullable = instr.form.is_nullable
 
     def op(t: Any, s: list[Any]) -> Any:
         descriptor, value = s.pop(), s[-1]

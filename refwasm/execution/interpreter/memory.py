@@ -163,9 +163,9 @@ def _access(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     arg: MemArg = instr.args[0]
     memory = code.instance.memories[arg.memory]
     mnemonic, width = instr.form.mnemonic, instr.form.width
-    is_store = ".store" in mnemonic
+    is_store = instr.form.stores
     make = (_STORES if is_store else _LOADS)[width]
-    if mnemonic.endswith("_s"):
+    if instr.form.extends_sign:
         make = _signed(make, width, int(mnemonic[1:3]))
     op = make(memory, arg.offset, following)
     return before_access(code.store, memory, instr, 1 if is_store else 0, op)

@@ -64,7 +64,7 @@ def _ref_eq(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 @meaning("ref.test", "ref.test null")
 def _ref_test(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     heap = code.instance.validated.space.heap(instr.args[0])
-    null = 1 if instr.form.mnemonic.endswith("null") else 0
+    null = int(instr.form.is_nullable)
 
     def op(t: Any, s: list[Any]) -> Any:
         value = s[-1]
@@ -77,7 +77,7 @@ def _ref_test(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 @meaning("ref.cast", "ref.cast null")
 def _ref_cast(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     heap = code.instance.validated.space.heap(instr.args[0])
-    nullable = instr.form.mnemonic.endswith("null")
+    nullable = instr.form.is_nullable
 
     def op(t: Any, s: list[Any]) -> Any:
         value = s[-1]
@@ -99,7 +99,7 @@ def _ref_i31(code: Code, instr: Instr, pc: int, following: Op) -> Op:
 
 @meaning("i31.get_s", "i31.get_u")
 def _i31_get(code: Code, instr: Instr, pc: int, following: Op) -> Op:
-    signed = instr.form.mnemonic.endswith("_s")
+    signed = instr.form.extends_sign
 
     def op(t: Any, s: list[Any]) -> Any:
         value = s[-1]

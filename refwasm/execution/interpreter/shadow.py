@@ -177,10 +177,10 @@ def _accessing(shadow: Shadow, code: Code, instr: Instr, op: Op) -> Op:
     """A load, store or atomic access: the address must be settled; what is stored may be open."""
     form, arg = instr.form, instr.args[0]
     memory, width, count = code.instance.memories[arg.memory], form.width, len(form.params or ())
-    stores = not form.results and count == 1 and ".atomic." not in form.mnemonic
+    stores = form.stores and not form.is_atomic
     everything = (1 << result_width(form)) - 1 if form.results else 0
-    plain = (not form.mnemonic.endswith("_s") and form.mnemonic[:9] != "v128.load") or form.mnemonic == "v128.load"
-    shift = 8 * width * instr.args[1] if stores and form.mnemonic.endswith("_lane") else 0
+    plain = not form.extends_sign and (form.mnemonic[:9] != "v128.load" or form.width == 16)
+    shift = 8 * width * instr.args[1] if stores and form.has_lane else 0
 
     def accessing(t: Any, s: list[Any]) -> Any:
         address, values = s[-1 - count], s[len(s) - count :] if count else []

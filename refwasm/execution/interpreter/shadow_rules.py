@@ -262,10 +262,9 @@ def _float_width(mnemonic: str) -> int:
 
 def _lane_rule(mnemonic: str) -> Rule | None:
     """The rule of a vector instruction with lanes as immediates."""
-    if ".extract_lane" in mnemonic:
-        return _extract
-    if ".replace_lane" in mnemonic:
-        return _replace
+    form = FORMS[mnemonic]
+    if form.has_lane and not form.width:
+        return _extract if len(form.params or ()) == 1 else _replace
     return _shuffled if mnemonic == "i8x16.shuffle" else None
 
 

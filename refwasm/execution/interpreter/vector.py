@@ -12,18 +12,18 @@ from refwasm.execution.interpreter.pausing import before_access
 from refwasm.execution.memory import Memory
 from refwasm.execution.numerics import vectors as v
 from refwasm.execution.numerics.integers import iextend_s
-from refwasm.syntax.instructions import FORMS, Instr, MemArg
+from refwasm.syntax.instructions import FORMS, Form, Instr, MemArg
 
 _EXTENDING = re.compile(r"v128\.load(\d+)x(\d+)_([su])")
 
 
-def _expander(mnemonic: str, width: int) -> Callable[[int], int]:
+def _expander(form: Form) -> Callable[[int], int]:
     """How the bytes that a load reads become a vector."""
-    if match := _EXTENDING.fullmatch(mnemonic):
+    if match := _EXTENDING.fullmatch(form.mnemonic):
         bits = int(match[1])
         return v.extend(bits, 2 * bits, "low", match[3])
-    if mnemonic.endswith("_splat"):
-        ones = v.ALL_ONES // ((1 << 8 * width) - 1)
+    if form.splats:
+        ones = v.ALL_ONES // ((1 << 8 * form.width) - 1)
         return lambda value: value * ones
     return lambda value: value
 
@@ -35,7 +35,7 @@ def _memory(code: Code, instr: Instr) -> tuple[Memory, int, int]:
 
 def _load(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     memory, offset, width = _memory(code, instr)
-    expand = _expander(instr.form.mnemonic, width)
+    expand = _expander(instr.form)
 
     def op(t: Any, s: list[Any]) -> Any:
         s[-1] = expand(memory.load(width, s[-1] + offset))
@@ -80,16 +80,15 @@ def _store_lane(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return before_access(code.store, memory, instr, 1, op)
 
 
-for _mnemonic, _form in FORMS.items():
-    if _form.prefix == 0xFD and _form.width and _mnemonic != "v128.store":
-        _is_lane = _mnemonic.endswith("_lane")
-        MEANINGS[_form] = _load if not _is_lane else _load_lane if ".load" in _mnemonic else _store_lane
+for _form in FORMS.values():
+    if _form.prefix == 0xFD and _form.width and (_form.loads or _form.has_lane):
+        MEANINGS[_form] = _load if not _form.has_lane else _load_lane if _form.loads else _store_lane
 
 
-@meaning(*(name for name in FORMS if ".extract_lane" in name))
+@meaning(*(name for name, form in FORMS.items() if form.has_lane and not form.width and len(form.params or ()) == 1))
 def _extract_lane(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     bits, lane = int(instr.form.mnemonic[1:].split("x")[0]), instr.args[0]
-    if not instr.form.mnemonic.endswith("_s"):
+    if not instr.form.extends_sign:
 
         def unsigned(t: Any, s: list[Any]) -> Any:
             s[-1] = v.extract_u(bits, s[-1], lane)
@@ -104,7 +103,7 @@ def _extract_lane(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     return op
 
 
-@meaning(*(name for name in FORMS if ".replace_lane" in name))
+@meaning(*(name for name, form in FORMS.items() if form.has_lane and not form.width and len(form.params or ()) == 2))
 def _replace_lane(code: Code, instr: Instr, pc: int, following: Op) -> Op:
     bits, lane = int(instr.form.mnemonic[1:].split("x")[0]), instr.args[0]
 

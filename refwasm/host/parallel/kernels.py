@@ -85,7 +85,7 @@ class Kernel:
         module = self.validated.module
         mnemonics = {instr.form.mnemonic for func in module.funcs for instr in set(func.body)}
         self.has_state = bool(mnemonics & STATEFUL) or bool(module.memories)
-        self.uses_atomics = any(".atomic." in name for name in mnemonics)
+        self.uses_atomics = any(instr.form.is_atomic for func in module.funcs for instr in set(func.body))
         #: Objects can't be put back as they were: such a kernel gets a new instance for each fresh iteration.
         self.changes_objects = bool(mnemonics & HEAP_CHANGING)
         #: Whether making an instance does something that others can see: then it happens once per parallel_exec.

@@ -50,9 +50,9 @@ class AccessWatch:
         if name in BULK:
             self._look_at_bulk(agent, instruction, address)
         elif memory is self.memory and name != "memory.atomic.notify" and (width := instruction.form.width):
-            if ".store" not in name:
+            if instruction.form.loads:
                 self._look(agent, READ, address, width)
-            if ".store" in name or ".rmw" in name:
+            if instruction.form.stores:
                 self._look(agent, WRITE, address, width)
 
     def _look_at_bulk(self, agent: Any, instruction: Instr, address: int) -> None:

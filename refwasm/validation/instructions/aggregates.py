@@ -49,7 +49,7 @@ def _struct_field(c: Context, i: Instr) -> tuple[DefType, FieldType]:
 
 
 def _check_extension(i: Instr, storage: StorageType) -> None:
-    extends = i.form.mnemonic.endswith(("_s", "_u"))
+    extends = i.form.is_packed
     if extends != isinstance(storage, PackedType):
         raise Invalid(f"type mismatch: {i.form.mnemonic} on {'an unpacked' if extends else 'a packed'} type")
 
@@ -67,7 +67,7 @@ def _defaultable(storage: StorageType) -> None:
 def _allocated(c: Context, i: Instr) -> tuple[DefType, StructType]:
     """The type to be made by an instruction, which must be one with a descriptor or without."""
     deftype, struct = _struct(c, i.args[0])
-    described = i.form.mnemonic.endswith("_desc")
+    described = i.form.takes_descriptor
     if deftype.sub.descriptor is not None and not described:
         raise Invalid(f"type with descriptor requires descriptor allocation: {i.form.mnemonic}_desc")
     if deftype.sub.descriptor is None and described:

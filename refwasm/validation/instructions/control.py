@@ -227,13 +227,13 @@ def _br_on_cast(v: Stacks, i: Instr) -> None:
     source, cast = v.context.space.ref(source), v.context.space.ref(target_type)
     v.context.need_type(cast)
     v.context.check_castable(cast.heap)
-    if "_desc" in i.form.mnemonic:
+    if i.form.takes_descriptor:
         v.pop(descriptor_of(cast.heap, target_type.heap))
     if not _may_cast(v, source, cast):
         raise Invalid(f"type mismatch: {i.form.mnemonic} casts to {cast!r}, which is no subtype of {source!r}")
     # What is left after a successful cast: null has moved to the target if that admits it.
     rest = RefType(source.nullable and not cast.nullable, source.heap)
-    carried, stays = (rest, cast) if i.form.mnemonic.endswith("_fail") else (cast, rest)
+    carried, stays = (rest, cast) if i.form.on_failure else (cast, rest)
     target = v.target(depth)
     types = target.label_types
     if not types or not match_val_type(carried, types[-1]):

@@ -51,13 +51,22 @@ def _ref_eq(c: Context, i: Instr) -> InstrType:
     return [eq, eq], [I32]
 
 
-@typed("ref.test", "ref.test null", "ref.cast", "ref.cast null")
+@typed("ref.test", "ref.test null")
+def _ref_test(c: Context, i: Instr) -> InstrType:
+    return [_cast(c, i)], [I32]
+
+
+@typed("ref.cast", "ref.cast null")
 def _ref_cast(c: Context, i: Instr) -> InstrType:
+    return [_cast(c, i)], [RefType(i.form.is_nullable, c.space.heap(i.args[0]))]
+
+
+def _cast(c: Context, i: Instr) -> RefType:
+    """The type of what may be cast to the type that an instruction names."""
     heap = c.space.heap(i.args[0])
     c.need_heap(heap)
     c.check_castable(heap)
-    target = RefType(i.form.mnemonic.endswith("null"), heap)
-    return [RefType(True, top_of(heap))], [I32 if i.form.mnemonic.startswith("ref.test") else target]
+    return RefType(True, top_of(heap))
 
 
 @rule("ref.get_desc")
@@ -77,7 +86,7 @@ def _ref_cast_desc_eq(v: Stacks, i: Instr) -> None:
     heap = v.context.space.heap(i.args[0])
     v.pop(descriptor_of(heap, i.args[0]))
     v.pop(RefType(True, top_of(heap)))
-    v.push(RefType(i.form.mnemonic.endswith("null"), heap))
+    v.push(RefType(i.form.is_nullable, heap))
 
 
 @typed("ref.i31")

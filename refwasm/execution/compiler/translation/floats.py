@@ -25,6 +25,7 @@ from refwasm.execution.compiler.translation.expressions import (
 from refwasm.execution.compiler.translation.integers import canonical, truth
 from refwasm.execution.compiler.translation.values import Value, combined, expr, plain
 from refwasm.execution.numerics.floats import CANONICAL_NAN, is_nan, to_float
+from refwasm.syntax.instructions import FORMS
 
 
 class Helper(integers.Helper, Protocol):
@@ -145,7 +146,7 @@ def _truncate(helper: Helper, target: str, source: str, sign: str, mnemonic: str
         (1 << n) - 1,
         a,
     )
-    found.ordered = found.ordered or "sat" not in mnemonic
+    found.ordered = found.ordered or FORMS[mnemonic].may_trap
     return found
 
 

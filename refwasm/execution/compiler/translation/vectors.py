@@ -1,7 +1,7 @@
 """Vector operations as expressions, where that is shorter than calling the numeric function.
 
-These treat all bits alike, or work on lanes side by side inside one large integer. A v128 is an unsigned integer, lane 0
-its lowest bits.
+These treat all bits alike, or work on lanes side by side inside one large integer. A v128 is an unsigned integer, lane
+0 its lowest bits.
 
 What is proved here: the result is what ``OPERATIONS[mnemonic]`` gives. A test tries that for every operation.
 """

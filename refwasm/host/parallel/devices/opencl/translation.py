@@ -149,7 +149,7 @@ class Translation:
             self._expression(instruction, text, conditions)
         elif name in WIDE:
             self._wide(WIDE[name], len(instruction.form.params or ()))
-        elif name.endswith(".const"):
+        elif instruction.form.is_const:
             t = name.removesuffix(".const")
             self.emit(f"{self.push(t)} = {constant(t, instruction.args[0])};")
         elif not memory_access.translate(self, instruction) and not vectors.translate(self, instruction):

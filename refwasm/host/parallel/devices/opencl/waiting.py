@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from refwasm.syntax.instructions import OPENERS, Instr
 
-#: Parts of the mnemonics of atomic accesses that loops look with.
-_LOOKING = (".atomic.load", ".cmpxchg", ".xchg", ".and", ".or")
+#: What atomic accesses do that loops look with.
+_LOOKING = {"load", "cmpxchg", "xchg", "and", "or"}
+#: Instructions that wait do not look.
+_WAITS = ("memory.atomic.wait32", "memory.atomic.wait64")
 
 
 def looks(instruction: Instr) -> bool:
     """Whether an instruction looks at memory that others may change meanwhile."""
-    name = instruction.form.mnemonic
-    return ".atomic." in name and any(part in name for part in _LOOKING)
+    form = instruction.form
+    return form.is_atomic and not form.properties.isdisjoint(_LOOKING) and form.mnemonic not in _WAITS
 
 
 def waits(bodies: Mapping[int, Sequence[Instr]], callees: Mapping[int, Sequence[int]], order: Sequence[int]) -> bool:
@@ -43,6 +45,6 @@ def _in_a_loop(body: Sequence[Instr], looking: set[int], may_call: bool) -> bool
             open_blocks.pop()
         elif any(open_blocks):
             called = name in ("call", "return_call") and instruction.args[0] in looking
-            if looks(instruction) or called or (may_call and "call_indirect" in name):
+            if looks(instruction) or called or (may_call and name in ("call_indirect", "return_call_indirect")):
                 return True
     return False
