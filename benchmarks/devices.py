@@ -28,7 +28,7 @@ from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.devices.native import binding
 from refwasm.host.parallel.kernels import Kernel
 from refwasm.program import Program
-from tests.support import CPU, EXAMPLES, SEQUENTIAL, DeviceHint, kernel_wat, program
+from tools.guests import CPU, EXAMPLES, SEQUENTIAL, DeviceHint, kernel_wat, program
 
 #: Arguments of the examples: large enough to measure, small enough for SEQUENTIAL.
 SIZES = {

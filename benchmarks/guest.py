@@ -51,7 +51,7 @@ class Guest:
 
     def __init__(self, guest: str, cache: str | None, deferred: bool = False) -> None:
         from refwasm import embedding as e
-        from spec_tests.support import guest as binary
+        from tools.guests import shipped as binary
 
         self.e, self.output = e, {fd: bytearray() for fd in range(1, 5)}
         self.store = e.store_init(e.Settings(cache=cache))

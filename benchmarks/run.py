@@ -36,8 +36,8 @@ from refwasm.validation import validate
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.guest import Guest
 from benchmarks.kernels import FIB, KERNELS, SUM, Kernel
-from spec_tests.support import guest
-from tests.support import CPU, SEQUENTIAL, Program, kernel_wat, program
+from tools.guests import CPU, SEQUENTIAL, Program, kernel_wat, program
+from tools.guests import shipped as guest
 
 Row = tuple[str, str, str]
 Timed = Callable[[], object]

@@ -2,7 +2,7 @@
 
 The parts are ``valid`` (every module, our validator and wasm-tools'), ``instructions`` (which occur), ``speed`` (drawn,
 executed, reached, returned; wasm-tools smith in the same run), ``shrinking`` (30 predicates) and ``power`` (the faults
-of ``spec_tests/oracle_faults.py``, with smith beside). Without a name, all parts run. Exit code 1: a module is not
+of ``tools/oracle_faults.py``, with smith beside). Without a name, all parts run. Exit code 1: a module is not
 valid.
 """
 
@@ -32,7 +32,7 @@ from refwasm.strategies import DrawnModule, Limits, modules
 from refwasm.strategies.sampling import sample
 from refwasm.syntax.instructions import FORMS
 from refwasm.validation.features import ALL
-from spec_tests.oracle_faults import FAULTS, Fault, faulty_engine
+from tools.oracle_faults import FAULTS, Fault, faulty_engine
 
 #: A small module.
 SMALL = Limits(functions=2, statements=3, instructions=40, depth=3, nesting=2, locals=2, globals=2, types=2, segments=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from spec_tests.concurrency_check import check
-from spec_tests.concurrency_faults import FAULTS, Fault, applies, noticed
+from tools.concurrency_check import check
+from tools.concurrency_faults import FAULTS, Fault, applies, noticed
 
-#: Every so many faults are tried here; ``python -m spec_tests.concurrency_faults`` tries all.
+#: Every so many faults are tried here; ``python -m tools.concurrency_faults`` tries all.
 EVERY = 6
 
 

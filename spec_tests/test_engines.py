@@ -19,7 +19,7 @@ from refwasm.engines.protocol import Engine
 from refwasm.oracle import Oracle
 from refwasm.syntax.instructions import FORMS
 from refwasm.validation.features import ALL
-from spec_tests.parallel_peer import ParallelPeer
+from tools.parallel_peer import ParallelPeer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -17,8 +17,8 @@ from refwasm.syntax.modules import Custom, Module, Names
 from refwasm.syntax.types import FuncUse, TagType
 from refwasm.text import parse_module, print_module
 from refwasm.validation import validate
-from spec_tests.fuzz import mutate_bytes, mutate_text, pieces, try_binary, try_text
-from spec_tests.support import guest
+from tools.fuzz import mutate_bytes, mutate_text, pieces, try_binary, try_text
+from tools.guests import shipped as guest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 MUTANTS = 3000

@@ -1,4 +1,4 @@
-"""The self-test of the oracle: all faults apply, some are found. ``python -m spec_tests.oracle_faults`` tries all."""
+"""The self-test of the oracle: all faults apply, some are found. ``python -m tools.oracle_faults`` tries all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from refwasm.campaign.pairs import pairs
 from refwasm.syntax.instructions import FORMS
 from refwasm.validation.features import ALL
-from spec_tests.oracle_faults import FAULTS, Fault, copied, find, is_right, items_for
+from tools.oracle_faults import FAULTS, Fault, copied, find, is_right, items_for
 
 #: Of each part of the interpreter, one.
 SOME = (

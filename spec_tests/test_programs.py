@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spec_tests.programs import micropython, quickjs
+from tools.programs import micropython, quickjs
 
 
 def test_quickjs_evaluates_a_script() -> None:

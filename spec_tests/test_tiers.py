@@ -1,4 +1,4 @@
-"""The compiled tiers give what the interpreter gives; ``python -m spec_tests.tiers`` tries as many modules as asked."""
+"""The compiled tiers give what the interpreter gives; ``python -m tools.tiers`` tries as many modules as asked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from refwasm.execution.compiler.translation.printer import text_of
 from refwasm.execution.compiler.translation.python import Structured
 from refwasm.execution.compiler.translation.state_machine import StateMachine
 from refwasm.execution.values import ExnInst
-from spec_tests.support import guest
-from spec_tests.tiers import compared, drawn, main, smith
+from tools.guests import shipped as guest
+from tools.tiers import compared, drawn, main, smith
 
 TEXT = """(module (memory (export "memory") 1)
   (func $inner (param i32) (result i32) (i32.load offset=4 (local.get 0)))

@@ -15,14 +15,14 @@ import pytest
 
 from conformance.__main__ import main
 from conformance.engines import AdapterError, load_engine
-from conformance.faults import FAULTS, PARALLEL, ROOT, Fault
-from conformance.faults import main as try_faults
 from conformance.reports import read_json
 from conformance.running import EXPECTED_FAILURE, FAIL, PASS, SKIP, UNEXPECTED_PASS, run_all
 from conformance.suite import CASES, build, load
 from conformance.write_cases import FOLDER, files
 from refwasm import __version__ as refwasm_version
-from tests.conforming import assembled, problem_of
+from tests.conformance_faults import FAULTS, PARALLEL, ROOT, Fault
+from tests.conformance_faults import main as try_faults
+from tools.conforming import assembled, problem_of
 
 CHAPTERS = sorted({case.chapter for case in load()})
 #: Engines that do one thing whatever the case is: a line of Python, and how a case that should print ok ends then.
@@ -213,7 +213,7 @@ def test_the_cases_can_be_built_for_other_runners(tmp_path: Path) -> None:
 
 
 def test_faults_are_caught() -> None:
-    """A few of them; ``python -m conformance.faults`` tries all."""
+    """A few of them; ``python -m tests.conformance_faults`` tries all."""
     assert len(FAULTS) >= 60
     assert len({(fault.rule, fault.what) for fault in FAULTS}) == len(FAULTS)
     assert (
@@ -247,5 +247,5 @@ def test_our_adapter_takes_what_each_generation_of_the_wasi_runner_passes(monkey
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
 def test_each_deliberate_fault_applies_to_the_code(fault: Fault) -> None:
-    """What ``python -m conformance.faults`` would tell only after minutes."""
+    """What ``python -m tests.conformance_faults`` would tell only after minutes."""
     assert fault.old in (ROOT / PARALLEL / fault.file).read_text(encoding="utf-8")

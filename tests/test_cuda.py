@@ -18,9 +18,9 @@ from refwasm.host.parallel.devices.opencl import probes
 from refwasm.host.parallel.devices.opencl.messages import DriverMissing, DriverRefused
 from refwasm.host.parallel.devices.opencl.program import translate
 from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
-from tests.cuda_on_host import SITE
-from tests.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, kernel_of, wrong
 from tests.support import EXAMPLES, refwasm
+from tools.cuda_on_host import SITE
+from tools.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, kernel_of, wrong
 
 ARCHITECTURE = "compute_90"
 
@@ -99,8 +99,8 @@ def run(script: str, env: dict[str, str]) -> str:
 def test_operations_are_exact_on_a_stand_in(stand_in: dict[str, str]) -> None:
     """Those that the even parts of the test above leave out."""
     script = """
-from tests.cuda_on_host import SITE
-from tests.device_operations import *
+from tools.cuda_on_host import SITE
+from tools.device_operations import *
 names = [*SCALARS, *VECTORS, *LOADS, *STORES, *ATOMICS]
 print([name for k in (1, 3, 5, 7) for name in wrong(names[k::8], 100, "cuda")])"""
     assert run(script, stand_in) == "[]\n"
@@ -110,8 +110,8 @@ def test_traps_and_generated_kernels_on_a_stand_in(stand_in: dict[str, str]) -> 
     script = """
 from refwasm.strategies.sampling import sample
 from conformance.suite import load
-from tests.conforming import assembled, problem_of
-from tests.generated_kernels import SCALAR, as_kernel, difference, drawn_kernels
+from tools.conforming import assembled, problem_of
+from tools.generated_kernels import SCALAR, as_kernel, difference, drawn_kernels
 for case in load(patterns=["traps/stores*", "traps/one-of*", "policies/*-cpu"]):
     if problem := problem_of(*assembled(case.name), device="cuda"):
         print(case.name, problem)

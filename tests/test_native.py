@@ -24,9 +24,9 @@ from refwasm.host.parallel.devices.child import close_processes, shared_process
 from refwasm.host.parallel.devices.native import device as native_device
 from refwasm.host.parallel.types import Errno
 from refwasm.strategies import DrawnModule
-from tests.conforming import POLICIES, assembled, problem_of
-from tests.generated_kernels import ANY, as_kernel, difference, drawn_kernels
 from tests.support import EXAMPLES, NATIVE, SEQUENTIAL, kernel_wat, program, refwasm
+from tools.conforming import POLICIES, assembled, problem_of
+from tools.generated_kernels import ANY, as_kernel, difference, drawn_kernels
 
 wasmtime = pytest.importorskip("wasmtime")
 from refwasm.native import NativeProgram, link_parallel  # noqa: E402

@@ -48,7 +48,7 @@ def test_the_examples_are_clean(words: str, env: dict[str, str]) -> None:
 def test_all_loads_and_stores_stay_in_bounds(env: dict[str, str]) -> None:
     """Operations are not tried: oclgrind lacks what LLVM makes of some."""
     script = """
-from tests.device_operations import *
+from tools.device_operations import *
 print("wrong:", wrong([*LOADS, *STORES], 4, "opencl:0:0"))"""
     told = run(["-c", script], env)
     assert "wrong: []" in told and "Invalid" not in told and "race" not in told

@@ -25,11 +25,11 @@ from refwasm.host.parallel.devices.opencl import operations, probes, spelling, v
 from refwasm.host.parallel.types import Errno
 from refwasm.strategies import DrawnModule
 from refwasm.syntax.instructions import FORMS
-from tests.conforming import assembled, problem_of
-from tests.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, wrong
-from tests.generated_kernels import SCALAR as TRANSLATED
-from tests.generated_kernels import as_kernel, difference, drawn_kernels
 from tests.support import EXAMPLES, SEQUENTIAL, kernel_wat, program, refwasm
+from tools.conforming import assembled, problem_of
+from tools.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, wrong
+from tools.generated_kernels import SCALAR as TRANSLATED
+from tools.generated_kernels import as_kernel, difference, drawn_kernels
 
 OPENCL = "opencl"
 CASES = load()

@@ -1,5 +1,5 @@
 """Does the suite notice? Deliberate faults in refwasm's wasi-parallel, one small change each: ``python -m
-conformance.faults [PATTERN…]`` runs the suite against each and prints which case catches it.
+tests.conformance_faults [PATTERN…]`` runs the suite against each and prints which case catches it.
 
 Every fault must be caught by a case that names its rule. Exit codes: 0 all are, 1 some is not, 2 a fault does not apply
 to the code any more.

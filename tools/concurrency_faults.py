@@ -1,5 +1,5 @@
 """Are the explorer, the race detector and the memory model tested? Deliberate faults in a copy of refwasm, which
-:mod:`spec_tests.concurrency_check` must notice: ``python -m spec_tests.concurrency_faults [PATTERN…]``.
+:mod:`tools.concurrency_check` must notice: ``python -m tools.concurrency_faults [PATTERN…]``.
 
 Exit codes: 0 all are noticed, 1 some is not, 2 a fault does not apply to the code any more.
 """
@@ -161,7 +161,7 @@ def copy_with(fault: Fault) -> Iterator[Path | None]:
     """A copy of refwasm with the fault; None if it does not apply to the code."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        for name in ("refwasm", "spec_tests", "conformance"):
+        for name in ("refwasm", "tools", "conformance"):
             ignore = shutil.ignore_patterns("__pycache__", "*.wasm", "cases", "stack-switching", "custom-descriptors")
             shutil.copytree(ROOT / name, place / name, ignore=ignore)
         path = place / "refwasm" / fault.file
@@ -179,7 +179,7 @@ def noticed(fault: Fault) -> str:
         if place is None:
             raise LookupError(f"{fault.what}: the text is not in {fault.file} once")
         env = {**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "spec_tests.concurrency_check"]
+        command = [sys.executable, "-m", "tools.concurrency_check"]
         try:
             done = subprocess.run(
                 command, cwd=place, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from refwasm.execution.numerics.edges import EDGES
 from refwasm.host.parallel.devices.opencl import operations, vectors
 from refwasm.syntax.instructions import FORMS
-from tests.support import SEQUENTIAL, DeviceHint, kernel_wat, program
+from tools.guests import SEQUENTIAL, DeviceHint, kernel_wat, program
 
 TYPES = ("i32", "i64", "f32", "f64", "v128")
 #: Bytes of the operands of an iteration: three of each type, 16 bytes each.

@@ -1,4 +1,4 @@
-"""The compiled tier against the interpreter: ``python -m spec_tests.tiers COUNT SEED [TIER]``.
+"""The compiled tier against the interpreter: ``python -m tools.tiers COUNT SEED [TIER]``.
 
 Random valid modules run on both, and results, traps with their places, globals, memories, tables and fuel are compared
 after each call. TIER is ``compile``, ``auto``, ``loops`` or ``parts`` (see the classes). Half of the modules come from

@@ -1,4 +1,4 @@
-"""Garbage: ``python -m spec_tests.fuzz [COUNT [SEED]]`` feeds mutated modules to decoder, validator and parser.
+"""Garbage: ``python -m tools.fuzz [COUNT [SEED]]`` feeds mutated modules to decoder, validator and parser.
 
 Exits with 1, and the offending input in a file, at the first outcome that is not documented.
 """
@@ -92,13 +92,11 @@ def try_text(text: str) -> str:
 
 def main(count: int = 100_000, seed: int = 0) -> int:
     """Try ``count`` mutants, half of each format."""
-    here = Path(__file__).parent
-    binaries = [path.read_bytes() for path in (here.parent / "examples").glob("*.wasm")]
-    texts = [path.read_text() for path in [*(here.parent / "examples").glob("*.wat"), *here.rglob("*.wast")]]
+    root = Path(__file__).parent.parent
+    binaries = [path.read_bytes() for path in (root / "examples").glob("*.wasm")]
+    texts = [path.read_text() for path in [*(root / "examples").glob("*.wat"), *(root / "spec_tests").rglob("*.wast")]]
     try:
-        from spec_tests.support import guest
-
-        binaries += pieces(guest("micropython"))
+        binaries += pieces(shipped("micropython"))
     except AssertionError:
         print("pwasm is not installed: fewer seeds")
     generator = random.Random(seed)

@@ -20,7 +20,7 @@ from refwasm.syntax.modules import Module as SyntaxModule
 from refwasm.syntax.types import F32, F64, I32, I64, FuncType, MemType, RecType, SubType
 from refwasm.syntax.types import Limits as MemoryLimits
 from refwasm.validation.features import ALL
-from tests.support import program
+from tools.guests import program
 
 SMALL = Limits(
     functions=3, statements=4, instructions=120, depth=4, nesting=3, locals=3, globals=3, types=3, segments=2

@@ -1,4 +1,4 @@
-"""Does a device do what SEQUENTIAL does? ``python -m spec_tests.device_check DEVICE [--kernels N]`` runs
+"""Does a device do what SEQUENTIAL does? ``python -m tools.device_check DEVICE [--kernels N]`` runs
 the conformance suite, every operation of a translated kernel, and generated kernels there, and compares bit for bit.
 
 Prints what differs. Exit codes: 0 nothing does, 1 something does.
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 from conformance.suite import load
 from refwasm.strategies.sampling import sample
-from tests.conforming import assembled, problem_of
-from tests.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, wrong
-from tests.generated_kernels import ANY, SCALAR, as_kernel, difference, drawn_kernels, told
+from tools.conforming import assembled, problem_of
+from tools.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, wrong
+from tools.generated_kernels import ANY, SCALAR, as_kernel, difference, drawn_kernels, told
 
 BATCH = 500
 
@@ -53,7 +53,7 @@ def generated(device: str, count: int) -> Iterator[str]:
 
 def main() -> int:
     """Run the parts; print what differs."""
-    parser = argparse.ArgumentParser(prog="python -m spec_tests.device_check", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.device_check", description=__doc__)
     parser.add_argument("device", help="as for refwasm run --device")
     parser.add_argument("--kernels", type=int, default=1_000, help="generated ones; default 1000")
     options = parser.parse_args()

@@ -1,5 +1,5 @@
 """Does the oracle notice? Deliberate faults in a copy of refwasm's interpreter, which is then judged as an engine:
-``python -m spec_tests.oracle_faults [PATTERN…]`` prints which item finds each fault, and in which bucket.
+``python -m tools.oracle_faults [PATTERN…]`` prints which item finds each fault, and in which bucket.
 
 Every fault must be found by the source of single instructions, or among generated modules, in the bucket of an
 instruction that it breaks. Exit codes: 0 all are, 1 some is not, 2 a fault does not apply to the code any more.
@@ -346,7 +346,7 @@ def is_right(fault: Fault, bucket: str) -> bool:
 
 def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m spec_tests.oracle_faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.oracle_faults", description=__doc__)
     parser.add_argument("patterns", nargs="*", default=["*"], help="of what goes wrong")
     parser.add_argument("--modules", type=int, default=MODULES, help="generated ones at most")
     options = parser.parse_args()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refwasm import Instance, Module
-from spec_tests.support import guest
+from tools.guests import shipped as guest
 
 
 class Longjmp(Exception):

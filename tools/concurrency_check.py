@@ -1,7 +1,7 @@
-"""A quick judge of the explorer, the race detector and the memory model: ``python -m spec_tests.concurrency_check``
+"""A quick judge of the explorer, the race detector and the memory model: ``python -m tools.concurrency_check``
 prints the first thing that is wrong, and ends with 1 then.
 
-It is what deliberate faults (:mod:`spec_tests.concurrency_faults`) must not pass, so it uses no random numbers of its
+It is what deliberate faults (:mod:`tools.concurrency_faults`) must not pass, so it uses no random numbers of its
 own, and compares with figures and lists that stand here.
 """
 

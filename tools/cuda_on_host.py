@@ -22,7 +22,7 @@ from refwasm.host.parallel.devices.opencl.program import TOLD_WORDS
 #: For a file ``sitecustomize.py`` that a test puts before everything else.
 SITE = """
 from refwasm.host.parallel.devices.cuda import driver
-from tests import cuda_on_host
+from tools import cuda_on_host
 driver.Driver = cuda_on_host.Driver
 """
 
