@@ -15,6 +15,7 @@ from refwasm.binary import decode, encode
 from refwasm.errors import WasmError
 from refwasm.text import parse_module, print_module
 from refwasm.validation import validate
+from tools.guests import shipped
 
 _INTERESTING = (0x00, 0x01, 0x0B, 0x40, 0x60, 0x7F, 0x80, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF)
 
