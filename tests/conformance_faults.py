@@ -96,7 +96,7 @@ FAULTS = (
     # ---- buffers
     Fault("PAR-BUF-01", "a smaller read is allowed", "context.py", "if size != buffer.size:", "if size > buffer.size:"),
     Fault("PAR-BUF-01", "a larger write is allowed", "context.py", "if size != buffer.size:", "if size < buffer.size:"),
-    Fault("PAR-BUF-02", "a new buffer is not zeroed", "context.py",
+    Fault("PAR-BUF-02", "a new buffer is not zeroed", "buffers.py",
           "self.content = bytes(size)", 'self.content = b"\\xaa" * size'),
     Fault("PAR-BUF-02", "an unwritten buffer does not reach the kernel", "execution.py",
           "own.write(places[buffer.handle], self.context.contents(self.memory, buffer))",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from refwasm import embedding as e
 from refwasm.execution.choices import Choices
+from refwasm.host.parallel.buffers import Buffer
 from refwasm.host.parallel.devices import Device, make_device, registry
 from refwasm.host.parallel.devices.interleaved import Interleaved
 from refwasm.host.parallel.execution import Execution
@@ -17,23 +18,6 @@ from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, Failure, 
 
 #: Handles: devices and buffers in disjoint ranges, 0 is never one.
 FIRST_DEVICE, FIRST_BUFFER = 1, 1001
-
-
-class Buffer:
-    """A buffer. What it holds is in ``content``, or (policy alias) in ``region`` of the caller's memory.
-
-    ``region`` is where the last ``write_buffer`` took it from. The access kind is a hint that only strict mode uses.
-    """
-
-    __slots__ = ("handle", "device", "size", "kind", "content", "region")
-
-    def __init__(self, handle: int, device: int, size: int, kind: AccessKind) -> None:
-        self.handle = handle
-        self.device = device
-        self.size = size
-        self.kind = kind
-        self.content = bytes(size)
-        self.region: int | None = None
 
 
 class Context:

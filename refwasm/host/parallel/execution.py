@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from refwasm import embedding as e
 from refwasm.errors import Deadlock, ResourceLimit
+from refwasm.execution.choices import Choices
+from refwasm.host.parallel.buffers import Buffer
 from refwasm.host.parallel.devices import Device, Job
 from refwasm.host.parallel.forms import Form
 from refwasm.host.parallel.kernels import Kernel, Task
+from refwasm.host.parallel.policies import ParallelLimits, Policies
+from refwasm.host.parallel.staging import Staging
 from refwasm.host.parallel.strict import Region
 from refwasm.host.parallel.types import Errno, ParallelError, Run
 
-if TYPE_CHECKING:
-    from refwasm.host.parallel.context import Buffer, Context
-
 #: Buffers in a device's memory start at multiples of this, so that every access type is aligned.
 ALIGNMENT = 64
+
+
+class Surroundings(Protocol):
+    """What an execution needs of the guest's context (:class:`refwasm.host.parallel.Context`)."""
+
+    policies: Policies
+    limits: ParallelLimits
+    settings: e.Settings
+    form: Form
+    tier: str
+    strict: bool
+    interruptible: bool
+    choices: Choices | None
+    runs: list[Run]
+    staging: Staging
+
+    def aliases(self, memory: e.Memory) -> bool:
+        """Whether buffers are regions of the caller's memory."""
+
+    def contents(self, memory: e.Memory, buffer: Buffer) -> bytes:
+        """What a buffer holds."""
+
+    def set_contents(self, memory: e.Memory, buffer: Buffer, content: bytes) -> None:
+        """Take over what a kernel left in a device's memory."""
 
 
 class Execution:
@@ -28,7 +53,7 @@ class Execution:
     """
 
     def __init__(
-        self, context: Context, memory: e.Memory, device: Device, kernel: Kernel, buffers: Sequence[Buffer],
+        self, context: Surroundings, memory: e.Memory, device: Device, kernel: Kernel, buffers: Sequence[Buffer],
         passed: bool = True,
     ) -> None:  # fmt: skip
         self.context = context
