@@ -28,7 +28,7 @@ def check(path: Path, options: Options) -> None:
 
 @pytest.fixture(params=TIERS)
 def tier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("refwasm.execution.auto.ALLOWANCE", 0)
+    monkeypatch.setattr("refwasm.execution.life.ALLOWANCE", 0)
     return "auto" if request.param == "hot" else str(request.param)
 
 

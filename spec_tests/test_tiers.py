@@ -47,7 +47,7 @@ TIERS = ["interpret", "compile", "auto"]
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tier auto compiles everything at once."""
-    monkeypatch.setattr("refwasm.execution.auto.ALLOWANCE", 0)
+    monkeypatch.setattr("refwasm.execution.life.ALLOWANCE", 0)
 
 
 @pytest.fixture
@@ -653,7 +653,7 @@ def test_places_at_the_first_call(text: str, places: list[str], tier: str) -> No
 def test_limits_that_come_later_hold_for_what_was_compiled_before(
     monkeypatch: pytest.MonkeyPatch, allowance: int
 ) -> None:
-    monkeypatch.setattr("refwasm.execution.auto.ALLOWANCE", allowance)
+    monkeypatch.setattr("refwasm.execution.life.ALLOWANCE", allowance)
     text = """(module
       (func $hot (param i32) (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
       (func (export "f") (param i32) (call $hot (local.get 0)))

@@ -18,9 +18,10 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.errors import Exhaustion, ResourceLimit, Trap, UncaughtException, WasmError
-from refwasm.execution.auto import MOST, Auto, Heat
+from refwasm.execution.auto import MOST, Auto
 from refwasm.execution.interpreter.code import Code
 from refwasm.execution.interpreter.meaning import Op
+from refwasm.execution.life import Life
 from refwasm.execution.store import FuncInst
 from refwasm.strategies import Limits, modules
 from refwasm.strategies.sampling import sample
@@ -41,21 +42,22 @@ class Loops(Auto):
 
     def _head(self, code: Code, pc: int, op: Op) -> Op:
         assert code.func is not None
-        heat = Heat(TURNS, is_hot=False)
-        return self._counted(heat, 1, op, partial(self._loop, code.func, code, pc))
+        life = Life(lambda: 0, known=False)
+        life.left = TURNS
+        return self._counted(life, 1, op, partial(self._loop, code.func, code, pc))
 
 
 class Parts(Auto):
     """Functions are compiled at their first call, up to where they branch. Every other time that somebody gets to the
     rest, the interpreter's part of it is added."""
 
-    def _heat(self, func: FuncInst) -> Heat:
-        heat = Heat(0, is_hot=False)
-        heat.tries = 1000
-        return heat
+    def _born(self, func: FuncInst) -> Life:
+        life = Life(lambda: len(func.body), known=False)
+        life.left, life.tries = 0, 1000
+        return life
 
     def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
-        func.heat.left = min(func.heat.left, MOST)
+        func.life.left = min(func.life.left, MOST)
         return super().resume(func, pc, locals, stack)
 
 

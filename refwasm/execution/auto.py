@@ -1,10 +1,9 @@
 """The auto tier: every function is interpreted until it proves hot, then compiled.
 
-A function has an allowance of work, in proportion to what compiling it costs. Each call and each turn of a loop takes
-from it (:class:`Heat`); when it is used up, calls go to compiled code, and a loop that is going round in the
-interpreter goes on in code that was compiled to be entered there. Only what was executed so far is compiled: from the
-rest of a function or loop, the interpreter goes on. Nothing of this can be observed: both tiers mean the same, and each
-finds the other's functions.
+Each call and each turn of a loop takes from the function's allowance (:mod:`.life`). When that is used up, calls go to
+compiled code, and a loop that is going round in the interpreter goes on in code that was compiled to be entered there.
+Only what was executed so far is compiled: from the rest of a function or loop, the interpreter goes on. Nothing of this
+can be observed: both tiers mean the same, and each finds the other's functions.
 """
 
 from __future__ import annotations
@@ -24,31 +23,16 @@ from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code, code_of
 from refwasm.execution.interpreter.exceptions import throw
 from refwasm.execution.interpreter.meaning import Op
+from refwasm.execution.life import TRIES, Life
 from refwasm.execution.store import FuncInst, ModuleInst, Store
-from refwasm.syntax.instructions import OPENERS
+from refwasm.syntax.instructions import FORMS
 from refwasm.syntax.modules import Expr
 
 R = TypeVar("R")
 
-#: Executed instructions, for each instruction of a function, that cost about as much time as compiling it.
-ALLOWANCE = 25
 #: More instructions than this are rarely executed in one call or turn of a loop.
 MOST = 60
-#: So often a loop or function is compiled without what was never executed, then as a whole.
-TRIES = 2
-
-
-class Heat:
-    """``left`` is how much work of a function is left before it counts as hot. From then on, calls go to compiled code,
-    and this is about what the interpreter still does: until it has done as much again, and more of the function is
-    compiled. After ``tries`` times, all of it is."""
-
-    __slots__ = ("left", "is_hot", "tries")
-
-    def __init__(self, left: int, is_hot: bool) -> None:
-        self.left = left
-        self.is_hot = is_hot
-        self.tries = TRIES
+END = FORMS["end"]
 
 
 class Auto:
@@ -64,50 +48,48 @@ class Auto:
 
     def is_hot(self, func: FuncInst) -> bool:
         """Whether calls go to compiled code; with fuel they always do, since only one tier can count it."""
-        if func.heat is None:
-            func.heat = self._heat(func)
-        return not self.store.switches and (func.heat.is_hot or self.store.settings.fuel is not None)
+        if func.life is None:
+            func.life = self._born(func)
+        return not self.store.switches and (func.life.is_hot or self.store.settings.fuel is not None)
 
-    def _heat(self, func: FuncInst) -> Heat:
-        """Its heat at the beginning. A function that is known may never be decoded."""
-        known = self.compiler.is_known(func)
-        return Heat(0 if known else _allowance(func), known)
+    def _born(self, func: FuncInst) -> Life:
+        """A life at its beginning."""
+        return Life(lambda: len(func.body), self.compiler.is_known(func))
 
     def absent(self, func: FuncInst) -> bytes:
         """What of a function nobody has executed, here or where it was executed before."""
         code: Code | None = func.code
-        if not func.heat.tries:
+        if func.life.is_whole:
             return b""
         return still_absent(self.compiler.absent(func), code.absent() if code is not None and code.ops else None)
 
     def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
         """Compiled code has got to what nobody had executed: the interpreter goes on. If that happens too often, more
         of the function is compiled; if one such call is inside of another, all of it."""
-        heat, code = func.heat, code_of(func)
+        life, code = func.life, code_of(func)
         if not code.ops:
             self._built(code)
             self.compiler.note(func, code.absent)
         if self.compiler.nested > DEEPLY_NESTED:
-            self._compile_more(func, 0)
+            self._compile_more(func, whole=True)
         try:
             return self.interpreter.resume(func, pc, locals, stack)
         finally:
-            heat.left -= MOST
-            if heat.left < 0:
-                self._compile_more(func, heat.tries - 1)
+            life.left -= MOST
+            if life.left < 0:
+                self._compile_more(func)
 
-    def _compile_more(self, func: FuncInst, tries: int) -> None:
-        """What was executed meanwhile; all of a function if there are no more ``tries``."""
-        heat = func.heat
-        if heat.tries:
-            heat.left, heat.tries = _allowance(func), tries
+    def _compile_more(self, func: FuncInst, whole: bool = False) -> None:
+        """Compile what was executed meanwhile, or the ``whole`` function."""
+        if func.life.can_grow:
+            func.life.compile_more(whole)
             if not self.compiler.renew(func):
                 self._never(func, code_of(func))
 
     def _never(self, func: FuncInst, code: Code) -> Op:
         """A function can't be compiled: the closure of its first instruction is its entry."""
-        code.entry = self._first(code)
-        func.entry, func.heat.is_hot, func.heat.left = None, False, 1 << 62
+        code.entry, func.entry = self._first(code), None
+        func.life.fail()
         return code.entry
 
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
@@ -147,13 +129,13 @@ class Auto:
         code.build()
         self.compiler.note(func, code.absent)
         cost = min(len(code.body) // 4 + 1, MOST)
-        code.entry = self._counted(func.heat, cost, code.entry, partial(self._compiled, func, code))
+        code.entry = self._counted(func.life, cost, code.entry, partial(self._compiled, func, code))
 
     def _head(self, code: Code, pc: int, op: Op) -> Op:
         """The closure at the head of a loop: each time round takes from the allowance. What stands in front of the
         loop keeps going through it when compiled code has taken its place."""
         assert code.func is not None
-        count = self._counted(code.func.heat, _length(code, pc), op, partial(self._loop, code.func, code, pc))
+        count = self._counted(code.func.life, _length(code, pc), op, partial(self._loop, code.func, code, pc))
         ops = code.ops
 
         def head(t: Any, s: list[Any]) -> Any:
@@ -161,12 +143,12 @@ class Auto:
 
         return head
 
-    def _counted(self, heat: Heat, cost: int, op: Op, promoted: Callable[[], Op]) -> Op:
+    def _counted(self, life: Life, cost: int, op: Op, promoted: Callable[[], Op]) -> Op:
         """Takes from an allowance and goes on with ``op``; when there is none left, with what ``promoted`` makes."""
 
         def count(t: Any, s: list[Any]) -> Any:
-            heat.left -= cost
-            stays = heat.left >= 0 or self.store.watch is not None or self.store.switches
+            life.left -= cost
+            stays = life.left >= 0 or self.store.watch is not None or self.store.switches
             return op if stays else promoted()
 
         return count
@@ -176,9 +158,8 @@ class Auto:
         self.compiler.look_at_settings()
         if self.store.settings.fuel is not None or self.store.switches:  # the agent counts what it calls
             return self._first(code)
-        heat, conversion, arity = func.heat, conversion_of(func.type), code.arity
-        if not heat.is_hot:
-            heat.is_hot, heat.left = True, _allowance(func)
+        conversion, arity = conversion_of(func.type), code.arity
+        func.life.compile()
         function = self.compiler.translated(func)
         if function is None:
             return self._never(func, code)
@@ -198,7 +179,8 @@ class Auto:
         assert code.func is not None
         entry, code.head = code.entry, partial(self._head, code)
         code.build()
-        code.entry, code.func.heat.left = entry, _allowance(code.func)
+        code.entry = entry
+        code.func.life.renew()
 
     def _loop(self, func: FuncInst, code: Code, pc: int, tries: int = TRIES) -> Op:
         """A closure for the head of a loop: compiled code takes over with all locals."""
@@ -206,7 +188,7 @@ class Auto:
         if self.store.settings.fuel is not None or self.store.switches:
             return code.at(pc + 1)  # which only whole functions count
         function = self.compiler.loop_of(func, pc, self.absent(func) if tries else b"")
-        func.heat.left = _allowance(func)  # what is tried next must be worth as much again
+        func.life.renew()
         if function is None:
             code.ops[pc] = code.at(pc + 1)
             return code.ops[pc]  # type: ignore[no-any-return]
@@ -224,8 +206,8 @@ class Auto:
         def resume(t: Any, s: list[Any], exit: SideExit) -> Op:
             t.locals = locals.among(exit.variables)
             s += exit.stack
-            func.heat.left -= MOST
-            if func.heat.left < 0:
+            func.life.left -= MOST
+            if func.life.left < 0:
                 code.ops[loop] = lambda t, s: self._loop(func, code, loop, tries - 1)
             return code.at(exit.pc)
 
@@ -244,10 +226,10 @@ class Auto:
             if compiler.era is not era:
                 return again()(t, s)
             if compiler.nested > DEEPLY_NESTED:
-                self._compile_more(func, 0)
+                self._compile_more(func, whole=True)
             args = t.locals[:arity]
-            frame = t.frames.pop()
-            following, t.locals, _, t.calling = frame
+            frame = t.leave()
+            following = frame[0]
             try:
                 s += enter(args)
             except UncaughtException as error:
@@ -258,7 +240,7 @@ class Auto:
             except SideExit as exit:
                 assert left is not None
                 t.calling = None
-                t.frames.append(frame)
+                t.come_back(frame)
                 return left(t, s, exit)
             t.calling = None
             return following
@@ -266,20 +248,15 @@ class Auto:
         return op
 
 
-def _allowance(func: FuncInst) -> int:
-    """What the interpreter may do of a function before compiling it would have been better."""
-    return ALLOWANCE * len(func.body)
-
-
 def _length(code: Code, start: int) -> int:
     """How many instructions a loop has, if not very many."""
     opened = 0
     for pc in range(start, min(start + MOST, len(code.body))):
-        mnemonic = code.body[pc].form.mnemonic
-        opened += (mnemonic in OPENERS) - (mnemonic == "end")
+        form = code.body[pc].form
+        opened += form.opens - (form is END)
         if not opened:
             return pc - start
     return MOST
 
 
-__all__ = ["Auto", "Heat"]
+__all__ = ["Auto"]

@@ -141,10 +141,10 @@ class _OfFuncType:
 
 
 class FuncInst(_OfFuncType):
-    """A WebAssembly function of an instance. ``code``, ``entry`` and ``heat`` belong to the tiers: what they made of
-    the body, what calls it from outside (None: the tier does), and how often it ran."""
+    """A WebAssembly function of an instance. ``code``, ``entry`` and ``life`` belong to the tiers: what they made of
+    the body, what calls it from outside (None: the tier does), and where it is on its way to compiled code."""
 
-    __slots__ = ("module", "func", "index", "code", "entry", "heat", "__weakref__")
+    __slots__ = ("module", "func", "index", "code", "entry", "life", "__weakref__")
 
     def __init__(self, deftype: DefType, module: ModuleInst, func: Func, index: int) -> None:
         self.type = deftype
@@ -153,7 +153,7 @@ class FuncInst(_OfFuncType):
         self.index = index
         self.code: Any = None
         self.entry: Callable[[Sequence[Any]], list[Any]] | None = None
-        self.heat: Any = None
+        self.life: Any = None
 
     @property
     def side(self) -> SideTable:

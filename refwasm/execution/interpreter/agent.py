@@ -124,6 +124,16 @@ class Agent:
         self.locals, self.pc = locals, code.at(pc)
         self.stack += stack
 
+    def leave(self) -> tuple[Op, list[Any], Code, int]:
+        """The innermost call goes on in another tier: its frame, which gave the caller its locals back."""
+        frame = self.frames.pop()
+        _, self.locals, _, self.calling = frame
+        return frame
+
+    def come_back(self, frame: tuple[Op, list[Any], Code, int]) -> None:
+        """A call that went on in another tier goes on here, with locals that are set next."""
+        self.frames.append(frame)
+
     def run(self, steps: int | None = None) -> list[Any] | None:
         """Run to the end and return the results, or run that many steps and return None if there is more to do.
 
