@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from refwasm.execution.compiler.translation import (
+    canonical_comparisons,
     code_sinking,
     counted_loops,
     induction_variables,
@@ -17,6 +18,7 @@ from refwasm.execution.compiler.translation import (
     strength_reduction,
 )
 from refwasm.execution.compiler.translation import statements as s
+from refwasm.execution.compiler.translation.canonical_comparisons import MIRRORED, canonical
 from refwasm.execution.compiler.translation.code_sinking import sunk
 from refwasm.execution.compiler.translation.counted_loops import counted
 from refwasm.execution.compiler.translation.expressions import (
@@ -118,13 +120,19 @@ class Draw:
         body.insert(r.randrange(len(body) // 2, len(body) + 1), count)
         relation = r.choice(("!=", "<")) if step > 0 else "!="
         if r.random() < 0.3:
-            leave = Comparison(COUNTER, r.choice((">=", "==")), bound)
+            leave = self.compared(COUNTER, r.choice((">=", "==")), bound)
             return self.loop([s.If(leave, [s.Break()]), *body, s.Continue()])
         if r.random() < 0.2:
             return self.loop([*body, s.If(Not(COUNTER), [s.Break()]), s.Continue()])
         if r.random() < 0.2:
             return self.loop([*body, s.If(COUNTER, [s.Continue()]), s.Break()])
-        return self.loop([*body, s.If(Comparison(COUNTER, relation, bound), [s.Continue()]), s.Break()])
+        return self.loop([*body, s.If(self.compared(COUNTER, relation, bound), [s.Continue()]), s.Break()])
+
+    def compared(self, left: Expression, relation: str, right: Expression) -> Expression:
+        """A comparison, with the bound first now and then."""
+        return (
+            Comparison(right, MIRRORED[relation], left) if self.r.random() < 0.3 else Comparison(left, relation, right)
+        )
 
     def loop(self, body: s.Body) -> Loop:
         poll = [s.Poll(Operation("poll()"))] if self.r.random() < 0.2 else []
@@ -216,7 +224,7 @@ STARTS = [
 COUNT = 400
 #: What each pass works on: loops after these.
 BEFORE: dict[Any, tuple[Any, ...]] = {
-    counted: (), sunk: (counted,), reduced: (), replaced: (counted, reduced), based: (counted,),
+    canonical: (), counted: (), sunk: (counted,), reduced: (), replaced: (counted, reduced), based: (counted,),
 }  # fmt: skip
 
 
@@ -254,6 +262,7 @@ def test_all_passes_together() -> None:
 
 
 FAULTS: dict[str, tuple[Any, str, Any, Any]] = {
+    "the relation is not mirrored": (canonical_comparisons, "MIRRORED", {r: r for r in MIRRORED}, canonical),
     "the loop may jump behind the step": (counted_loops, "jumps", lambda statements: False, counted),
     "the bound may change": (counted_loops, "_is_fixed", lambda bound, loop: True, counted),
     "it does not matter how often the loop turns back": (counted_loops, "_turns_back", lambda body: 1, counted),

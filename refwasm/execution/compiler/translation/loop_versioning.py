@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from refwasm.execution.compiler.translation.blocks import Block
+from refwasm.execution.compiler.translation.canonical_comparisons import canonical
 from refwasm.execution.compiler.translation.code_sinking import sunk
 from refwasm.execution.compiler.translation.counted_loops import counted
 from refwasm.execution.compiler.translation.expressions import Expression, Operation, hexadecimal, local
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 #: Longer loops are not translated twice.
 MAX_LENGTH = 1500
 #: The passes over fast versions, in order.
-PASSES = (counted, sunk, reduced, replaced, based)
+PASSES = (canonical, counted, sunk, reduced, replaced, based)
 
 
 class State(NamedTuple):
@@ -163,7 +164,7 @@ class LoopVersioning:
         assert isinstance(statement, (While, For))
         loop = Loop(statement, t.operands.fresh)
         if assumed is None:
-            t.speculation.wanted.pays = t.speculation.wanted.pays or counted(loop) is not None
+            t.speculation.wanted.pays = t.speculation.wanted.pays or counted(canonical(loop) or loop) is not None
             return
         alignments = {f"l{index}": alignment for index, alignment in assumed.alignments.items()}
         invariants: tuple[Statement, ...] = tuple(assumed.invariants.values())

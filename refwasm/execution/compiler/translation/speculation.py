@@ -263,12 +263,19 @@ class Speculation:
                     level = next((level for level, bound in enumerate(grown) if high <= bound), LAST_LEVEL)
                     assumed.failed[index] = max(assumed.failed.get(index, 0), level)
 
+    def _is_set(self, value: Value) -> bool:
+        """Whether the loop sets the local that a value is."""
+        assert self.loop is not None
+        return value.adds in self.survey.loops[self.loop.number].sets
+
     def understood(self, condition: Value, outcome: bool) -> Value:
         """The condition of a branch as it is meant: see ``trusting`` of :class:`Assumptions`."""
         assumed, compare = self.assumptions, condition.compare
         if assumed is None or not (assumed.trusting and outcome and self.going_round) or compare is None:
             return condition
         name, counter, bound = compare
+        if bound.adds is not None and not self._is_set(counter):  # a compiler wrote the bound first
+            counter, bound = bound, counter
         if name != "ne" or counter.adds not in assumed.level or not bound.atom or bound.constant == 0:
             return condition
         assumed.trusted = True
