@@ -9,7 +9,11 @@ import pytest
 
 from refwasm import Module, UnsupportedFeature
 from refwasm.syntax.forms import FORMS_BY_FEATURE
+from refwasm.syntax.standard import FOLLOWS
 from refwasm.validation import features
+from spec_tests.conftest import suite_folder
+
+ROOT = Path(__file__).parent.parent
 
 NEEDS: dict[str, list[str]] = {
     "mutable-globals": [
@@ -120,3 +124,16 @@ def test_the_page_about_the_standard_names_every_feature_that_a_proposal_brought
             feature = row[1].strip("`")
             here = "not here" if feature == "none" else "no" if feature in features.UNFINISHED else "yes"
             assert row[4] == here, row
+
+
+def test_the_texts_that_the_code_follows_are_stated_once() -> None:
+    """The page and the official tests that are run agree with the one place."""
+    rows = (ROOT / "docs/standard.md").read_text(encoding="utf-8").splitlines()
+    for feature, text in FOLLOWS.items():
+        (row,) = [row for row in rows if f"`{feature}`" in row and row.startswith("|")][:1]
+        assert str(text) in row, feature
+    folder = suite_folder()
+    if folder is None or not (folder / "README.md").exists():
+        pytest.skip("REFWASM_TESTSUITE names no folder that says which commit it is of")
+    said = (folder / "README.md").read_text(encoding="utf-8")
+    assert FOLLOWS["3.0"].commit in said and FOLLOWS["threads"].commit in said

@@ -1,7 +1,7 @@
 """Canonical comparisons: what a loop counts stands on the left of the comparison that ends it.
 
-What must hold. A jump in the loop's own body stands under the comparison. What the loop sets stands on its right, and on
-its left a constant or a variable that the loop leaves alone.
+What must hold. A jump in the loop's own body stands under the comparison. What the loop sets stands on its right, and
+on its left a constant or a variable that the loop leaves alone.
 
 Why the result is the same. The relation is mirrored together with the sides; both are evaluated without effect.
 
