@@ -6,19 +6,15 @@ tier runs, and everything that it calls. So does a store that is interleaved or 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from types import CodeType
 from typing import Any, Protocol, TypeVar
 
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
-from refwasm.execution.compiler.boundaries import can_be_left
+from refwasm.execution.compiler.compilation import Choice, Compilation, Everything
 from refwasm.execution.compiler.conventions import POLL, Untranslatable
-from refwasm.execution.compiler.linking import ahead
-from refwasm.execution.compiler.linking.cache import CodeCache, Kept
 from refwasm.execution.compiler.linking.deoptimization import Locals
 from refwasm.execution.compiler.linking.entrance import Compiled, Entrance, Entry
 from refwasm.execution.compiler.linking.namespace import Namespace
@@ -30,7 +26,6 @@ from refwasm.execution.compiler.linking.runtime import (
     trampoline,
 )
 from refwasm.execution.store import AnyFunc, FuncInst, HostFunc, ModuleInst, Store, Tier
-from refwasm.execution.watchdog import within
 from refwasm.syntax.modules import Expr
 
 R = TypeVar("R")
@@ -38,8 +33,6 @@ R = TypeVar("R")
 #: Calls of the other tier inside each other: of more than the first number, functions are translated at once, hot or
 #: not; more than the second number is too many.
 DEEPLY_NESTED, MAX_NESTED = 20, 400
-#: Modules with fewer functions start quickly, whatever is known of them.
-MANY = 50
 #: Variables of all frames of functions with many of them, about 100 MB.
 MAX_VARIABLES = 10_000_000
 
@@ -54,36 +47,6 @@ class Interpreting(Tier, Protocol):
         itself, none as None."""
 
 
-class Choice(Protocol):
-    """What is to be translated: ``whole`` functions, or only what of them is executed."""
-
-    whole: bool
-
-    def is_hot(self, func: FuncInst) -> bool:
-        """Whether calls of a function go to compiled code."""
-
-    def absent(self, func: FuncInst) -> bytes:
-        """A byte for each instruction that is not to be translated, or none: see :class:`.translation.Translation`."""
-
-    def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
-        """Execute the rest of a function from such an instruction on."""
-
-
-class Everything:
-    """All of it."""
-
-    whole = True
-
-    def is_hot(self, func: FuncInst) -> bool:
-        return True
-
-    def absent(self, func: FuncInst) -> bytes:
-        return b""
-
-    def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
-        raise AssertionError("nothing is absent")
-
-
 class Compiler:
     """Executes functions of one store. ``fallback`` runs what is not translated, which is its ``choice``."""
 
@@ -96,7 +59,7 @@ class Compiler:
         self.nested = 0  # calls of the other tier from here
         self.era = object()  # what was compiled in another one is forgotten
         self.entrance = Entrance(store.settings, fallback.boundary)
-        self.caches: dict[tuple[bytes, Any], CodeCache] = {}
+        self.compilation = Compilation(store.settings, self.choice)
 
     # ---- calls from outside ------------------------------------------------------------------------------------------
 
@@ -142,6 +105,7 @@ class Compiler:
         if (polls and not self.polls) or (settings.fuel is not None) is not self.fuel or switched:
             self.switches = self.store.switches
             self.polls, self.fuel = polls or self.polls, settings.fuel is not None
+            self.compilation.options = (self.polls, self.fuel)
             self.era = object()
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object], label: str = "") -> None:
@@ -216,10 +180,9 @@ class Compiler:
         if function is None:
             return True
         try:
-            compiled, possible = self._compiled_now(func), True
+            compiled, possible = self.compilation.compiled_again(func), True
         except Untranslatable:
-            nothing = self._python(func, absent=b"\1" * len(func.body))
-            compiled, possible = Compiled(func, nothing.code, nothing.spans), False
+            compiled, possible = self.compilation.left_at_once(func), False
             namespace.functions[func.index] = None
         function.__code__ = self._defined(compiled, namespace).__code__
         return possible
@@ -266,106 +229,31 @@ class Compiler:
     def loop_of(self, func: FuncInst, pc: int, absent: bytes) -> Function | None:
         """A function that goes on at a loop, with all locals as arguments; None if there can't be one. It raises
         SideExit where it gets to instructions that are ``absent``."""
-        from refwasm.execution.compiler.translation.python import loop_from
-
         try:
-            python = within(self.store.settings, partial(loop_from, func, pc, self.polls, absent))
+            compiled = self.compilation.loop_from(func, pc, absent)
         except Untranslatable:
             return None
-        self._known(func.module).setdefault(func.index, None)  # the next instance will call it
-        compiled = Compiled(func, python.code, python.spans)
         return self._defined(compiled, self._namespace(func.module))
 
-    def compile(self, func: FuncInst) -> Compiled:
-        """Translate a function, unless that was done before: for another instance, or by another process. Raises
-        Untranslatable."""
-        known, cache = self._known(func.module), self._cache(func.module)
-        found = known.get(func.index)
-        if found is None and cache is not None:
-            found = cache.get(func.index)
-            if found is None and func.index in cache and cache.ahead:
-                self._compile_ahead(func.module, cache)
-                found = cache.get(func.index)
-        if found is None or (found.absent and self.choice.whole):
-            return self._compiled_now(func)
-        known[func.index] = found
-        return Compiled(func, found.code, found.spans)
-
     def absent(self, func: FuncInst) -> bytes | None:
-        """What is left out of the code of a function, or would be if it was executed before; None if that is not
-        known."""
-        found, cache = self._known(func.module).get(func.index), self._cache(func.module)
-        return found.absent if found is not None else cache.absent.get(func.index) if cache is not None else None
-
-    def _known(self, instance: ModuleInst) -> dict[int, Kept | None]:
-        """What was compiled for instances of the same module, under the same options; None if it should be."""
-        return instance.validated.code.setdefault(self._options(instance), {})  # type: ignore[no-any-return]
-
-    def _options(self, instance: ModuleInst) -> tuple[bool, ...]:
-        """What code depends on besides the module."""
-        return self.polls, self.fuel
-
-    def _compile_ahead(self, instance: ModuleInst, cache: CodeCache) -> None:
-        """Compile all functions that processes before this one used, if they are many: it will use them too."""
-        cache.ahead = False
-        missing = [index for index in sorted(cache.absent) if cache.get(index) is None]
-
-        def compiled(index: int) -> tuple[Any, ...] | None:
-            func = instance.funcs[index] if index < len(instance.funcs) else None
-            if not isinstance(func, FuncInst) or not self.choice.is_hot(func):
-                return None
-            with suppress(Untranslatable):
-                return tuple(self._kept(func))
-            return None
-
-        if len(missing) >= ahead.MANY:
-            for index, kept in ahead.compiled_ahead(missing, compiled, self.store.settings.check):
-                cache.put(index, Kept(*kept))
-
-    def _kept(self, func: FuncInst) -> Kept:
-        """Translate a function, without what nobody has executed."""
-        absent = b"" if self.fuel else self.choice.absent(func)
-        return self._python(func, absent if any(absent) and can_be_left(func) else b"")
-
-    def _compiled_now(self, func: FuncInst) -> Compiled:
-        kept = self._kept(func)
-        self._known(func.module)[func.index] = kept
-        cache = self._cache(func.module)
-        if cache is not None:
-            cache.put(func.index, kept)
-        return Compiled(func, kept.code, kept.spans)
-
-    def _python(self, func: FuncInst, absent: bytes) -> Kept:
-        from refwasm.execution.compiler.translation.python import python_of  # a third of the start-up time
-
-        translate = partial(python_of, func, self.polls, self.fuel, absent)
-        python = within(self.store.settings, translate)
-        return Kept(python.code, python.spans, python.absent)
+        """What is left out of the code of a function: see :meth:`.compilation.Compilation.absent`."""
+        return self.compilation.absent(func)
 
     def is_known(self, func: FuncInst) -> bool:
-        """Whether a function was compiled before; or used before, in another process: then it will be needed again."""
-        cache = self._cache(func.module)
-        return func.index in self._known(func.module) or (cache is not None and func.index in cache)
+        """Whether a function was compiled or used before: see :meth:`.compilation.Compilation.is_known`."""
+        return self.compilation.is_known(func)
 
     def note(self, func: FuncInst, absent: Callable[[], bytes]) -> None:
-        """A function is used, though not worth compiling in this process alone; ``absent`` gives what of it is not."""
-        if len(func.module.funcs) >= MANY and (cache := self._cache(func.module)) is not None:
-            cache.note(func.index, absent)
+        """A function is used: see :meth:`.compilation.Compilation.note`."""
+        self.compilation.note(func, absent)
 
-    def _cache(self, instance: ModuleInst) -> CodeCache | None:
-        directory, digest = self.store.settings.cache, instance.module.digest
-        if directory is None or not digest:
-            return None
-        options = self._options(instance)
-        if (digest, options) not in self.caches:
-            cache = self.caches[digest, options] = CodeCache(directory, digest, options)
-            weakref.finalize(self, cache.save)
-        return self.caches[digest, options]
+    def compile(self, func: FuncInst) -> Compiled:
+        """Translate a function, unless that was done before. Raises Untranslatable."""
+        return self.compilation.compiled(func)
 
     def save(self) -> None:
         """Write new code to the cache now."""
-        for cache in self.caches.values():
-            cache.save()
+        self.compilation.save()
 
     def _namespace(self, instance: ModuleInst) -> Namespace:
         namespace: Namespace | None = instance.compiled
