@@ -17,7 +17,7 @@ from refwasm.host.parallel import MODULE as PARALLEL
 from refwasm.host.parallel import Context, Parallel, ParallelLimits, Policies
 from refwasm.host.parallel.demands import honoured
 from refwasm.host.parallel.forms import Form, form_of
-from refwasm.host.parallel.types import DeviceKind, Failure, Run
+from refwasm.host.parallel.types import DeviceKind, ExecutionRecord, Failure
 from refwasm.host.wasi import System, WasiOptions, threads
 from refwasm.syntax.types import FuncType, FuncUse
 
@@ -156,7 +156,7 @@ class Program:
     # ---- running -----------------------------------------------------------------------------------------------------
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[ExecutionRecord]:
         """What each execution of a kernel did."""
         return self.context.runs
 

@@ -50,7 +50,7 @@ FAULTS = (
     Fault("PAR-DEV-02", "a GPU hint gives a device that runs nothing", "context.py",
           "self.devices[handle] = self._make(kind)",
           "self.devices[handle] = self._make(kind)\n"
-          "            if hint > 1:\n                self.devices[handle].run = lambda job, run: None"),
+          "            if hint > 1:\n                self.devices[handle].run = lambda execution, record: None"),
     Fault("PAR-DEV-03", "device and buffer handles overlap", "context.py",
           "FIRST_DEVICE, FIRST_BUFFER = 1, 1001", "FIRST_DEVICE, FIRST_BUFFER = 1, 1"),
     Fault("PAR-DEV-03", "buffer handles repeat after five", "context.py",
@@ -184,8 +184,8 @@ FAULTS = (
     Fault("PAR-KERN-02", "a result is allowed", "kernels.py", "if t.results or odd", "if odd"),
     Fault("PAR-KERN-02", "the number of buffers is not compared", "context.py", "if kernel.buffers != buffers:", "if False:"),
     Fault("PAR-KERN-03", "zero iterations do not look at the kernel", "context.py",
-          "        kernel = self.kernel(code, len(buffers))\n        Execution",
-          "        if not iterations:\n            return\n        kernel = self.kernel(code, len(buffers))\n        Execution"),
+          "        kernel = self.kernel(code, len(buffers))\n        Executor",
+          "        if not iterations:\n            return\n        kernel = self.kernel(code, len(buffers))\n        Executor"),
     Fault("PAR-KERN-04", "kernels may have one function only", "kernels.py",
           "        return pairs\n",
           '        if len(self.validated.module.funcs) > 1:\n            raise _invalid("", "")\n        return pairs\n'),
@@ -202,7 +202,7 @@ FAULTS = (
           "        if self.kernel.acts_on_instantiation:\n            self._instantiate()\n            return\n"
           "        if self.kernel.changes_objects:\n            self._renew()"),
     Fault("PAR-INST-02", "an instance of the last execution is used again", "pool.py",
-          "if job.kernel.acts_on_instantiation:", "if False:"),
+          "if execution.kernel.acts_on_instantiation:", "if False:"),
     # ---- execution
     Fault("PAR-EXEC-01", "the last iteration is lost", "schedule.py",
           "self.units = -(-count // self.unit)", "self.units = -(-count // self.unit) - (count > 2)"),
@@ -215,7 +215,7 @@ FAULTS = (
     Fault("PAR-EXEC-03", "block size 0 runs nothing", "schedule.py",
           "self.count = count", "self.count = count = count if block_size else 0"),
     Fault("PAR-EXEC-03", "the block size is passed on as used", "kernels.py",
-          "task.iterations, task.block_size, *task.pairs", "task.iterations, max(task.block_size, 1), *task.pairs"),
+          "parameters.iterations, parameters.block_size, *parameters.pairs", "parameters.iterations, max(parameters.block_size, 1), *parameters.pairs"),
     Fault("PAR-EXEC-03", "the last block is cut off", "schedule.py",
           "self.units = -(-count // self.unit)", "self.units = count // self.unit"),
     Fault("PAR-EXEC-05", "order=descending is ignored", "schedule.py",

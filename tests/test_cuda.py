@@ -17,7 +17,7 @@ from refwasm.host.parallel.devices.cuda import compiler
 from refwasm.host.parallel.devices.opencl import probes
 from refwasm.host.parallel.devices.opencl.messages import DriverMissing, DriverRefused
 from refwasm.host.parallel.devices.opencl.program import translate
-from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
+from refwasm.host.parallel.kernels import ExecutionParameters, Kernel, KernelInstance
 from tests.support import EXAMPLES, refwasm
 from tools.cuda_on_host import SITE
 from tools.device_operations import ATOMICS, LOADS, SCALARS, STORES, VECTORS, kernel_of, wrong
@@ -40,7 +40,7 @@ def translated(binary: bytes) -> str:
     """The text of a kernel in CUDA."""
     kernel = Kernel(binary)
     memory = e.mem_alloc(e.store_init(), kernel.memory_type)
-    return translate(kernel, KernelInstance(kernel, memory, Task(1, 1, ())).instance, "cuda").text
+    return translate(kernel, KernelInstance(kernel, memory, ExecutionParameters(1, 1, ())).instance, "cuda").text
 
 
 @needs_nvrtc

@@ -12,7 +12,7 @@ from refwasm.host.parallel.demands import honoured
 from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.devices.native import binding
 from refwasm.host.parallel.forms import Form, form_of
-from refwasm.host.parallel.types import DeviceKind, Failure, Run
+from refwasm.host.parallel.types import DeviceKind, ExecutionRecord, Failure
 from refwasm.native.guest import NativeGuest
 
 
@@ -25,7 +25,7 @@ class Linked:
         self.guest = guest
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[ExecutionRecord]:
         """What each execution of a kernel did."""
         return self.context.runs
 

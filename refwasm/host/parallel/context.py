@@ -9,12 +9,12 @@ from refwasm.execution.choices import Choices
 from refwasm.host.parallel.buffers import Buffer
 from refwasm.host.parallel.devices import Device, make_device, registry
 from refwasm.host.parallel.devices.interleaved import Interleaved
-from refwasm.host.parallel.execution import Execution
+from refwasm.host.parallel.execution import Executor
 from refwasm.host.parallel.forms import Form
 from refwasm.host.parallel.kernels import Kernel
 from refwasm.host.parallel.policies import ParallelLimits, Policies
 from refwasm.host.parallel.staging import Staging
-from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, Failure, ParallelError, Run
+from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, ExecutionRecord, Failure, ParallelError
 
 #: Handles: devices and buffers in disjoint ranges, 0 is never one.
 FIRST_DEVICE, FIRST_BUFFER = 1, 1001
@@ -52,7 +52,7 @@ class Context:
         self.buffer_bytes = 0
         self.interruptible = False  # whether something may end the guest while a call of it runs in this process
         self.closed = False
-        self.runs: list[Run] = []
+        self.runs: list[ExecutionRecord] = []
         self.failures: list[Failure] = []
 
     # ---- devices and buffers -----------------------------------------------------------------------------------------
@@ -157,14 +157,14 @@ class Context:
         found = self.device(device)
         buffers = self._buffers(device, handles)
         kernel = self.kernel(code, len(buffers))
-        Execution(self, memory, found, kernel, buffers).run(iterations, block_size)
+        Executor(self, memory, found, kernel, buffers).run(iterations, block_size)
 
     def parallel_for_module(
         self, memory: e.Memory, code: bytes, iterations: int, block_size: int, handles: Sequence[int]
     ) -> None:
         """The form of 2022: no device, and a kernel that is not told about the buffers."""
         device, buffers = self._device_and_buffers(handles)
-        Execution(self, memory, device, self.kernel(code, 0), buffers, passed=False).run(iterations, block_size)
+        Executor(self, memory, device, self.kernel(code, 0), buffers, passed=False).run(iterations, block_size)
 
     def parallel_for_function(
         self, memory: e.Memory, code: bytes, function: int, iterations: int, block_size: int, handles: Sequence[int]
@@ -177,7 +177,7 @@ class Context:
                     Errno.UNSUPPORTED, "PAR-FORM-06", f"buffer {buffer.handle} was never written and has no place"
                 )
         kernel = self.kernel(code, len(buffers), function)
-        Execution(self, memory, device, kernel, buffers).run(iterations, block_size)
+        Executor(self, memory, device, kernel, buffers).run(iterations, block_size)
 
     def _device_and_buffers(self, handles: Sequence[int]) -> tuple[Device, list[Buffer]]:
         """For forms that name no device: the one that the first buffer is on, otherwise the CPU (PAR-FORM-03), which

@@ -1,4 +1,4 @@
-"""The life of one execution: where the kernel works, what is copied there and back, and who runs it."""
+"""What carries out one execution: where the kernel works, what is copied there and back, and who runs it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from refwasm import embedding as e
 from refwasm.errors import Deadlock, ResourceLimit
 from refwasm.execution.choices import Choices
 from refwasm.host.parallel.buffers import Buffer
-from refwasm.host.parallel.devices import Device, Job
+from refwasm.host.parallel.devices import Device, Execution
 from refwasm.host.parallel.forms import Form
-from refwasm.host.parallel.kernels import Kernel, Task
+from refwasm.host.parallel.kernels import ExecutionParameters, Kernel
 from refwasm.host.parallel.policies import ParallelLimits, Policies
 from refwasm.host.parallel.staging import Staging
 from refwasm.host.parallel.strict import Region
-from refwasm.host.parallel.types import Errno, ParallelError, Run
+from refwasm.host.parallel.types import Errno, ExecutionRecord, ParallelError
 
 #: Buffers in a device's memory start at multiples of this, so that every access type is aligned.
 ALIGNMENT = 64
@@ -33,7 +33,7 @@ class Surroundings(Protocol):
     strict: bool
     interruptible: bool
     choices: Choices | None
-    runs: list[Run]
+    runs: list[ExecutionRecord]
     staging: Staging
 
     def aliases(self, memory: e.Memory) -> bool:
@@ -46,7 +46,7 @@ class Surroundings(Protocol):
         """Take over what a kernel left in a device's memory."""
 
 
-class Execution:
+class Executor:
     """A checked call: a kernel, buffers in the order of its arguments, the caller's memory.
 
     With ``passed`` false the kernel is not told where the buffers are.
@@ -66,9 +66,9 @@ class Execution:
     def run(self, iterations: int, block_size: int) -> None:
         """Run all iterations and wait for them."""
         in_place = self._works_in_place()
-        self.done = Run(self.device.kind, iterations, time.perf_counter(), name=self.device.name)
+        self.done = ExecutionRecord(self.device.kind, iterations, time.perf_counter(), name=self.device.name)
         self.context.runs.append(self.done)
-        self.task = self._task(iterations, block_size)
+        self.parameters = self._parameters(iterations, block_size)
         try:
             if in_place:
                 self._execute(self.memory, {b.handle: b.region or 0 for b in self.buffers})
@@ -83,12 +83,12 @@ class Execution:
         finally:
             self.done.end = time.perf_counter()
 
-    def _task(self, iterations: int, block_size: int) -> Task:
-        """The task under the policies and limits, its buffers not placed yet."""
+    def _parameters(self, iterations: int, block_size: int) -> ExecutionParameters:
+        """Its parameters under the policies and limits; where the buffers lie comes later."""
         context = self.context
         settings, limits = context.settings, context.limits
         end = None if limits.seconds is None else time.monotonic() + limits.seconds
-        return Task(
+        return ExecutionParameters(
             iterations, block_size, (), _least(settings.deadline, end), _least(settings.fuel, limits.fuel),
             settings.call_depth, settings.memory_pages, context.policies, tier=context.tier, cache=settings.cache,
             choices=context.choices,
@@ -100,11 +100,11 @@ class Execution:
         watched: tuple[Region, ...] = ()
         if self.context.strict:
             watched = tuple(Region(places[b.handle], b.size, b.handle, b.kind) for b in self._distinct())
-        job = Job(
-            self.kernel, memory, self.task._replace(pairs=pairs, watched=watched),
+        execution = Execution(
+            self.kernel, memory, self.parameters._replace(pairs=pairs, watched=watched),
             self.context.interruptible and memory is self.memory,
         )  # fmt: skip
-        self.device.run(job, self.done)
+        self.device.run(execution, self.done)
 
     def _distinct(self) -> list[Buffer]:
         """Each buffer once, however often it is passed."""

@@ -31,8 +31,8 @@ STATEFUL = frozenset(
 HEAP_CHANGING = frozenset({"struct.set", "array.set", "array.fill", "array.copy", "array.init_data", "array.init_elem"})
 
 
-class Task(NamedTuple):
-    """A ``parallel_exec`` beside its kernel and memory; it can travel between processes.
+class ExecutionParameters(NamedTuple):
+    """An execution beside its kernel and memory; this can travel between processes.
 
     ``pairs`` are the kernel's arguments after the first three; ``fuel`` is for each iteration; ``watched`` is where its
     buffers lie in strict mode, otherwise empty. With ``choices`` it stays in this process.
@@ -138,14 +138,14 @@ class KernelInstance:
     """
 
     def __init__(
-        self, kernel: Kernel, memory: e.Memory, task: Task, stopped: Callable[[], bool] | None = None,
-        quiet: bool = False,
+        self, kernel: Kernel, memory: e.Memory, parameters: ExecutionParameters,
+        stopped: Callable[[], bool] | None = None, quiet: bool = False,
     ) -> None:  # fmt: skip
         self.kernel, self.memory = kernel, memory
-        self.settings = task.settings()
+        self.settings = parameters.settings()
         self.settings.interrupted = stopped
-        self.watched, self.tier, self.choices = task.watched, task.tier, task.choices
-        self.watch = AccessWatch(memory, task.watched) if task.watched else None
+        self.watched, self.tier, self.choices = parameters.watched, parameters.tier, parameters.choices
+        self.watch = AccessWatch(memory, parameters.watched) if parameters.watched else None
         self._instantiate(kernel.quiet if quiet else kernel.validated)
 
     def forget_violations(self) -> None:
@@ -201,12 +201,12 @@ class KernelInstance:
         for memory, content in self._own_memories:
             memory.restore(content)
 
-    def run(self, task: Task, ids: Iterable[int], begin: Callable[[int], object]) -> int:
+    def run(self, parameters: ExecutionParameters, ids: Iterable[int], begin: Callable[[int], object]) -> int:
         """Run iterations; how many. ``begin`` is told each id before it runs, so that a failure can be placed."""
-        self.settings.call_depth, self.settings.deadline = task.call_depth, task.deadline
-        return self.store.tier.batch(partial(self._run, task, ids, begin))
+        self.settings.call_depth, self.settings.deadline = parameters.call_depth, parameters.deadline
+        return self.store.tier.batch(partial(self._run, parameters, ids, begin))
 
-    def _run(self, task: Task, ids: Iterable[int], begin: Callable[[int], object]) -> int:
+    def _run(self, parameters: ExecutionParameters, ids: Iterable[int], begin: Callable[[int], object]) -> int:
         settings, invoke = self.settings, self.store.tier.invoke
         done = 0
         for iteration in ids:
@@ -214,10 +214,10 @@ class KernelInstance:
             if self.watch is not None:
                 self.watch.iteration = iteration
             settings.check()
-            settings.fuel = task.fuel
-            if task.fresh:
+            settings.fuel = parameters.fuel
+            if parameters.fresh:
                 self.reset()
-                settings.fuel = task.fuel
-            invoke(self.function, (iteration, task.iterations, task.block_size, *task.pairs))
+                settings.fuel = parameters.fuel
+            invoke(self.function, (iteration, parameters.iterations, parameters.block_size, *parameters.pairs))
             done += 1
         return done

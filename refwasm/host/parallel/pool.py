@@ -5,8 +5,9 @@ Each worker has a pipe to its parent. Messages are tuples, first what to do:
 * ``("memory", number, type)``, followed by a file descriptor: map a shared memory;
 * ``("forget", numbers)``: of memories and kernels;
 * ``("kernel", number, bytes, function)``: decode and validate a kernel;
-* ``("instantiate", kernel, memory, task)``: make an instance that later runs use (kernels that act when instantiated);
-* ``("run", kernel, memory, task, workers)``: run iterations until there are no more.
+* ``("instantiate", kernel, memory, parameters)``: make an instance that later runs use (kernels that act when
+  instantiated);
+* ``("run", kernel, memory, parameters, workers)``: run iterations until there are no more.
 
 Iteration ids are handed out through words that all processes share, guarded by the domain's lock, in blocks that
 get smaller towards the end, so that uneven work balances. A worker answers ``("done", blocks, violations)`` or
@@ -31,9 +32,9 @@ from typing import Any, NoReturn
 from refwasm.errors import Crash, ResourceLimit, WasmError
 from refwasm.execution.domain import WORK, Domain, current_domain
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.parallel.devices.device import Job, kernel_error
+from refwasm.host.parallel.devices.device import Execution, kernel_error
 from refwasm.host.parallel.kernels import Kernel
-from refwasm.host.parallel.types import Run
+from refwasm.host.parallel.types import ExecutionRecord
 from refwasm.host.parallel.worker import ABORT, NEXT, worker_main
 from refwasm.host.processes import cause_of_death, pipe_of, start
 
@@ -42,7 +43,7 @@ GRACE = 0.5
 
 
 class Pool:
-    """Workers of this process: as many as the largest job so far asked for; a job uses the first of them.
+    """Workers of this process: as many as the largest execution so far asked for; an execution uses the first of them.
 
     Jobs run one at a time: they share the words that iterations are handed out through.
     """
@@ -137,42 +138,42 @@ class Pool:
                 known -= gone
                 self._send(index, ("forget", sorted(gone)))
 
-    def _share(self, index: int, job: Job, kernel: int, memory: int) -> None:
+    def _share(self, index: int, execution: Execution, kernel: int, memory: int) -> None:
         known = self.known[index]
         if memory not in known:
-            assert isinstance(job.memory, SharedMemory)
-            self._send(index, ("memory", memory, job.memory.type), job.memory.fd)
+            assert isinstance(execution.memory, SharedMemory)
+            self._send(index, ("memory", memory, execution.memory.type), execution.memory.fd)
         if kernel not in known:
-            self._send(index, ("kernel", kernel, job.kernel.data, job.kernel.function))
+            self._send(index, ("kernel", kernel, execution.kernel.data, execution.kernel.function))
         known |= {kernel, memory}
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
-    def run(self, job: Job, workers: int, run: Run) -> None:
-        """Run a job on so many workers."""
+    def run(self, execution: Execution, workers: int, record: ExecutionRecord) -> None:
+        """Run an execution on so many workers."""
         with self.busy:
-            assert isinstance(job.memory, SharedMemory), "kernels import shared memories only"
-            if job.memory.domain is not self.domain:
-                raise Crash(job.memory.domain.broken or "the memory was made before a fork, by another process")
-            kernel, memory = self._number(job.kernel), self._number(job.memory)
-            self._prepare(job, workers, kernel, memory)
+            assert isinstance(execution.memory, SharedMemory), "kernels import shared memories only"
+            if execution.memory.domain is not self.domain:
+                raise Crash(execution.memory.domain.broken or "the memory was made before a fork, by another process")
+            kernel, memory = self._number(execution.kernel), self._number(execution.memory)
+            self._prepare(execution, workers, kernel, memory)
             self.work[NEXT] = self.work[ABORT] = 0
             try:
-                if job.kernel.acts_on_instantiation:
+                if execution.kernel.acts_on_instantiation:
                     # All instances are there before the first iteration runs, so that no segment overwrites results.
-                    self._ask(workers, ("instantiate", kernel, memory, job.task), run)
-                self._ask(workers, ("run", kernel, memory, job.task, workers), run)
+                    self._ask(workers, ("instantiate", kernel, memory, execution.parameters), record)
+                self._ask(workers, ("run", kernel, memory, execution.parameters, workers), record)
             except _Failed as failure:
                 raise kernel_error(failure.error, failure.iteration) from failure.error
 
-    def _prepare(self, job: Job, workers: int, kernel: int, memory: int) -> None:
+    def _prepare(self, execution: Execution, workers: int, kernel: int, memory: int) -> None:
         """Have so many workers, each with the kernel and the memory."""
         try:
             self._forget_the_dead()
             while len(self.processes) < workers:
                 self._start()
             for index in range(workers):
-                self._share(index, job, kernel, memory)
+                self._share(index, execution, kernel, memory)
         except (Crash, ResourceLimit):
             raise
         except BaseException:  # Ctrl-C: a message may have been cut in two
@@ -183,30 +184,30 @@ class Pool:
         self.kill()
         self.domain.mark_broken("the workers were interrupted")
 
-    def _ask(self, workers: int, message: tuple[Any, ...], run: Run) -> None:
+    def _ask(self, workers: int, message: tuple[Any, ...], record: ExecutionRecord) -> None:
         """Send a message to workers and take in their answers."""
         try:
             for index in range(workers):
                 self._send(index, message)
-            self._check(self._answers(workers), run)
+            self._check(self._answers(workers), record)
         except (Crash, _Failed):
             raise
-        except BaseException:  # Ctrl-C in the middle of a job: they stop, or are stopped
+        except BaseException:  # Ctrl-C in the middle of an execution: they stop, or are stopped
             self.work[ABORT] = 1
             with contextlib.suppress(Crash):
                 if len(self._answers(workers, GRACE)) < workers:
                     self._give_up()
             raise
 
-    def _check(self, answers: list[tuple[Any, ...]], run: Run) -> None:
+    def _check(self, answers: list[tuple[Any, ...]], record: ExecutionRecord) -> None:
         """Note what was done; the failure that counts is the first real one, not what it interrupted in others."""
         failures = [answer for answer in answers if answer[0] == "failed"]
         for answer in answers:
             if answer[0] == "done":
-                run.blocks += answer[1]
-                run.violations += answer[2]
+                record.blocks += answer[1]
+                record.violations += answer[2]
             else:
-                run.violations += answer[3]
+                record.violations += answer[3]
         if failures:
             real = [f for f in failures if f[2].message != "interrupted"] or failures
             _, iteration, error, _ = min(real, key=lambda f: -1 if f[1] is None else f[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from refwasm.host.parallel.types import Run
+from refwasm.host.parallel.types import ExecutionRecord
 
 
 def _span(name: str, track: int, begin: float, end: float, args: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def _track(number: int, name: str) -> dict[str, Any]:
     return {"name": "thread_name", "ph": "M", "pid": 1, "tid": number, "args": {"name": name}}
 
 
-def timeline(runs: Sequence[Run]) -> dict[str, Any]:
+def timeline(runs: Sequence[ExecutionRecord]) -> dict[str, Any]:
     """The trace as JSON data."""
     origin = runs[0].begin if runs else 0.0
     workers = sorted({block.worker for run in runs for block in run.blocks})

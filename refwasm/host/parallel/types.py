@@ -109,8 +109,8 @@ class Violation(NamedTuple):
 
 
 @dataclass
-class Run:
-    """What one ``parallel_exec`` did: the device that ran it, who ran how much when, the bytes copied, and in strict
+class ExecutionRecord:
+    """What one execution did: the device that ran it, who ran how much when, the bytes copied, and in strict
     mode the accesses that the kinds of the buffers speak against. ``name`` is that device's own; ``instead`` says why
     it is not the one that was asked."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from refwasm.errors import Crash, ResourceLimit, WasmError
 from refwasm.execution.domain import WORK, Domain, adopt_domain
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
+from refwasm.host.parallel.kernels import ExecutionParameters, Kernel, KernelInstance
 from refwasm.host.parallel.schedule import Schedule
 from refwasm.host.parallel.types import Block, Violation
 from refwasm.host.processes import begin, portable
@@ -34,7 +34,7 @@ class Worker:
         self.kernels: dict[int, Kernel] = {}
         self.instances: dict[tuple[int, int], KernelInstance] = {}
         self.iteration: int | None = None  # the one that runs
-        self.running: KernelInstance | None = None  # the instance of the job in hand
+        self.running: KernelInstance | None = None  # the instance of the execution in hand
 
     def serve(self) -> None:
         """Handle messages until the parent closes the pipe."""
@@ -66,43 +66,43 @@ class Worker:
     def do_kernel(self, number: int, data: bytes, function: int | None) -> None:
         self.kernels[number] = Kernel(data, function)
 
-    def do_instantiate(self, kernel: int, memory: int, task: Task) -> None:
+    def do_instantiate(self, kernel: int, memory: int, parameters: ExecutionParameters) -> None:
         def make() -> tuple[list[Block], list[Violation]]:
-            self._instantiate(kernel, memory, task)
+            self._instantiate(kernel, memory, parameters)
             return [], []
 
         self._answer(make)
 
-    def _instantiate(self, kernel: int, memory: int, task: Task) -> KernelInstance:
+    def _instantiate(self, kernel: int, memory: int, parameters: ExecutionParameters) -> KernelInstance:
         mapped = self.memories[memory]
         if isinstance(mapped, ResourceLimit):
             raise mapped
-        instance = KernelInstance(self.kernels[kernel], mapped, task, self._stopped)
+        instance = KernelInstance(self.kernels[kernel], mapped, parameters, self._stopped)
         self.instances[kernel, memory] = instance
         return instance
 
-    def _instance(self, kernel: int, memory: int, task: Task) -> KernelInstance:
+    def _instance(self, kernel: int, memory: int, parameters: ExecutionParameters) -> KernelInstance:
         """An instance made before, unless strict mode watches other places now, or another tier is wanted."""
         instance = self.instances.get((kernel, memory))
         if instance is not None and not instance.kernel.acts_on_instantiation:
             instance.forget_violations()
-        if instance is None or (instance.watched, instance.tier) != (task.watched, task.tier):
-            instance = self._instantiate(kernel, memory, task)
+        if instance is None or (instance.watched, instance.tier) != (parameters.watched, parameters.tier):
+            instance = self._instantiate(kernel, memory, parameters)
         return instance
 
-    def do_run(self, kernel: int, memory: int, task: Task, workers: int) -> None:
+    def do_run(self, kernel: int, memory: int, parameters: ExecutionParameters, workers: int) -> None:
         """Run blocks of iterations until there are no more."""
 
         def run() -> tuple[list[Block], list[Violation]]:
-            instance = self._instance(kernel, memory, task)
+            instance = self._instance(kernel, memory, parameters)
             self.running = instance
-            if not task.fresh:
-                instance.reset()  # module state lasts for one job
+            if not parameters.fresh:
+                instance.reset()  # module state lasts for one execution
             blocks = []
-            schedule = task.schedule()
+            schedule = parameters.schedule()
             while share := self._next_share(schedule, workers):
                 begin = time.perf_counter()
-                done = instance.run(task, schedule.ids(share.start, share.stop), self._begin)
+                done = instance.run(parameters, schedule.ids(share.start, share.stop), self._begin)
                 blocks.append(Block(self.index, done, begin, time.perf_counter()))
             return blocks, instance.violations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from refwasm.host.parallel.devices import registry
-from refwasm.host.parallel.devices.device import Device, Job
+from refwasm.host.parallel.devices.device import Device, Execution
 from refwasm.host.parallel.policies import ParallelLimits
 from refwasm.host.parallel.types import DeviceKind
 
@@ -27,4 +27,4 @@ def make_device(kind: DeviceKind, limits: ParallelLimits, stopped: Callable[[], 
     return registry.device_of_kind(kind, limits)
 
 
-__all__ = ["Device", "Job", "make_device"]
+__all__ = ["Device", "Execution", "make_device"]

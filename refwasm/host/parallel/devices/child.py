@@ -19,7 +19,7 @@ from typing import Any
 
 from refwasm.errors import Crash, ResourceLimit, WasmError
 from refwasm.execution.memory import SharedMemory
-from refwasm.host.parallel.devices.device import Job, Unsupported
+from refwasm.host.parallel.devices.device import Execution, Unsupported
 from refwasm.host.parallel.types import Errno, ParallelError
 from refwasm.host.processes import cause_of_death
 from refwasm.syntax.types import PAGE_BITS
@@ -90,7 +90,7 @@ class ChildProcess:
         return answer
 
     def result(self, deadline: float | None) -> tuple[Any, ...]:
-        """The answer to a job. A process that is not done in time is killed, and the guest told."""
+        """The answer about an execution. A process that is not done in time is killed, and the guest told."""
         answer = self.receive(deadline)
         if answer is None:
             self.kill()
@@ -99,7 +99,7 @@ class ChildProcess:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """While it does a job: nobody else asks it, and after an interruption, wherever that came, it is killed."""
+        """During an execution: nobody else asks it, and after an interruption, wherever that came, it is killed."""
         with self.busy:
             try:
                 yield
@@ -189,15 +189,15 @@ class ChildProcess:
             self.process.wait()
 
 
-def shared_memory(job: Job) -> SharedMemory:
-    """The memory of a job that is done in another process without refwasm's interpreter. Raises Unsupported."""
-    if job.task.watched:
+def shared_memory(execution: Execution) -> SharedMemory:
+    """The memory of an execution that is done in another process without refwasm's interpreter. Raises Unsupported."""
+    if execution.parameters.watched:
         raise Unsupported("strict mode looks at every access")
-    if job.used_by_threads and job.kernel.uses_atomics:
+    if execution.used_by_threads and execution.kernel.uses_atomics:
         raise Unsupported("threads of the program may use atomics in the same memory")
-    if not isinstance(job.memory, SharedMemory) or job.memory.type.page_bits != PAGE_BITS:
+    if not isinstance(execution.memory, SharedMemory) or execution.memory.type.page_bits != PAGE_BITS:
         raise Unsupported("the memory's pages are not of 64 KiB")
-    return job.memory
+    return execution.memory
 
 
 _processes: dict[str, ChildProcess] = {}  # guarded by _starting

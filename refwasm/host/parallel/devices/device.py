@@ -7,34 +7,34 @@ from typing import Protocol
 
 from refwasm import embedding as e
 from refwasm.errors import Crash, ResourceLimit, Trap, UncaughtException, WasmError
-from refwasm.host.parallel.kernels import Kernel, Task
-from refwasm.host.parallel.types import DeviceKind, Errno, ParallelError, Run
+from refwasm.host.parallel.kernels import ExecutionParameters, Kernel
+from refwasm.host.parallel.types import DeviceKind, Errno, ExecutionRecord, ParallelError
 
 
 @dataclass(frozen=True)
-class Job:
-    """A ``parallel_exec``: everything is checked, the buffers are in ``memory``. ``used_by_threads`` tells that other
+class Execution:
+    """One ``parallel_exec``: everything is checked, the buffers are in ``memory``. ``used_by_threads`` tells that other
     threads of the guest may work in that memory meanwhile."""
 
     kernel: Kernel
     memory: e.Memory
-    task: Task
+    parameters: ExecutionParameters
     used_by_threads: bool = False
 
 
 class Unsupported(Exception):
-    """Raised by a device, before anything happened, for a job that it can't do exactly, or at all; the CPU does it
-    then."""
+    """Raised by a device, before anything happened, for an execution that it can't do exactly, or at all. The CPU does
+    it then."""
 
 
 class Device(Protocol):
-    """Runs jobs."""
+    """Runs executions."""
 
     kind: DeviceKind
     name: str
 
-    def run(self, job: Job, run: Run) -> None:
-        """Run all iterations and return when none is running any more; fills ``run``.
+    def run(self, execution: Execution, record: ExecutionRecord) -> None:
+        """Run all iterations and return when none is running any more; fills ``record``.
 
         Raises ParallelError (kernel_trap, resource_limit, invalid_kernel), or Crash if a worker died.
         """

@@ -7,9 +7,9 @@ from typing import Any
 
 from refwasm import embedding as e
 from refwasm.errors import WasmError
-from refwasm.host.parallel.devices.device import Job, kernel_error
+from refwasm.host.parallel.devices.device import Execution, kernel_error
 from refwasm.host.parallel.kernels import KernelInstance
-from refwasm.host.parallel.types import DeviceKind, Run
+from refwasm.host.parallel.types import DeviceKind, ExecutionRecord
 
 
 class Interleaved:
@@ -21,19 +21,19 @@ class Interleaved:
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = scheduler
 
-    def run(self, job: Job, run: Run) -> None:
+    def run(self, execution: Execution, record: ExecutionRecord) -> None:
         """As any device."""
-        task = job.task
+        parameters = execution.parameters
         failures: list[tuple[int, WasmError]] = []
-        for start, end, name in _buffers(job):
-            self.scheduler.named(job.memory, start, end, name)
-        share, done = task.iterations if self.scheduler.at_once else 1, []
-        for first in range(0, task.iterations, max(share, 1)):
+        for start, end, name in _buffers(execution):
+            self.scheduler.named(execution.memory, start, end, name)
+        share, done = parameters.iterations if self.scheduler.at_once else 1, []
+        for first in range(0, parameters.iterations, max(share, 1)):
             try:
                 tasks = [
                     self._start(
-                        KernelInstance(job.kernel, job.memory, task), iteration,
-                        (iteration, task.iterations, task.block_size, *task.pairs), failures,
+                        KernelInstance(execution.kernel, execution.memory, parameters), iteration,
+                        (iteration, parameters.iterations, parameters.block_size, *parameters.pairs), failures,
                     )
                     for iteration in range(first, first + share)
                 ]  # fmt: skip
@@ -71,11 +71,11 @@ class Interleaved:
         return task
 
 
-def _buffers(job: Job) -> Iterator[tuple[int, int, str]]:
+def _buffers(execution: Execution) -> Iterator[tuple[int, int, str]]:
     """Where the buffers lie, and what the kernel calls them, if its names are known."""
-    module = job.kernel.validated.module
+    module = execution.kernel.validated.module
     index = next((x.index for x in module.exports if x.name == "kernel" and x.kind == "func"), -1)
     names = module.names.indirect.get("local", {}).get(index, {})
-    pairs = job.task.pairs
+    pairs = execution.parameters.pairs
     for number, (start, size) in enumerate(zip(pairs[::2], pairs[1::2])):
         yield start, start + size, names.get(3 + 2 * number) or f"buffer {number}"

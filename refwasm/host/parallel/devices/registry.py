@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 from refwasm.errors import WasmError, did_you_mean
-from refwasm.host.parallel.devices.device import Device, Job, Unsupported
+from refwasm.host.parallel.devices.device import Device, Execution, Unsupported
 from refwasm.host.parallel.policies import ParallelLimits
-from refwasm.host.parallel.types import DeviceKind, Run
+from refwasm.host.parallel.types import DeviceKind, ExecutionRecord
 
 GROUP = "refwasm.devices"
 #: Where each of ours is, and the module that it needs; those without one always work.
@@ -58,15 +58,15 @@ class WithFallback:
         self.first, self.limits = first, limits
         self.kind, self.name = first.kind, first.name
 
-    def run(self, job: Job, run: Run) -> None:
+    def run(self, execution: Execution, record: ExecutionRecord) -> None:
         """As any device."""
         try:
-            self.first.run(job, run)
+            self.first.run(execution, record)
         except Unsupported as reason:
             from refwasm.host.parallel.devices.cpu import Cpu  # multiprocessing is slow to import
 
-            run.device, run.name, run.instead = DeviceKind.CPU, "CPU", f"{self.name}: {reason}"
-            Cpu(self.limits).run(job, run)
+            record.device, record.name, record.instead = DeviceKind.CPU, "CPU", f"{self.name}: {reason}"
+            Cpu(self.limits).run(execution, record)
 
     def close(self) -> None:
         """As any device."""

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from refwasm.errors import WasmError
-from refwasm.host.parallel.devices.device import Job, kernel_error
+from refwasm.host.parallel.devices.device import Execution, kernel_error
 from refwasm.host.parallel.kernels import KernelInstance
-from refwasm.host.parallel.types import Block, DeviceKind, Run
+from refwasm.host.parallel.types import Block, DeviceKind, ExecutionRecord
 
 
 class Sequential:
@@ -19,8 +19,8 @@ class Sequential:
     def __init__(self, stopped: Callable[[], bool] | None = None) -> None:
         self.stopped = stopped
 
-    def run(self, job: Job, run: Run) -> None:
-        schedule = job.task.schedule()
+    def run(self, execution: Execution, record: ExecutionRecord) -> None:
+        schedule = execution.parameters.schedule()
         if schedule.units == 0:
             return
         current: list[int | None] = [None]
@@ -30,14 +30,14 @@ class Sequential:
 
         instance: KernelInstance | None = None
         try:
-            instance = KernelInstance(job.kernel, job.memory, job.task, self.stopped)
+            instance = KernelInstance(execution.kernel, execution.memory, execution.parameters, self.stopped)
             started = time.perf_counter()
-            done = instance.run(job.task, schedule.ids(0, schedule.units), begin)
-            run.blocks.append(Block(0, done, started, time.perf_counter()))
+            done = instance.run(execution.parameters, schedule.ids(0, schedule.units), begin)
+            record.blocks.append(Block(0, done, started, time.perf_counter()))
         except WasmError as error:
             raise kernel_error(error, current[0]) from error
         finally:
-            run.violations += [] if instance is None else instance.violations
+            record.violations += [] if instance is None else instance.violations
 
     def close(self) -> None:
         """Nothing is kept for a guest."""

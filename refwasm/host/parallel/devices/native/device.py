@@ -10,16 +10,16 @@ import weakref
 from refwasm.errors import Crash, ResourceLimit, Trap, WasmError
 from refwasm.execution.memory import SharedMemory
 from refwasm.host.parallel.devices.child import AFTER_A_TRAP, ChildProcess, shared_memory, shared_process
-from refwasm.host.parallel.devices.device import Job, Unsupported, kernel_error
+from refwasm.host.parallel.devices.device import Execution, Unsupported, kernel_error
 from refwasm.host.parallel.devices.native.binding import NativeTrap
 from refwasm.host.parallel.devices.native.driver import Word
 from refwasm.host.parallel.devices.native.kernel import NativeKernel
-from refwasm.host.parallel.devices.native.messages import NativeAnswer, NativeJob
+from refwasm.host.parallel.devices.native.messages import NativeAnswer, NativeExecution
 from refwasm.host.parallel.devices.registry import Found, NoSuchDevice
-from refwasm.host.parallel.kernels import Kernel, Task
+from refwasm.host.parallel.kernels import ExecutionParameters, Kernel
 from refwasm.host.parallel.policies import ParallelLimits
 from refwasm.host.parallel.schedule import Schedule
-from refwasm.host.parallel.types import Block, DeviceKind, ParallelError, Run
+from refwasm.host.parallel.types import Block, DeviceKind, ExecutionRecord, ParallelError
 
 SERVER = "refwasm.host.parallel.devices.native.server"
 #: Kernels made ready, and why others can't be; for all guests.
@@ -39,25 +39,32 @@ class Native:
         self.used: set[int] = set()  # numbers of what the process keeps for the guest
         _process()  # so that what is missing is told at once
 
-    def run(self, job: Job, run: Run) -> None:
+    def run(self, execution: Execution, record: ExecutionRecord) -> None:
         """As any device. Raises Unsupported for what wasmtime can't do, and for strict mode."""
-        schedule = job.task.schedule()
+        schedule = execution.parameters.schedule()
         if not schedule.units:
             return
-        memory, process = shared_memory(job), _process()
+        memory, process = shared_memory(execution), _process()
         with process.working():
-            self._run(process, job, memory, schedule, run)
+            self._run(process, execution, memory, schedule, record)
 
-    def _run(self, process: ChildProcess, job: Job, memory: SharedMemory, schedule: Schedule, run: Run) -> None:
-        kernel = _kernel(job.kernel)
+    def _run(
+        self,
+        process: ChildProcess,
+        execution: Execution,
+        memory: SharedMemory,
+        schedule: Schedule,
+        record: ExecutionRecord,
+    ) -> None:
+        kernel = _kernel(execution.kernel)
         process.forget_the_dead()
-        number = process.once(job.kernel, lambda number: _compile(process, number, job.kernel, kernel))
+        number = process.once(execution.kernel, lambda number: _compile(process, number, execution.kernel, kernel))
         place = process.share(memory)
         self.used |= {number, place}
-        workers = 1 if job.task.policies.instance == "single" else min(self.workers, schedule.units)
-        process.send("run", number, place, _native_job(job.task, schedule, workers, memory.size()))
-        answer = _answer(process, job.task.deadline)
-        run.blocks += [Block(*block) for block in answer.blocks]
+        workers = 1 if execution.parameters.policies.instance == "single" else min(self.workers, schedule.units)
+        process.send("run", number, place, _native_execution(execution.parameters, schedule, workers, memory.size()))
+        answer = _answer(process, execution.parameters.deadline)
+        record.blocks += [Block(*block) for block in answer.blocks]
         if answer.pages > memory.size():
             memory.grow(answer.pages - memory.size())
         if answer.failures:
@@ -122,20 +129,20 @@ def _compile(process: ChildProcess, number: int, key: Kernel, kernel: NativeKern
         raise Unsupported(_refused[key])
 
 
-def _native_job(task: Task, schedule: Schedule, workers: int, pages: int) -> NativeJob:
+def _native_execution(parameters: ExecutionParameters, schedule: Schedule, workers: int, pages: int) -> NativeExecution:
     start, step, listed = schedule.order()
     words = (
         0, 0, schedule.units, schedule.unit, schedule.count, schedule.block_size, start, step, listed is not None,
-        4 * workers if schedule.guided else 0, task.fresh,
+        4 * workers if schedule.guided else 0, parameters.fresh,
     )  # fmt: skip
-    return NativeJob(
-        workers, struct.pack(f"<{len(Word)}Q", *words), struct.pack(f"<{len(task.pairs)}I", *task.pairs),
-        b"" if listed is None else struct.pack(f"<{len(listed)}I", *listed), task.fresh, task.fuel, pages,
+    return NativeExecution(
+        workers, struct.pack(f"<{len(Word)}Q", *words), struct.pack(f"<{len(parameters.pairs)}I", *parameters.pairs),
+        b"" if listed is None else struct.pack(f"<{len(listed)}I", *listed), parameters.fresh, parameters.fuel, pages,
     )  # fmt: skip
 
 
 def _answer(process: ChildProcess, deadline: float | None) -> NativeAnswer:
-    """What came of a job. A process whose iterations do not end, in time or after a trap, is killed."""
+    """What came of an execution. A process whose iterations do not end, in time or after a trap, is killed."""
     answer = NativeAnswer(*process.result(deadline))
     while answer.what == "failing":
         later = process.receive(time.monotonic() + AFTER_A_TRAP)

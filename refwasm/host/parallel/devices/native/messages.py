@@ -1,4 +1,4 @@
-"""What the native process and its parent tell each other about a job."""
+"""What the native process and its parent tell each other about an execution."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from refwasm.host.parallel.devices.native.binding import NativeTrap
 
 
-class NativeJob(NamedTuple):
+class NativeExecution(NamedTuple):
     """What is to be run. ``words`` are those of the control memory, ``pairs`` the kernel's arguments after the first
     three, ``order`` listed units: 32-bit words all."""
 
@@ -21,8 +21,8 @@ class NativeJob(NamedTuple):
 
 
 class NativeAnswer(NamedTuple):
-    """What came of a job: ``what`` is "done" or "failing"; ``failures`` are (iteration, trap), ``blocks`` (worker,
-    iterations, begin, end), ``pages`` is the size of the memory."""
+    """What came of an execution: ``what`` is "done" or "failing"; ``failures`` are (iteration, trap), ``blocks``
+    (worker, iterations, begin, end), ``pages`` is the size of the memory."""
 
     what: str
     failures: list[tuple[int | None, NativeTrap]]

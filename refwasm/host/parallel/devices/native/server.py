@@ -4,11 +4,12 @@
 * ``("memory", number, pages, limit, offset)``, followed by a descriptor: a memory in a file, after so many bytes;
 * ``("forget", numbers)``: of memories and kernels;
 * ``("kernel", number, modules)``: compile; answers ``("ready",)`` or ``("refused", why)``;
-* ``("run", kernel, memory, job)``: answers ``("failing", …)`` as soon as an iteration fails, and then ``("done", …)``
-  once no iteration is running, both with all failures, the blocks and the size of the memory in pages.
+* ``("run", kernel, memory, execution)``: answers ``("failing", …)`` as soon as an iteration fails, and then
+  ``("done", …)`` once no iteration is running, both with all failures, the blocks and the size of the memory in pages.
 
 When the parent closes its end or is gone the process leaves, whatever its threads are doing. The first worker is the
-main thread: a job for one needs no other. So nothing stops a job in the middle; the parent kills the process.
+main thread: an execution for one needs no other. So nothing stops an execution in the middle; the parent kills the
+process.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from refwasm.host.parallel.devices.native import binding, driver, mapping
 from refwasm.host.parallel.devices.native.binding import NativeTrap
 from refwasm.host.parallel.devices.native.driver import Word
 from refwasm.host.parallel.devices.native.kernel import NativeModules
-from refwasm.host.parallel.devices.native.messages import NativeJob
+from refwasm.host.parallel.devices.native.messages import NativeExecution
 from refwasm.host.parallel.devices.native.workers import Loaded, Work, Worker
 from refwasm.host.parallel.devices.serving import serve
 from refwasm.syntax.types import PAGE_BITS
@@ -152,44 +153,44 @@ class Server:
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
-    def do_run(self, kernel: int, memory: int, job: NativeJob) -> None:
-        counts = job.fuel is not None
+    def do_run(self, kernel: int, memory: int, execution: NativeExecution) -> None:
+        counts = execution.fuel is not None
         try:
             place = self._memory(memory, counts)
         except ResourceLimit as error:
             self._answer("done", [(None, NativeTrap(f"limit: {error.message}", ()))], [], 0)
             return
         loaded = self._load(kernel, counts)
-        control = self._control(counts, job)
-        while len(self.workers) < job.workers:
+        control = self._control(counts, execution)
+        while len(self.workers) < execution.workers:
             self.workers.append(Worker(len(self.workers), self.engine))
             if len(self.workers) > 1:
                 self.workers[-1].start()
-        place.enter(job.pages)
+        place.enter(execution.pages)
         work = Work(
-            loaded, (kernel, memory), place.memory, control, job.fresh, job.fuel, job.workers,
+            loaded, (kernel, memory), place.memory, control, execution.fresh, execution.fuel, execution.workers,
             lambda work: self._told(work, place),
         )  # fmt: skip
-        if loaded.modules.acts and job.workers > 1:
-            work.ready = threading.Barrier(job.workers)
-        for worker in self.workers[1 : job.workers]:
+        if loaded.modules.acts and execution.workers > 1:
+            work.ready = threading.Barrier(execution.workers)
+        for worker in self.workers[1 : execution.workers]:
             worker.jobs.put(work)
         self.workers[0].work(work)
 
-    def _control(self, counts: bool, job: NativeJob) -> Any:
+    def _control(self, counts: bool, execution: NativeExecution) -> Any:
         """The control memory of an engine, filled."""
         control = self.controls.get(counts)
         if control is None:
             control = binding.make_shared_memory(self.engine(counts), driver.PAGES, driver.PAGES)
             self.controls[counts] = control
         address = binding.address_of(control)
-        for place, content in ((0, job.words), (driver.PAIRS, job.pairs), (driver.ORDER, job.order)):
+        for place, content in ((0, execution.words), (driver.PAIRS, execution.pairs), (driver.ORDER, execution.order)):
             ctypes.memmove(address + place, content, len(content))
         self.stop = ctypes.c_int32.from_address(address + Word.STOP)
         return control
 
     def _told(self, work: Work, place: NativeMemory) -> None:
-        """A worker is done with its part. One tells at a time: "done" is the last that the parent hears of a job."""
+        """A worker is done with its part. One tells at a time: "done" is the last that the parent hears."""
         with self.telling:
             last = work.ended()
             if work.failures:

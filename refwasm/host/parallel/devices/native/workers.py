@@ -28,7 +28,8 @@ class Loaded:
 
 @dataclass
 class Work:
-    """A job in hand. ``fuel`` is for each iteration; ``failures`` are (iteration, trap), in the order they happened."""
+    """An execution in hand. ``fuel`` is for each iteration; ``failures`` are (iteration, trap), in the order they
+    happened."""
 
     kernel: Loaded
     key: tuple[int, int]
@@ -83,7 +84,7 @@ class Instance:
 
 
 class Worker:
-    """What runs a part of each job, on the main thread or one of its own; ``jobs`` is where that gets them."""
+    """What runs a part of each execution, on the main thread or one of its own; ``jobs`` is where that gets them."""
 
     def __init__(self, index: int, engine: Callable[[bool], Any]) -> None:
         self.index = index
@@ -118,7 +119,7 @@ class Worker:
             del self.instances[key]
 
     def work(self, work: Work) -> None:
-        """Do a part of a job, and tell so."""
+        """Do a part of an execution, and tell so."""
         instance: Instance | None = None
         try:
             instance = self._instance(work)

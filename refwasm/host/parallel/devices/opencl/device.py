@@ -9,15 +9,15 @@ from functools import cache
 from refwasm.errors import BACKTRACE, StackEntry, Trap, WasmError
 from refwasm.execution.memory import SharedMemory
 from refwasm.host.parallel.devices.child import ChildProcess, shared_memory, shared_process
-from refwasm.host.parallel.devices.device import Job, Unsupported, kernel_error
+from refwasm.host.parallel.devices.device import Execution, Unsupported, kernel_error
 from refwasm.host.parallel.devices.opencl.messages import DeviceFacts, Launch
 from refwasm.host.parallel.devices.opencl.operations import TRAPS
 from refwasm.host.parallel.devices.opencl.program import DeviceProgram, told, translate
 from refwasm.host.parallel.devices.registry import Found, NoSuchDevice
-from refwasm.host.parallel.kernels import Kernel, KernelInstance, Task
+from refwasm.host.parallel.kernels import ExecutionParameters, Kernel, KernelInstance
 from refwasm.host.parallel.policies import ParallelLimits
 from refwasm.host.parallel.schedule import Schedule
-from refwasm.host.parallel.types import Block, DeviceKind, Run
+from refwasm.host.parallel.types import Block, DeviceKind, ExecutionRecord
 
 SERVER = "refwasm.host.parallel.devices.opencl.server"
 NAMES = {"opencl": "OpenCL", "cuda": "CUDA"}
@@ -44,32 +44,39 @@ class Translating:
         key = f"{self.language}:{self.platform}:{self.number}"
         return shared_process(key, lambda: _started(self.language, self.platform, self.number))
 
-    def run(self, job: Job, run: Run) -> None:
+    def run(self, execution: Execution, record: ExecutionRecord) -> None:
         """As any device. Raises Unsupported for what the device can't do exactly."""
-        schedule = job.task.schedule()
+        schedule = execution.parameters.schedule()
         if not schedule.units:
             return
-        if job.task.fuel is not None:
+        if execution.parameters.fuel is not None:
             raise Unsupported("fuel is not counted there")
-        memory, process = shared_memory(job), self._process()
+        memory, process = shared_memory(execution), self._process()
         with process.working():
-            self._run(process, job, memory, schedule, run)
+            self._run(process, execution, memory, schedule, record)
 
-    def _run(self, process: ChildProcess, job: Job, memory: SharedMemory, schedule: Schedule, run: Run) -> None:
-        program = translated(job, self.language)
+    def _run(
+        self,
+        process: ChildProcess,
+        execution: Execution,
+        memory: SharedMemory,
+        schedule: Schedule,
+        record: ExecutionRecord,
+    ) -> None:
+        program = translated(execution, self.language)
         refuse_inexact(program, self.facts)
-        launch = launched(job.task, schedule, memory.size(), self._group(schedule.block_size), self.workers)
+        launch = launched(execution.parameters, schedule, memory.size(), self._group(schedule.block_size), self.workers)
         process.forget_the_dead()
-        kernel = process.once(program, lambda number: _build(process, number, program, job.task.cache))
+        kernel = process.once(program, lambda number: _build(process, number, program, execution.parameters.cache))
         place = process.share(memory)
         self.used |= {kernel, place}
         process.send("run", kernel, place, launch)
-        answer = process.result(job.task.deadline)
+        answer = process.result(execution.parameters.deadline)
         if answer[0] == "limit":
             raise Unsupported(answer[1])
         _, words, begin, end = answer
-        run.blocks.append(Block(0, job.task.iterations, begin, end))
-        raise_trap(job.kernel, words)
+        record.blocks.append(Block(0, execution.parameters.iterations, begin, end))
+        raise_trap(execution.kernel, words)
 
     def close(self) -> None:
         """Have the process give up the guest's kernels and memories."""
@@ -83,14 +90,14 @@ class Translating:
         return min(max(block_size, GROUP), 256)
 
 
-def translated(job: Job, language: str) -> DeviceProgram:
-    """The program for a job's kernel. What making an instance does to memory is done."""
-    kernel = job.kernel
+def translated(execution: Execution, language: str) -> DeviceProgram:
+    """The program for an execution's kernel. What making an instance does to memory is done."""
+    kernel = execution.kernel
     known = _programs.setdefault(language, weakref.WeakKeyDictionary())
     program = known.get(kernel)
     if program is None or (kernel.acts_on_instantiation and not isinstance(program, str)):
         try:
-            program = _translate(job, language, program)
+            program = _translate(execution, language, program)
         except Unsupported as reason:
             program = str(reason)
         known[kernel] = program
@@ -99,14 +106,14 @@ def translated(job: Job, language: str) -> DeviceProgram:
     return program
 
 
-def _translate(job: Job, language: str, last: DeviceProgram | None) -> DeviceProgram:
+def _translate(execution: Execution, language: str, last: DeviceProgram | None) -> DeviceProgram:
     """Translate, after a first translation that only tells whether that works: otherwise nothing may have happened."""
-    kernel = job.kernel
+    kernel = execution.kernel
     if kernel.acts_on_instantiation and last is None:
-        quiet = KernelInstance(kernel, job.memory, job.task, quiet=True)
+        quiet = KernelInstance(kernel, execution.memory, execution.parameters, quiet=True)
         translate(kernel, quiet.instance, language)
     try:
-        instance = KernelInstance(kernel, job.memory, job.task).instance
+        instance = KernelInstance(kernel, execution.memory, execution.parameters).instance
     except WasmError as error:
         raise kernel_error(error, None) from error
     program = translate(kernel, instance, language)
@@ -122,21 +129,25 @@ def refuse_inexact(program: DeviceProgram, facts: DeviceFacts) -> None:
             raise Unsupported(f"the device is not exact: {what}")
 
 
-def launched(task: Task, schedule: Schedule, pages: int, group: int | None, workers: int) -> Launch:
+def launched(
+    parameters: ExecutionParameters, schedule: Schedule, pages: int, group: int | None, workers: int
+) -> Launch:
     """The work-items of an execution: one for each iteration, or for each unit that runs in a row. One for all where
     they share an instance, or where there is only one worker and an order can be seen."""
     start, step, listed = schedule.order()
-    shared = task.policies.instance != "fresh"
-    single = task.policies.instance == "single" or (workers == 1 and (shared or task.policies.order != "ascending"))
+    shared = parameters.policies.instance != "fresh"
+    single = parameters.policies.instance == "single" or (
+        workers == 1 and (shared or parameters.policies.order != "ascending")
+    )
     if single and listed is not None:
         raise Unsupported("a shuffled order on one worker")
     if not single and schedule.unit == 1:
-        return Launch(schedule.count, schedule.count, schedule.block_size, pages, task.pairs, None, group)
+        return Launch(schedule.count, schedule.count, schedule.block_size, pages, parameters.pairs, None, group)
     per = schedule.units if single else 1
     items = -(-schedule.units // per)
     order = (start, step) if listed is None else (0, 1)  # side by side, whatever the order
     many = (schedule.units, schedule.unit, per, *order, not shared)
-    return Launch(items, schedule.count, schedule.block_size, pages, task.pairs, tuple(map(int, many)), group)
+    return Launch(items, schedule.count, schedule.block_size, pages, parameters.pairs, tuple(map(int, many)), group)
 
 
 def raise_trap(kernel: Kernel, words: bytes) -> None:
