@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from refwasm.api import Exports, ExportType, Func, Global, ImportType, Instance, Memory, Module, Table, Tag
     from refwasm.concurrency import Agents, Exploration, explore
     from refwasm.host.parallel import ParallelLimits, Policies
-    from refwasm.program import Program
+    from refwasm.program import Program, ProgramSettings
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Agents", "Crash", "Deadlock", "Exhaustion", "Exit", "Exploration", "ExportType", "Exports", "Func", "Global",
     "ImportType", "Instance",
-    "Invalid", "Malformed", "Memory", "Module", "ParallelLimits", "Policies", "Program", "ResourceLimit", "Table",
+    "Invalid", "Malformed", "Memory", "Module", "ParallelLimits", "Policies", "Program", "ProgramSettings",
+    "ResourceLimit", "Table",
     "Tag", "Trap", "UncaughtException", "Unlinkable", "UnsupportedFeature", "WasmError", "__version__",
     "explore",
 ]  # fmt: skip
@@ -36,6 +37,7 @@ __all__ = [
 
 _HOMES = {
     "Program": "refwasm.program",
+    "ProgramSettings": "refwasm.program",
     "Policies": "refwasm.host.parallel",
     "ParallelLimits": "refwasm.host.parallel",
     "Agents": "refwasm.concurrency",

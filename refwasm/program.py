@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 from refwasm import embedding as e
 from refwasm.errors import Exit, Unlinkable
@@ -24,81 +26,93 @@ from refwasm.syntax.types import FuncType, FuncUse
 Provided = Mapping[str, Mapping[str, e.Extern]]
 
 
-class Program:
-    """A module linked with ``wasi_snapshot_preview1``, wasi-threads and ``wasi_ephemeral_parallel``, ready to run.
+@dataclass(frozen=True)
+class ProgramSettings:
+    """What a :class:`Program` finds around itself, and how it runs.
 
-    ``source`` is bytes of either format, text, or a validated module. What the program gets: ``args`` (its name first),
-    ``env``, ``dirs``
-    (the host's path and the guest's name of each directory that it may use), standard streams and listening ``sockets``
-    (the host's descriptors), clocks and random numbers that are the same in every run if ``deterministic``, and
-    ``imports`` of the embedder's own by module and name. Functions that nobody provides are refused, or with
-    ``unknown_imports`` "trap" when they are called, or with "zero" return zeros and nulls.
+    What it gets: ``dirs`` (the host's path and the guest's name of each directory that it may use), standard streams
+    and listening ``sockets`` (the host's descriptors), clocks and random numbers that are the same in every run if
+    ``deterministic``, and ``imports`` of the embedder's own by module and name. Functions that nobody provides are
+    refused, or with ``unknown_imports`` "trap" when they are called, or with "zero" return zeros and nulls.
 
     How kernels run: ``policies`` and ``limits``; ``device`` is what every hint but SEQUENTIAL gets; with ``strict``
     accesses that speak against the kind of a buffer are noted. ``report`` is called with each failure that a kernel or
-    a call of the parallel interface ends in; they are in ``failures`` too.
+    a call of the parallel interface ends in.
 
     What executes functions, kernels too, is the ``tier``: ``interpret``, ``compile`` or ``auto``. Threads are
-    ``processes``, or ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``.
+    ``processes``, or ``interleaved`` (by turns in this process) with a seed, ``interleaved:7``. ``settings`` bound
+    fuel, time, memory and depth of the whole program. ``features`` are what its module may use; with ``deferred``, each
+    function is checked when it is first called, and the call traps if it is malformed or invalid.
 
     With ``choices`` the interpreter executes everything in this process, clocks and random numbers are the same in
-    every run, and whatever else may go more than one way is asked of them (``docs/choices.md``).
+    every run, and whatever else may go more than one way is asked of them (``docs/choices.md``)."""
 
-    Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises. With ``deferred``, each function is
-    checked when it is first called, and the call traps if it is malformed or invalid: large programs start sooner.
+    dirs: Sequence[tuple[str, str]] = ()
+    stdin: int = 0
+    stdout: int = 1
+    stderr: int = 2
+    sockets: Sequence[int] = ()
+    deterministic: bool = False
+    policies: Policies | str = field(default_factory=Policies)
+    limits: ParallelLimits = field(default_factory=ParallelLimits)
+    device: DeviceKind | str | None = None
+    strict: bool = False
+    report: Callable[[Failure], object] = lambda failure: None
+    tier: str = e.DEFAULT_TIER
+    threads: str = "processes"
+    imports: Provided | None = None
+    settings: e.Settings | None = None
+    features: frozenset[str] = e.ALL
+    deferred: bool = False
+    unknown_imports: str = unknown.REFUSE
+    choices: Choices | None = None
+
+    def wasi(self, args: Sequence[str], env: Mapping[str, str] | None) -> WasiOptions:
+        """What WASI shows of it."""
+        is_replayable = self.deterministic or self.choices is not None
+        return WasiOptions(args, dict(env or {}), (), self.sockets, self.stdin, self.stdout, self.stderr, is_replayable)
+
+
+class Program:
+    """A module linked with ``wasi_snapshot_preview1``, wasi-threads and ``wasi_ephemeral_parallel``, ready to run.
+
+    ``source`` is bytes of either format, text, or a validated module. ``args`` are the program's arguments (its name
+    first), ``env`` its environment. Everything else is in ``given``; keywords change single fields of it.
+    What failed is in ``failures``.
+
+    Raises Malformed, Invalid, Unlinkable; :meth:`run` raises what running raises.
 
     >>> text = '(module (memory (export "memory") 1) (func (export "_start")))'
     >>> with Program(text) as program:
     ...     program.run()
     0
+    >>> with Program(text, given=ProgramSettings(strict=True), tier="interpret") as program:
+    ...     program.run()
+    0
     """
 
     def __init__(
-        self,
-        source: bytes | str | e.Validated,
-        args: Sequence[str] = ("program",),
-        env: Mapping[str, str] | None = None,
-        *,
-        dirs: Sequence[tuple[str, str]] = (),
-        stdin: int = 0,
-        stdout: int = 1,
-        stderr: int = 2,
-        sockets: Sequence[int] = (),
-        deterministic: bool = False,
-        policies: Policies | str = Policies(),
-        limits: ParallelLimits = ParallelLimits(),
-        device: DeviceKind | str | None = None,
-        strict: bool = False,
-        report: Callable[[Failure], object] = lambda failure: None,
-        tier: str = e.DEFAULT_TIER,
-        threads: str = "processes",
-        imports: Provided | None = None,
-        settings: e.Settings | None = None,
-        features: frozenset[str] = e.ALL,
-        deferred: bool = False,
-        unknown_imports: str = unknown.REFUSE,
-        choices: Choices | None = None,
-    ) -> None:
-        self.settings = settings or e.Settings()
-        self.report = report
-        self.imports, self.unknown_imports, self.choices = imports or {}, unknown_imports, choices
+        self, source: bytes | str | e.Validated, args: Sequence[str] = ("program",),
+        env: Mapping[str, str] | None = None, *, given: ProgramSettings = ProgramSettings(), **changes: Any,
+    ) -> None:  # fmt: skip
+        given = replace(given, **changes)
+        self.settings = given.settings or e.Settings()
+        self.given = given
         if isinstance(source, e.Validated):
             self.validated = source
         else:
-            open_it = partial(e.module_open, source, self.settings.cache, features, deferred)
+            open_it = partial(e.module_open, source, self.settings.cache, given.features, given.deferred)
             self.validated = e.within(self.settings, open_it)
         self.guest = Guest(source if isinstance(source, bytes) and source[:4] == b"\0asm" else None)
-        chosen = Policies.parse(policies) if isinstance(policies, str) else policies
-        chosen = honoured(chosen, self.validated.module.customs)
-        form = form_of(self.validated, PARALLEL)
-        self.tier = tier
-        self.context = Context(chosen, limits, device, self.settings, strict, form, tier, choices)
-        is_replayable = deterministic or choices is not None
-        options = WasiOptions(args, dict(env or {}), (), sockets, stdin, stdout, stderr, is_replayable)
-        self.system = System(self.guest, options, self.settings.deadline)
+        policies = Policies.parse(given.policies) if isinstance(given.policies, str) else given.policies
+        self.context = Context(
+            honoured(policies, self.validated.module.customs), given.limits, given.device, self.settings, given.strict,
+            form_of(self.validated, PARALLEL), given.tier, given.choices,
+        )  # fmt: skip
+        self.system = System(self.guest, given.wasi(args, env), self.settings.deadline)
         try:
-            self.system.open_directories(dirs)
-            self._link(threads)
+            self.system.open_directories(given.dirs)
+            self._link(given.threads)
         except BaseException:
             self.close()
             raise
@@ -110,9 +124,11 @@ class Program:
         self.threads = threads.uses_threads(self.validated)
         seed = threads.seed_of(how)
         self.interleaving: threads.Interleaving | None = None
-        exploring = self.choices is not None and self.choices.scheduler is not None
-        interleaved = exploring or (self.threads and (seed is not None or self.choices is not None))
-        self.store = e.store_init(self.settings, self.tier, seed if interleaved else None, self.choices, interleaved)
+        exploring = self.given.choices is not None and self.given.choices.scheduler is not None
+        interleaved = exploring or (self.threads and (seed is not None or self.given.choices is not None))
+        self.store = e.store_init(
+            self.settings, self.given.tier, seed if interleaved else None, self.given.choices, interleaved
+        )
         if self.threads:
             if self.context.form is Form.FOR_FUNCTION:
                 raise Unlinkable("kernels in a table (the form of 2021) and threads don't go together")
@@ -141,16 +157,16 @@ class Program:
             module: wasi.exports(self.system, module, wanted[module]) if module in wanted else {}
             for module in (wasi.MODULE, wasi.UNSTABLE)
         }
-        parallel = Parallel(self.guest, self.context, self.report)
+        parallel = Parallel(self.guest, self.context, self.given.report)
         provided[PARALLEL] = parallel.exports() if PARALLEL in wanted else {}
-        _add(provided, self.imports)
+        _add(provided, self.given.imports or {})
         if self.threads:
             spawn = _elsewhere if self.interleaving is None else self.interleaving.spawn
             provided[threads.MODULE] = host_functions({threads.SPAWN: spawn}, {threads.SPAWN: threads.SIGNATURE})
         if self.memory is not None:
             module, name, memory = self.memory
             _add(provided, {module: {name: memory}})
-        _add(provided, unknown.stand_ins(self.validated, provided, self.unknown_imports, self.choices))
+        _add(provided, unknown.stand_ins(self.validated, provided, self.given.unknown_imports, self.given.choices))
         return provided
 
     # ---- running -----------------------------------------------------------------------------------------------------
@@ -220,7 +236,7 @@ class Program:
         }
         binary = self.guest.binary or e.module_encode(self.validated.module)
         assert self.memory is not None and isinstance(self.memory[2], SharedMemory), "checked when it was linked"
-        return Supervisor(self.validated, binary, self.memory[2], functions, self.settings, self.tier).run()
+        return Supervisor(self.validated, binary, self.memory[2], functions, self.settings, self.given.tier).run()
 
     def _end_kernels(self) -> None:
         """Threads may have been ended in the middle of an execution: nothing of it goes on."""

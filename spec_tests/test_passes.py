@@ -29,6 +29,7 @@ from refwasm.execution.compiler.translation.expressions import (
     Element,
     Expression,
     Literal,
+    Located,
     Name,
     Not,
     Operation,
@@ -291,3 +292,17 @@ def test_a_wrong_pass_would_be_noticed(fault: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises((AssertionError, NameError, TypeError)):
         for part in range(10):
             test_a_pass_changes_nothing_but_the_time(one, part)
+
+
+def test_what_statements_tell_about_themselves() -> None:
+    load = Located(7, Element(VIEW, shifted(ADDRESS, 3)))
+    inner = s.Assign(SUM, Operation("({0} if ({0} := {1}) else {2})", Name("t0"), load, OTHER))
+    loop = s.While(TRUE, [inner, s.If(Comparison(COUNTER, "<", BOUND), [s.Break()])])
+    assert s.reads([loop]) == {"t0", ADDRESS.text, OTHER.text, COUNTER.text, BOUND.text}
+    assert s.writes([loop]) == {"t0", SUM.text}
+    assert s.mentions([loop], SUM.text) and not s.mentions([loop], BASE.text)
+    assert s.may_trap(loop) and s.may_trap(inner) and not s.may_trap(loop.body[1])
+    assert s.instructions(loop) == {7}
+    assert s.jumps([loop]) and not s.jumps([inner])
+    kept = s.with_expressions(loop, lambda part: OTHER if part.text == SUM.text else None)
+    assert s.writes([kept]) == {"t0", OTHER.text} and s.writes([loop]) == {"t0", SUM.text}, "statements never change"

@@ -36,7 +36,7 @@ def test_kept_memories_give_way() -> None:
     """A limit on address space that has room for three memories of 4 GiB, not for four kernels' at a time."""
     script = """if True:
         import resource
-        from tests.support import *
+        from tools.guests import *
         from refwasm.host.parallel import staging
         staging.MAX_RESERVED = 1 << 40
         p = program(kernel_wat("(nop)", 0, memory="1 65535 shared"), policies="memory=copy")

@@ -25,7 +25,7 @@ from refwasm.host.parallel import Context, ParallelLimits, Policies
 from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.types import DeviceKind, Failure
 from refwasm.host.wasi.threads import seed_of
-from refwasm.program import Program
+from refwasm.program import Program, ProgramSettings
 
 if TYPE_CHECKING:
     from refwasm.concurrency.races import RaceDetector
@@ -187,10 +187,7 @@ def _program(
 
         directories = [_directory(text) for text in options.dir]
         return native.load(options, policies, settings, _environment(options.env), directories, _report)
-    return Program(
-        read_file(options.file),
-        [options.file, *(options.args if options.invoke is None else [])],
-        _environment(options.env),
+    given = ProgramSettings(
         dirs=[_directory(text) for text in options.dir],
         stdin=0 if options.stdin is None else os.open(options.stdin, os.O_RDONLY | os.O_CLOEXEC),
         sockets=[_listening(text) for text in options.listen],
@@ -208,6 +205,8 @@ def _program(
         unknown_imports=options.unknown_imports,
         choices=choices,
     )
+    args = [options.file, *(options.args if options.invoke is None else [])]
+    return Program(read_file(options.file), args, _environment(options.env), given=given)
 
 
 def _pages(text: str | None) -> int | None:

@@ -17,7 +17,7 @@ from refwasm.execution.compiler import DEEPLY_NESTED, Compiler
 from refwasm.execution.compiler.boundaries import types_of_locals
 from refwasm.execution.compiler.linking.cache import still_absent
 from refwasm.execution.compiler.linking.deoptimization import Locals
-from refwasm.execution.compiler.linking.entrance import Entry
+from refwasm.execution.compiler.linking.entrance import Invocation
 from refwasm.execution.compiler.linking.runtime import Conversion, SideExit, conversion_of
 from refwasm.execution.interpreter import Interpreter
 from refwasm.execution.interpreter.code import Code, code_of
@@ -88,7 +88,7 @@ class Auto:
 
     def _never(self, func: FuncInst, code: Code) -> Op:
         """A function can't be compiled: the closure of its first instruction is its entry."""
-        code.entry, func.entry = self._first(code), None
+        code.entry, func.invocation = self._first(code), None
         func.life.fail()
         return code.entry
 
@@ -164,7 +164,7 @@ class Auto:
         if function is None:
             return self._never(func, code)
         again = partial(self._compiled, func, code)
-        enter = self.compiler.entrance.to(function, conversion)
+        enter = self.compiler.entrance.invocation_of(function, conversion)
         op = code.entry = self._called(func, enter, arity, again)
         return op
 
@@ -193,7 +193,7 @@ class Auto:
             code.ops[pc] = code.at(pc + 1)
             return code.ops[pc]  # type: ignore[no-any-return]
         types = types_of_locals(func)
-        enter = self.compiler.entrance.to(function, Conversion(types, func.signature.results))
+        enter = self.compiler.entrance.invocation_of(function, Conversion(types, func.signature.results))
         left = self._left(func, code, pc, tries)
         op = code.ops[pc] = self._called(func, enter, len(types), partial(self._loop, func, code, pc, tries), left)
         return op
@@ -214,7 +214,7 @@ class Auto:
         return resume
 
     def _called(
-        self, func: FuncInst, enter: Entry, arity: int, again: Callable[[], Op],
+        self, func: FuncInst, enter: Invocation, arity: int, again: Callable[[], Op],
         left: Callable[[Any, list[Any], SideExit], Op] | None = None,
     ) -> Op:  # fmt: skip
         """A closure that calls compiled code in place of the frame, with the first locals; if that was compiled under

@@ -117,10 +117,10 @@ class Store:
         """Call any function (4.7.4 "Invocation"), trusting that the arguments fit its type."""
         if self.depth > MAX_HOST_DEPTH:
             raise Exhaustion("call stack exhausted")
-        entry = func.entry
+        invocation = func.invocation
         self.depth += 1
         try:
-            return self.tier.invoke(func, args) if entry is None else entry(args)  # type: ignore[arg-type]
+            return self.tier.invoke(func, args) if invocation is None else invocation(args)  # type: ignore[arg-type]
         finally:
             self.depth -= 1
 
@@ -141,10 +141,10 @@ class _OfFuncType:
 
 
 class FuncInst(_OfFuncType):
-    """A WebAssembly function of an instance. ``code``, ``entry`` and ``life`` belong to the tiers: what they made of
-    the body, what calls it from outside (None: the tier does), and where it is on its way to compiled code."""
+    """A WebAssembly function of an instance. ``code``, ``invocation`` and ``life`` belong to the tiers: what they
+    made of the body, what calls it from outside (None: the tier does), and where it is on its way to compiled code."""
 
-    __slots__ = ("module", "func", "index", "code", "entry", "life", "__weakref__")
+    __slots__ = ("module", "func", "index", "code", "invocation", "life", "__weakref__")
 
     def __init__(self, deftype: DefType, module: ModuleInst, func: Func, index: int) -> None:
         self.type = deftype
@@ -152,7 +152,7 @@ class FuncInst(_OfFuncType):
         self.func = func
         self.index = index
         self.code: Any = None
-        self.entry: Callable[[Sequence[Any]], list[Any]] | None = None
+        self.invocation: Callable[[Sequence[Any]], list[Any]] | None = None
         self.life: Any = None
 
     @property
@@ -180,7 +180,7 @@ class HostFunc(_OfFuncType):
         self.function = function
         self.name = name
 
-    def entry(self, args: Sequence[Any]) -> list[Any]:
+    def invocation(self, args: Sequence[Any]) -> list[Any]:
         """Call it."""
         return list(self.function(*args))
 

@@ -16,7 +16,7 @@ from refwasm.execution import bulk
 from refwasm.execution.compiler.compilation import Choice, Compilation, Everything
 from refwasm.execution.compiler.conventions import POLL, Untranslatable
 from refwasm.execution.compiler.linking.deoptimization import Locals
-from refwasm.execution.compiler.linking.entrance import Compiled, Entrance, Entry
+from refwasm.execution.compiler.linking.entrance import Compiled, Entrance, Invocation
 from refwasm.execution.compiler.linking.namespace import Namespace
 from refwasm.execution.compiler.linking.runtime import (
     Function,
@@ -43,8 +43,8 @@ class Interpreting(Tier, Protocol):
     boundary: CodeType
 
     def operation(self, func: FuncInst, pc: int) -> Function:
-        """An instruction that works on its operands only, as a function that takes them and gives the result: one by
-        itself, none as None."""
+        """An instruction that works on its operands only, as a function of them. The function gives a single result as
+        it is, several as a tuple, and None if there are none."""
 
 
 class Compiler:
@@ -66,26 +66,28 @@ class Compiler:
     def invoke(self, func: FuncInst, args: Sequence[Any]) -> list[Any]:
         """Call a function."""
         store = self.store
-        if func.entry is not None:
-            return func.entry(args)
+        if func.invocation is not None:
+            return func.invocation(args)
         if store.interleaved is not None or store.watch is not None or store.switches:
             return self.fallback.invoke(func, args)
         self.look_at_settings()
-        entry = self._while_current(func, self.entrance.to(self.callable_of(func), conversion_of(func.type)))
+        invocation = self._while_current(
+            func, self.entrance.invocation_of(self.callable_of(func), conversion_of(func.type))
+        )
         if self._is_final(func):
-            func.entry = entry
-        return entry(args)
+            func.invocation = invocation
+        return invocation(args)
 
-    def _while_current(self, func: FuncInst, enter: Entry) -> Entry:
-        """The entry of a function until settings change what its code must do."""
+    def _while_current(self, func: FuncInst, enter: Invocation) -> Invocation:
+        """The invocation of a function until settings change what its code must do."""
         store, settings, era, polls, fuel = self.store, self.store.settings, self.era, self.polls, self.fuel
 
-        def entry(args: Sequence[Any]) -> list[Any]:
+        def current(args: Sequence[Any]) -> list[Any]:
             if (
                 self.era is not era or (settings.fuel is not None) is not fuel or store.watch is not None
                 or store.switches or (not polls and (settings.deadline is not None or settings.interrupted is not None))
             ):  # fmt: skip
-                func.entry = None
+                func.invocation = None
                 return self.invoke(func, args)
             if not fuel:
                 return enter(args)
@@ -95,7 +97,7 @@ class Compiler:
                 if settings.fuel is not None:
                     settings.fuel = max(settings.fuel, 0)
 
-        return entry
+        return current
 
     def look_at_settings(self) -> None:
         """Forget what was translated if loops must look at the limits from now on, or fuel be counted, or not."""
@@ -173,8 +175,9 @@ class Compiler:
         return isinstance(func, HostFunc) or self.choice.is_hot(func)
 
     def renew(self, func: FuncInst) -> bool:
-        """Translate a function again, since more of it was executed. Who has its Python function has the new one. If
-        that is not possible, this is left at once; the result tells so."""
+        """Translate a function again, since more of it was executed. Its Python function stays the same object with new
+        code, so that everything that calls it calls the new code. False: the function can't be translated, and its
+        Python function leaves for the interpreter at once."""
         namespace = self._namespace(func.module)
         function = namespace.functions.get(func.index)
         if function is None:
@@ -191,8 +194,8 @@ class Compiler:
         """A function that the other tier runs, as generated code calls it."""
         return conversion_of(func.type).called(self._nested(func, partial(self.fallback.invoke, func)))
 
-    def _way_out(self, func: FuncInst) -> Function:
-        """What generated code leaves a function by, in the middle: with the place, its variables, the operands."""
+    def _side_exit_of(self, func: FuncInst) -> Function:
+        """The side exit of a function: generated code calls it with the place, its variables and the operands."""
         locals = Locals(func)
 
         def resumed(args: Sequence[Any]) -> list[Any]:
@@ -267,7 +270,7 @@ class Compiler:
                 "heavy": self.heavy, "light": self.light, "S": settings,
             }  # fmt: skip
             namespace = instance.compiled = Namespace(
-                instance, own, self.callable_of, self._is_final, self.fallback.operation, self._way_out, self.era
+                instance, own, self.callable_of, self._is_final, self.fallback.operation, self._side_exit_of, self.era
             )
             shared = self.entrance.shared
             shared += [memory for memory in instance.memories if memory.shared and memory not in shared]

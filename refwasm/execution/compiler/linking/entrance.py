@@ -24,7 +24,8 @@ MAX_LIMIT = (1 << 31) - 1
 SPARE_FRAMES = 5_000
 
 R = TypeVar("R")
-Entry = Callable[[Sequence[Any]], list[Any]]
+#: What calls a function with internal values.
+Invocation = Callable[[Sequence[Any]], list[Any]]
 
 
 class Compiled:
@@ -50,7 +51,7 @@ class Entrance:
         self.deep = False  # Python's limit of recursion is that of the call stack
         self.boundaries = {boundary}
 
-    def to(self, function: Function, conversion: Conversion) -> Entry:
+    def invocation_of(self, function: Function, conversion: Conversion) -> Invocation:
         """What calls compiled code with internal values. Traps get the calls from here on for their backtraces."""
         plain, is_single, shared = conversion.plain, conversion.is_single, self.shared
         inward, outward = conversion.inward, conversion.outward
@@ -132,11 +133,11 @@ class Entrance:
             if id(traceback.tb_frame.f_code) in self.places:
                 innermost.append(traceback)
             traceback, first = traceback.tb_next, False
-        entries = (_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost))
+        entries = (_stack_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost))
         return [entry for entry in entries if entry is not None]
 
 
-def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry | None:
+def _stack_entry(compiled: Compiled, traceback: TracebackType) -> StackEntry | None:
     """The entry of a call; None if the other tier went on with it, and has one."""
     positions = traceback.tb_frame.f_code.co_positions()
     line, _, column, _ = next(islice(positions, traceback.tb_lasti // 2, None))
@@ -148,7 +149,7 @@ def _entry(compiled: Compiled, traceback: TracebackType) -> StackEntry | None:
     return StackEntry(compiled.index, module.names.of("func", compiled.index), location)
 
 
-# Python's limit of recursion belongs to the process: who needs more first raises it, who needs it last restores it.
+# Python's limit of recursion belongs to the process: the first that needs more raises it, the last restores it.
 _lock = allocate_lock()
 _acquire, _release = _lock.acquire, _lock.release  # half of what a with statement takes
 _limits: list[int] = []  # the one before, and one for each who needs more

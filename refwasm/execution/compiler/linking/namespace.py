@@ -5,7 +5,7 @@
 ``m``  memory                                                  ``e``  functions of a table, by their type
 ``a``  tag                                                     ``o``  numeric function, by mnemonic
 ``x``  instruction of a function, interpreted                  ``v``  what a br_on_cast of a function tests
-``R``  the cell that rounds to f32                             ``r``  leaves a function in the middle
+``R``  the cell that rounds to f32                             ``r``  the side exit of a function
 =====  ======================================================  =====  ===============================================
 
 Names are bound when code that names them is about to run, so code itself depends on the module only.
@@ -29,8 +29,8 @@ _MNEMONICS = {"o_" + mnemonic.replace(".", "_"): mnemonic for mnemonic in FORMS}
 
 class Namespace:
     """The names of one instance's functions, and the functions. ``callable_of`` translates a function, ``operation``
-    makes one of an instruction; ``way_out`` what a function is left by in the middle; ``era`` tells whether all this is
-    still good."""
+    makes one of an instruction; ``side_exit_of`` what leaves a function in the middle; ``era`` tells whether all this
+    is still good."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Namespace:
         callable_of: Callable[[AnyFunc], Function],
         is_final: Callable[[AnyFunc], bool],
         operation: Callable[[FuncInst, int], Function],
-        way_out: Callable[[FuncInst], Function],
+        side_exit_of: Callable[[FuncInst], Function],
         era: object,
     ) -> None:
         self.era = era
@@ -49,7 +49,7 @@ class Namespace:
         self.callable_of = callable_of
         self.is_final = is_final
         self.operation = operation
-        self.way_out = way_out
+        self.side_exit_of = side_exit_of
         self.names: dict[str, Any] = {**HELPERS, **own, "R": memoryview(bytearray(4)).cast("f"), "views": []}
         self.views: dict[int, Views] = {}
         self.spaces: dict[str, Any] = {
@@ -87,7 +87,7 @@ class Namespace:
         elif name[0] == "r" and name[1:].isdigit():
             func = self.instance.funcs[int(name[1:])]
             assert isinstance(func, FuncInst)
-            self.names[name] = self.way_out(func)
+            self.names[name] = self.side_exit_of(func)
         elif name[0] in "xv" and "_" in name:
             function, pc = map(int, name[1:].split("_"))
             func = self.instance.funcs[function]

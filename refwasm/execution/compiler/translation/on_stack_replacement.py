@@ -29,7 +29,7 @@ ENTERED = Name("e")
 ELSE, END, IF, LOOP = FORMS["else"], FORMS["end"], FORMS["if"], FORMS["loop"]
 
 
-class LoopEntry:
+class OnStackReplacement:
     """The translation of a function from the loop at an instruction on."""
 
     def __init__(self, func: FuncInst, loop: int, polls: bool, absent: bytes) -> None:

@@ -26,7 +26,7 @@ ROUNDING = Element("R", ZERO)
 
 
 class Interest(Protocol):
-    """Who wants to hear what would make operations cheaper: see :mod:`.speculation`."""
+    """Is told what would make operations cheaper: see :mod:`.speculation`."""
 
     def want_small(self, value: Value) -> None:
         """It would help if what an integer is made of were small."""
@@ -38,8 +38,8 @@ class Interest(Protocol):
         """An integer is read as signed, and ``signed`` is that if it can be had for nothing."""
 
 
-class Nobody:
-    """Nobody wants to hear it."""
+class NoInterest:
+    """Does nothing with it."""
 
     def want_small(self, value: Value) -> None:
         pass
@@ -57,7 +57,7 @@ class Operands:
 
     def __init__(self, emitter: Emitter, interest: Interest | None = None) -> None:
         self.emitter = emitter
-        self.interest: Interest = interest or Nobody()
+        self.interest: Interest = interest or NoInterest()
         self.stack: list[Value] = []
         self.temporaries = 0
         self.doubles: dict[str, Name] = {}  # variables with doubled words, by the text of the word

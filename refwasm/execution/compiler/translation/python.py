@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from refwasm.execution.compiler.conventions import Spans, Untranslatable
 from refwasm.execution.compiler.translation.instructions.table import HANDLERS
 from refwasm.execution.compiler.translation.loop_versioning import LoopVersioning
-from refwasm.execution.compiler.translation.on_stack_replacement import LoopEntry
+from refwasm.execution.compiler.translation.on_stack_replacement import OnStackReplacement
 from refwasm.execution.compiler.translation.printer import Line, spans_of, text_of
 from refwasm.execution.compiler.translation.state_machine import StateMachine
 from refwasm.execution.compiler.translation.survey import deepest
@@ -71,7 +71,7 @@ def python_of(func: FuncInst, polls: bool, fuel: bool, absent: bytes = b"") -> P
 def loop_from(func: FuncInst, loop: int, polls: bool, absent: bytes) -> Python:
     """A function from a loop on: see :mod:`.on_stack_replacement`. Raises Untranslatable."""
     _check_nesting(func)
-    return _accepted(LoopEntry(func, loop, polls, absent))
+    return _accepted(OnStackReplacement(func, loop, polls, absent))
 
 
 def _check_nesting(func: FuncInst) -> None:

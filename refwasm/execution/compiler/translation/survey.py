@@ -190,7 +190,8 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
 
 
 def _step(body: Expr, pc: int) -> int:
-    """What is added to the local that is set to a sum, if that is a constant and the same local."""
+    """The constant by which an instruction steps a local: it sets the local to itself plus the constant. 0 if it does
+    anything else."""
     index, left, right = body[pc][1][0], body[pc - 3], body[pc - 2]
     if left[0].mnemonic != "local.get" or left[1][0] != index or right[0].mnemonic != "i32.const":
         return 0
@@ -199,7 +200,8 @@ def _step(body: Expr, pc: int) -> int:
 
 
 def _counter(body: Expr, branch: int, steps: dict[int, int]) -> tuple[int, int] | None:
-    """What stands before a branch: ``tee i``, and ``const, ne`` unless the bound is 0."""
+    """The counter of a loop and its bound, from the instructions in front of the branch back: ``local.tee``, then a
+    constant and ``i32.ne`` unless the bound is 0."""
     set_at, bound = branch - 1, 0
     if body[branch - 1][0].mnemonic == "i32.ne" and body[branch - 2][0].mnemonic == "i32.const":
         set_at, bound = branch - 3, body[branch - 2][1][0]

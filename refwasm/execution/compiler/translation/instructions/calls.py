@@ -8,9 +8,9 @@ result by itself, several as a tuple. A function with tail calls returns a
 from __future__ import annotations
 
 from refwasm.execution.compiler.translation.expressions import Expression, Literal, Located, Operation, call
+from refwasm.execution.compiler.translation.instruction_types import context_of, effect
 from refwasm.execution.compiler.translation.statements import Evaluate, Return
 from refwasm.execution.compiler.translation.translator import Translator, as_bits, from_bits, type_name
-from refwasm.execution.compiler.translation.typing import context_of, effect
 from refwasm.execution.compiler.translation.values import SCRATCH, Value
 from refwasm.syntax.instructions import Instr
 from refwasm.syntax.types import FuncType

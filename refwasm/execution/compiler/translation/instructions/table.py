@@ -15,7 +15,7 @@ from refwasm.execution.compiler.translation.translator import Translated
 from refwasm.execution.numerics.table import is_numeric, is_wide
 from refwasm.syntax.instructions import FORMS
 
-#: By mnemonic. What stands nowhere else, the interpreter's meaning does.
+#: By mnemonic. Instructions without a handler of their own call the interpreter's meaning.
 HANDLERS: dict[str, Translated] = {
     **{name: calls.interpreted for name in FORMS},
     **{name: numeric.numeric for name in FORMS if is_numeric(name)},

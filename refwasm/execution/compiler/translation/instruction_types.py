@@ -6,7 +6,7 @@ from refwasm.execution.compiler.translation.translator import type_name
 from refwasm.execution.store import ModuleInst
 from refwasm.syntax.instructions import Instr
 from refwasm.validation.context import Context
-from refwasm.validation.features import ALL
+from refwasm.validation.features import NAMES
 from refwasm.validation.instructions.rule import TYPINGS, instr_type
 
 #: Instructions whose result is a reference of a type that depends on the operand's: how many operands they take.
@@ -18,7 +18,7 @@ _POLYMORPHIC = {
 
 def context_of(instance: ModuleInst) -> Context:
     """The context that a function was validated in, as far as types of instructions depend on it."""
-    context, module = Context(ALL), instance.validated.module
+    context, module = Context(NAMES), instance.validated.module
     context.space = instance.validated.space
     context.funcs = list(instance.validated.func_types)
     context.tables = [table.type for table in instance.tables]
