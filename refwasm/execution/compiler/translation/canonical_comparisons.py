@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from refwasm.execution.compiler.translation.expressions import Comparison, Name, number
 from refwasm.execution.compiler.translation.loops import Loop
-from refwasm.execution.compiler.translation.statements import If, Statement, While, is_jump, writes
+from refwasm.execution.compiler.translation.statements import If, Statement, While, assigned, is_jump
 
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -23,22 +23,32 @@ def canonical(loop: Loop) -> Loop | None:
     """The loop with such comparisons turned round."""
     if not isinstance(loop.statement, While):
         return None
-    set_here = writes([loop.statement])
-    body = [_turned(statement, set_here) for statement in loop.statement.body]
-    if all(new is old for new, old in zip(body, loop.statement.body)):
+    body = loop.statement.body
+    if not any(map(_may_be_turned, body)):
         return None
-    return replace(loop, statement=While(loop.statement.condition, body))
+    set_here = assigned([loop.statement])
+    turned = [_turned(statement, loop, set_here) for statement in body]
+    if all(new is old for new, old in zip(turned, body)):
+        return None
+    return replace(loop, statement=While(loop.statement.condition, turned))
 
 
-def _turned(statement: Statement, set_here: frozenset[str]) -> Statement:
-    """A statement with its comparison turned round, if it is a jump under a condition."""
+def _may_be_turned(statement: Statement) -> bool:
+    """Whether a statement is a jump under a comparison with a variable on the right."""
     if not isinstance(statement, If) or not isinstance(statement.condition, Comparison):
+        return False
+    return len(statement.body) == 1 and is_jump(statement.body[0]) and isinstance(statement.condition.right, Name)
+
+
+def _turned(statement: Statement, loop: Loop, set_here: frozenset[str]) -> Statement:
+    """A statement with its comparison turned round, if what the loop sets stands on the right of it alone."""
+    if not _may_be_turned(statement):
         return statement
+    assert isinstance(statement, If) and isinstance(statement.condition, Comparison)
     left, right = statement.condition.left, statement.condition.right
-    if len(statement.body) != 1 or not is_jump(statement.body[0]) or right.text not in set_here:
+    if right.text not in set_here:
         return statement
-    is_fixed = number(left) is not None or (isinstance(left, Name) and left.text not in set_here)
-    if not is_fixed or not isinstance(right, Name):
+    if number(left) is None and not (isinstance(left, Name) and loop.is_invariant(left.text)):
         return statement
     condition = Comparison(right, MIRRORED[statement.condition.relation], left)
     return If(condition, statement.body, statement.otherwise)

@@ -41,10 +41,10 @@ from refwasm.execution.compiler.translation.statements import (
     Statement,
     Step,
     While,
+    assigned,
     everything,
     jumps,
     mentions,
-    writes,
 )
 
 #: A counted loop that runs longer than this at a stretch must look at the limits itself.
@@ -150,7 +150,7 @@ def _turns_back(body: Sequence[Statement]) -> int:
 
 
 def _is_fixed(bound: Expression, loop: Statement) -> bool:
-    return number(bound) is not None or bound.text not in writes([loop])
+    return number(bound) is not None or bound.text not in assigned([loop])
 
 
 def _step(body: Body, last: int, counter: str) -> tuple[int, int] | None:

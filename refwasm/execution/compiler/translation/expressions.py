@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from operator import is_not
 
 #: Marks around text that belongs to an instruction: no Python text has these characters.
 START, MIDDLE, END = "\1", "\2", "\3"
@@ -57,7 +58,10 @@ class Operation(Expression):
     def __init__(self, template: str, *operands: Expression) -> None:
         self.template = template
         self.operands = operands
-        self.text = template.format(*[operand.text for operand in operands])
+        if len(operands) == 2:  # most of them
+            self.text = template.format(operands[0].text, operands[1].text)
+        else:
+            self.text = template.format(*[operand.text for operand in operands])
 
     def children(self) -> tuple[Expression, ...]:
         return self.operands
@@ -178,8 +182,10 @@ def rewritten(expression: Expression, replace: Callable[[Expression], Expression
     if other is not None:
         return other
     before = expression.children()
-    after = tuple(rewritten(child, replace) for child in before)
-    if all(a is b for a, b in zip(before, after)):
+    if not before:
+        return expression
+    after = [rewritten(child, replace) for child in before]
+    if not any(map(is_not, before, after)):
         return expression
     if isinstance(expression, Operation):
         return Operation(expression.template, *after)

@@ -167,6 +167,8 @@ class LoopVersioning:
             t.speculation.wanted.pays = t.speculation.wanted.pays or counted(canonical(loop) or loop) is not None
             return
         alignments = {f"l{index}": alignment for index, alignment in assumed.alignments.items()}
+        if assumed.failed and not assumed.trusted:  # the loop will be translated once more
+            return
         invariants: tuple[Statement, ...] = tuple(assumed.invariants.values())
         loop = optimised(Loop(statement, t.operands.fresh, invariants, alignments=alignments), PASSES)
         t.notes += loop.notes

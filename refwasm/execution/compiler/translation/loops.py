@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from refwasm.execution.compiler.translation.expressions import ADD, SUB, Expression, Name, Operation, number
-from refwasm.execution.compiler.translation.statements import Assign, For, Statement, While, writes
+from refwasm.execution.compiler.translation.statements import Assign, For, Statement, While, assigned, writes
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Loop:
 
     def is_invariant(self, name: str) -> bool:
         """Whether the loop never sets a variable."""
-        return name not in writes([self.statement])
+        return name not in (assigned if name[0] == "l" else writes)([self.statement])
 
     def hoisted(self, expression: Expression) -> tuple[Loop, Name]:
         """A variable that holds an expression in front of the loop, which must not change it."""

@@ -18,9 +18,26 @@ from refwasm.execution.compiler.translation.expressions import (
 from refwasm.execution.compiler.translation.integers import canonical
 from refwasm.execution.compiler.translation.statements import Assign, Evaluate, If, Statement
 from refwasm.execution.compiler.translation.values import BITS, SCRATCH, Value, expr
+from refwasm.syntax.instructions import FORMS, Form
 
 #: Longer expressions get a variable: CPython's parser recurses.
 MAX_TEXT = 1000
+#: Operations that never need a statement of their own, so that two operands may stay as they are.
+PLAIN = frozenset(
+    [f"{t}.{name}" for t in ("i32", "i64")
+     for name in ("add", "sub", "mul", "and", "or", "xor", "eq", "ne", "lt_u", "gt_u", "le_u", "ge_u")]
+    + [f"f64.{name}" for name in ("add", "sub", "mul", "eq", "ne", "lt", "gt", "le", "ge", "min", "max")]
+    + [f"f32.{name}" for name in ("add", "sub", "mul")]
+)  # fmt: skip
+#: Instructions that do nothing to an f32 operand but calculate with it, where all NaNs are the same.
+CALCULATING = frozenset(
+    form
+    for name, form in FORMS.items()
+    if name in PLAIN
+    or name in ("f32.div", "i32.shl", "i64.shl", "local.get")
+    or form.is_const
+    or (form.loads and form.width and form.prefix == 0)
+)
 #: The cell that rounds to f32.
 ROUNDING = Element("R", ZERO)
 
@@ -61,7 +78,7 @@ class Operands:
         self.stack: list[Value] = []
         self.temporaries = 0
         self.doubles: dict[str, Name] = {}  # variables with doubled words, by the text of the word
-        self.calculates = False  # the present instruction does nothing to an f32 operand but calculate with it
+        self.form: Form | None = None  # that of the present instruction
         self.unchecked: dict[str, Expression] = {}  # variables that may have lost the payload of a NaN, and its bits
 
     def fresh(self) -> Name:
@@ -106,7 +123,7 @@ class Operands:
         """A signalling NaN that was loaded as a number is a quiet one now: its bits must be had another way, unless
         all that is done with it is to calculate, since results are canonical NaNs."""
         if value.type == "f32" and value.bits and not value.atom:
-            if self.calculates:
+            if self.form in CALCULATING:
                 self.unchecked[variable.text] = value.bits
             else:
                 self._keep_payload(variable, value.bits)

@@ -37,7 +37,11 @@ def _print(statements: Iterable[s.Statement], indent: str, lines: list[Line]) ->
     for statement in statements:
         kind = type(statement)
         if isinstance(statement, s.Assign):
-            _add(lines, f"{indent}{statement.target.text} = {statement.value.text}")
+            text = f"{indent}{statement.target.text} = {statement.value.text}"
+            if END in text:
+                _add(lines, text)
+            else:
+                lines.append((text, []))
         elif kind in _SIMPLE:
             for text in _SIMPLE[kind](statement):
                 _add(lines, indent + text)

@@ -265,9 +265,15 @@ def reads(statements: Sequence[Statement]) -> frozenset[str]:
     return found
 
 
+def assigned(statements: Sequence[Statement]) -> frozenset[str]:
+    """The variables that some statements set by themselves. Expressions set temporaries only, so these are all locals
+    that are set."""
+    return frozenset([target.text for s in everything(statements) for target in s.targets() if type(target) is Name])
+
+
 def writes(statements: Sequence[Statement]) -> frozenset[str]:
     """The variables that some statements may set, those that an expression sets (``:=``) among them."""
-    found = {target.text for s in everything(statements) for target in s.targets() if type(target) is Name}
+    found = set(assigned(statements))
     for expression in expressions(statements):
         for part in walk(expression):
             if isinstance(part, Operation) and ":=" in part.template:

@@ -27,7 +27,7 @@ _ARITHMETIC = frozenset(
     if f"{t}.{name}" in FORMS
 )  # fmt: skip
 _GET, _ADD, _BLOCK, _END = FORMS["local.get"], FORMS["i32.add"], FORMS["block"], FORMS["end"]
-_BR_IF, _LOOP = FORMS["br_if"], FORMS["loop"]
+_LOOP = FORMS["loop"]
 #: So many blocks that open at once, without a result, become arms of one switch (with a br_table: fewer).
 MANY_BLOCKS, MANY_TARGETS = 8, 3
 #: Conditions that may leave a block for what follows them to be indented.
@@ -92,6 +92,7 @@ class _Walk:
         self.ends: dict[int, int] = {}
         self.loops: dict[int, LoopSurvey] = {}
         self.opened: list[int] = []
+        self.inside: dict[int, int] = {}  # the innermost opener around each br_if
         self.open_loops: list[LoopSurvey] = []
         self.not_arithmetic: set[int] = set(range(params))
         self.assigned: set[int] = set()
@@ -145,6 +146,10 @@ class _Walk:
             if self.open_loops and self.open_loops[-1].start == start:
                 self.open_loops.pop().end = pc
 
+    def branch_if(self, pc: int, instr: Instr) -> None:
+        if self.opened:
+            self.inside[pc] = self.opened[-1]
+
     def call(self, pc: int, instr: Instr) -> None:
         for loop in self.open_loops:
             loop.calls = True
@@ -169,7 +174,7 @@ _SEEN: dict[Form, Callable[[_Walk, int, Instr], None]] = {
     **{f: _Walk.call for f in FORMS.values() if f.calls or f.throws or f.is_atomic or f is FORMS["memory.grow"]},
     **{f: _Walk.open for f in FORMS.values() if f.opens},
     _GET: _Walk.read, FORMS["local.set"]: _Walk.assign, FORMS["local.tee"]: _Walk.tee, FORMS["loop"]: _Walk.loop,
-    FORMS["end"]: _Walk.end, FORMS["try_table"]: _Walk.try_,
+    FORMS["end"]: _Walk.end, FORMS["try_table"]: _Walk.try_, FORMS["br_if"]: _Walk.branch_if,
 }  # fmt: skip
 
 
@@ -185,7 +190,7 @@ def survey(body: Expr, side: SideTable, params: int) -> Survey:
             loop.counter = _counter(body, branches[loop.start][0], loop.steps)
     return Survey(
         walk.ends, set(branches), walk.loops, _leaves(body, walk.ends, branches), _switches(body, side, walk.ends),
-        walk.arithmetic(), _guards(body, walk.ends, branches),
+        walk.arithmetic(), _guards(body, walk.ends, branches, walk.inside),
     )  # fmt: skip
 
 
@@ -264,27 +269,15 @@ def _leaves(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) ->
     return found
 
 
-def _guards(body: Expr, ends: dict[int, int], branches: dict[int, list[int]]) -> set[int]:
+def _guards(body: Expr, ends: dict[int, int], branches: dict[int, list[int]], inside: dict[int, int]) -> set[int]:
+    """The ends of blocks that only ``br_if`` leaves, in the block itself; ``inside`` is the opener around each."""
     found: set[int] = set()
-    wanted: dict[int, int] = {}  # the block that a br_if must stand in, not deeper
     for start, end in ends.items():
         sources = branches.get(end)
         if not sources or len(sources) > MAX_GUARDS or body[start][0] is not _BLOCK:
             continue
-        if not _has_type(body[start][1][0]) and all(body[pc][0] is _BR_IF for pc in sources):
+        if not _has_type(body[start][1][0]) and all(inside.get(pc) == start for pc in sources):
             found.add(end)
-            wanted.update((pc, end) for pc in sources)
-    if not wanted:
-        return found
-    opened: list[int] = []
-    for pc, instr in enumerate(body):
-        form = instr[0]
-        if form.opens:
-            opened.append(ends.get(pc, -1))
-        elif form is _END and opened:
-            opened.pop()
-        elif pc in wanted and wanted[pc] != opened[-1]:
-            found.discard(wanted[pc])
     return found
 
 
@@ -293,17 +286,18 @@ def _has_type(block_type: Any) -> bool:
 
 
 def _switches(body: Expr, side: SideTable, ends: dict[int, int]) -> dict[int, int]:
+    """How many blocks open at once, where these become the arms of a switch."""
     found: dict[int, int] = {}
-    pc, last = 0, len(body)
-    while pc < last:
-        first = pc
-        while pc < last and body[pc][0] is _BLOCK and not _has_type(body[pc].args[0]):
-            pc += 1
-        count = pc - first
+    blocks = sorted(pc for pc in ends if body[pc][0] is _BLOCK and not _has_type(body[pc][1][0]))
+    first = 0
+    while first < len(blocks):
+        last = first
+        while last + 1 < len(blocks) and blocks[last + 1] == blocks[last] + 1:
+            last += 1
+        count, start = last - first + 1, blocks[first]
         if count >= MANY_TARGETS:
-            stop = ends[pc - 1]
-            tables = any(isinstance(side.get(i), tuple) for i in range(first, stop))
+            tables = any(isinstance(side.get(i), tuple) for i in range(start, ends[blocks[last]]))
             if tables or count >= MANY_BLOCKS:
-                found[first] = count
-        pc += 1
+                found[start] = count
+        first = last + 1
     return found

@@ -28,7 +28,7 @@ from refwasm.execution.compiler.translation.expressions import (
     local,
 )
 from refwasm.execution.compiler.translation.facts import Facts
-from refwasm.execution.compiler.translation.operands import Operands
+from refwasm.execution.compiler.translation.operands import CALCULATING, Operands
 from refwasm.execution.compiler.translation.printer import Line, printed
 from refwasm.execution.compiler.translation.speculation import Speculation
 from refwasm.execution.compiler.translation.statements import (
@@ -63,22 +63,6 @@ HEAVY = 64
 DECLARED = 50
 FUEL = Literal("S.fuel")
 BLOCK, LOOP, RETURN, END = FORMS["block"], FORMS["loop"], FORMS["return"], FORMS["end"]
-#: Operations that never need a statement of their own, so that two operands may stay as they are.
-PLAIN = frozenset(
-    [f"{t}.{name}" for t in ("i32", "i64")
-     for name in ("add", "sub", "mul", "and", "or", "xor", "eq", "ne", "lt_u", "gt_u", "le_u", "ge_u")]
-    + [f"f64.{name}" for name in ("add", "sub", "mul", "eq", "ne", "lt", "gt", "le", "ge", "min", "max")]
-    + [f"f32.{name}" for name in ("add", "sub", "mul")]
-)  # fmt: skip
-#: Instructions that do nothing to an f32 operand but calculate with it, where all NaNs are the same.
-CALCULATING = frozenset(
-    form
-    for name, form in FORMS.items()
-    if name in PLAIN
-    or name in ("f32.div", "i32.shl", "i64.shl", "local.get")
-    or form.is_const
-    or (form.loads and form.width and form.prefix == 0)
-)
 #: Instructions that take no fuel, with ``end`` (but that of a try_table, and a function's).
 FREE = frozenset(FORMS[name] for name in ("block", "loop", "else", "nop"))
 #: Instructions of which nothing can be seen from outside: fuel for them is taken later.
@@ -209,8 +193,8 @@ class Translator:
         while pc < last:
             instr = body[pc]
             form = instr[0]
-            operands.calculates = form in CALCULATING
-            if operands.unchecked and not operands.calculates:
+            operands.form = form
+            if operands.unchecked and form not in CALCULATING:
                 operands.keep_payloads()
             if self.dead:
                 self._skip(pc, instr)
@@ -266,7 +250,7 @@ class Translator:
     def _exit(self, pc: int) -> None:
         """Leave the function before an instruction, with all that is needed to go on."""
         operands = self.operands
-        operands.calculates = False
+        operands.form = None
         values = as_bits(operands.settled(operands.stack))
         self.emitter.add(SideExit(self.leave(pc, [value.expression for value in values])))
         self.dead = True

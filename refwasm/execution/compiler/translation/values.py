@@ -91,6 +91,13 @@ class Value:
 
 def expr(template: str, *operands: Value | Expression) -> Operation:
     """An operation on values and expressions."""
+    if len(operands) == 2:  # most of them
+        a, b = operands
+        return Operation(
+            template,
+            a if isinstance(a, Expression) else a.expression,
+            b if isinstance(b, Expression) else b.expression,
+        )
     return Operation(template, *[v if isinstance(v, Expression) else v.expression for v in operands])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from refwasm.execution.compiler.translation import floats, integers, vectors
 from refwasm.execution.compiler.translation.expressions import call, hexadecimal
-from refwasm.execution.compiler.translation.translator import PLAIN, Translator, as_bits, from_bits, type_name
+from refwasm.execution.compiler.translation.operands import PLAIN
+from refwasm.execution.compiler.translation.translator import Translator, as_bits, from_bits, type_name
 from refwasm.execution.compiler.translation.values import Value, combined, expr, integer, plain
 from refwasm.syntax.instructions import Instr
 
