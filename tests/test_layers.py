@@ -23,6 +23,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "execution.interpreter": ("syntax", "errors", "garbage", "validation", "execution"),
     "execution.auto": ("syntax", "errors", "garbage", "execution"),
     "execution.compiler": ("syntax", "errors", "garbage", "cache", "validation", "execution"),
+    "execution.compiler.translation": (
+        "syntax", "errors", "garbage", "validation", "execution.memory", "execution.numerics", "execution.store",
+        "execution.values", "execution.compiler.boundaries", "execution.compiler.conventions",
+    ),
+    "execution.compiler.linking": (
+        "syntax", "errors", "cache", "execution.memory", "execution.numerics", "execution.store", "execution.tables",
+        "execution.values", "execution.watchdog", "execution.compiler.boundaries", "execution.compiler.conventions",
+        "execution.compiler.translation",
+    ),
     "embedding": ("syntax", "errors", "cache", "binary", "text", "validation", "execution"),
     "api": ("syntax", "errors", "validation", "execution", "embedding"),
     "host": ("syntax", "errors", "embedding", "execution.choices", "execution.domain", "execution.memory",

@@ -58,9 +58,9 @@ Maker = Callable[[Helper, int, Value, Value], Value]
 
 def canonical(helper: Helper, value: Value, n: int) -> Value:
     """The value itself, between 0 and 2**n - 1."""
-    mask = (1 << n) - 1
-    if value.lo >= 0 and value.hi <= mask:
+    if value.lo >= 0 and not value.hi >> n:
         return value
+    mask = (1 << n) - 1
     if value.constant is not None:
         return integer(value.constant & mask, value.type)
     helper.want_small(value)
@@ -88,7 +88,8 @@ def _small_enough(helper: Helper, value: Value, n: int) -> Value:
 
 
 def _sum(helper: Helper, n: int, a: Value, b: Value, sign: int) -> Value:
-    a, b = (_small_enough(helper, signed_constant(v, n), n) for v in (a, b))
+    a = _small_enough(helper, signed_constant(a, n), n)
+    b = _small_enough(helper, signed_constant(b, n), n)
     plus, addend = sign > 0, b.expression
     if b.constant is not None and b.constant < 0:
         plus, addend = not plus, Literal(str(-b.constant))

@@ -106,7 +106,7 @@ class Operands:
         """A statement; with ``ordered``, what is pending and must come before it comes first."""
         if ordered:
             self.settle_ordered()
-        self.emitter.add(statement)
+        self.emitter.bodies[-1].append(statement)
 
     def emit_effect(self, effect: Expression) -> None:
         """An expression with an effect and no result."""

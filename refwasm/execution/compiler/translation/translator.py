@@ -190,6 +190,7 @@ class Translator:
     def translate(self, first: int, last: int) -> None:
         """Instructions from ``first`` to before ``last``."""
         pc, body, operands, handlers = first, self.body, self.operands, self.handlers
+        absent, fuel = self.absent, self.fuel
         while pc < last:
             instr = body[pc]
             form = instr[0]
@@ -198,7 +199,7 @@ class Translator:
                 operands.keep_payloads()
             if self.dead:
                 self._skip(pc, instr)
-            elif self.absent and self.absent[pc] and self._can_be_left():
+            elif absent and absent[pc] and self._can_be_left():
                 self._exit(pc)
                 continue
             elif form is LOOP and self.loops.applies(pc):
@@ -208,7 +209,7 @@ class Translator:
                 self.spend()
                 pc += self._open_switch(pc)
                 continue
-            elif self.fuel:
+            elif fuel:
                 self._fueled(pc, instr)
             else:
                 handlers[form.mnemonic](self, pc, instr)

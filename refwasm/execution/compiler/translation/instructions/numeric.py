@@ -20,7 +20,7 @@ def numeric(t: Translator, pc: int, instr: Instr) -> None:
     values = operands.pop(len(form.params))
     if len(values) == 2 and values[0].ordered and not values[0].atom and form.mnemonic not in PLAIN:
         values = operands.in_effect_order(values)
-    ordered = any(value.ordered for value in values)
+    ordered = values[0].ordered or values[-1].ordered or (len(values) > 2 and values[1].ordered)
     if form.prefix == VECTOR:
         found = vectors.operation(operands, form.mnemonic, values)
     elif values[0].type[:1] == "i" and form.mnemonic[0] == "i":

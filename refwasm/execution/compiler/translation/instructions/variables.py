@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from refwasm.execution.compiler.translation import integers
 from refwasm.execution.compiler.translation.expressions import Comparison, Literal, local
 from refwasm.execution.compiler.translation.statements import Assign, If
 from refwasm.execution.compiler.translation.translator import Translator, as_bits, from_bits, type_name
-from refwasm.execution.compiler.translation.values import BITS, SCRATCH, Value, expr, plain
+from refwasm.execution.compiler.translation.values import BITS, SCRATCH, Value, expr
 from refwasm.syntax.instructions import Instr
 
 NAN = Literal("NAN")
+_MOST = {"i32": (1 << 32) - 1, "i64": (1 << 64) - 1}
+
+
+@lru_cache(1024)
+def _only(index: int) -> frozenset[int]:
+    """The set of one local."""
+    return frozenset((index,))
 
 
 def local_get(t: Translator, pc: int, instr: Instr) -> None:
-    index = instr.args[0]
+    index = instr[1][0]
     type = t.types[index]
-    found = plain(local(index), type, frozenset((index,)), atom=True)
     if type in ("i32", "i64"):
         fact = t.facts.get(index)
-        if fact is not None:
-            found.lo, found.hi, found.alignment = fact
+        if fact is None:
+            found = Value(local(index), type, 0, _MOST[type], _only(index), atom=True)
+        else:
+            found = Value(local(index), type, fact[0], fact[1], _only(index), atom=True)
+            found.alignment = fact[2]
         found.parts, found.adds = (index,), index
         if t.speculation.assumptions is not None:
             found.linear = t.sums.get(index, {index: 1})
             found.locals |= {i for i in found.linear if i != SCRATCH}
-    elif type:
-        found.loose = index in t.survey.arithmetic
+    else:
+        found = Value(local(index), type, 0, 0, _only(index), atom=True)
+        found.loose = bool(type) and index in t.survey.arithmetic
     t.operands.stack.append(found)
 
 
