@@ -10,7 +10,7 @@ An *accumulator* is a local that the loop only ever adds something to: it is mas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from refwasm.execution.compiler.translation.blocks import Block
 from refwasm.execution.compiler.translation.canonical_comparisons import canonical
@@ -24,10 +24,8 @@ from refwasm.execution.compiler.translation.loops import Loop, optimised
 from refwasm.execution.compiler.translation.speculation import Assumptions, Wanted
 from refwasm.execution.compiler.translation.statements import Body, For, If, Statement, Step, While
 from refwasm.execution.compiler.translation.strength_reduction import reduced
+from refwasm.execution.compiler.translation.translator import Translator
 from refwasm.execution.compiler.translation.values import BITS, Value
-
-if TYPE_CHECKING:
-    from refwasm.execution.compiler.translation.translator import Translator
 
 #: Longer loops are not translated twice.
 MAX_LENGTH = 1500

@@ -23,6 +23,13 @@ def printed(statements: Iterable[s.Statement]) -> list[Line]:
     return lines
 
 
+def printed_function(parameters: Iterable[str], body: Iterable[s.Statement]) -> list[Line]:
+    """The lines of the function ``f``."""
+    lines: list[Line] = [(f"def f({', '.join(parameters)}):", [])]
+    _print(body, INDENT, lines)
+    return lines
+
+
 def text_of(lines: list[Line]) -> str:
     """The text of some lines."""
     return "\n".join(line for line, _ in lines) + "\n"
@@ -91,7 +98,7 @@ _SIMPLE: dict[type, Callable[[Any], tuple[str, ...]]] = {
     s.Continue: lambda x: ("continue",),
     s.Return: lambda x: (f"return {_texts(x.results)}",),
     s.SideExit: lambda x: (f"return {x.call.text}",),
-    s.Raise: lambda x: ("raise",),
+    s.Raise: lambda x: ("raise" if x.error is None else f"raise {x.error.text}",),
 }
 
 

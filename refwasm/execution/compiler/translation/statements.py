@@ -156,7 +156,12 @@ class SideExit(Statement):
 
 @dataclass(slots=True)
 class Raise(Statement):
-    """``raise``: what was caught goes on."""
+    """``raise error``; without an error, what was caught goes on."""
+
+    error: Expression | None = None
+
+    def values(self) -> Expressions:
+        return () if self.error is None else (self.error,)
 
 
 @dataclass(slots=True)

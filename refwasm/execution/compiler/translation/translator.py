@@ -29,7 +29,7 @@ from refwasm.execution.compiler.translation.expressions import (
 )
 from refwasm.execution.compiler.translation.facts import Facts
 from refwasm.execution.compiler.translation.operands import CALCULATING, Operands
-from refwasm.execution.compiler.translation.printer import Line, printed
+from refwasm.execution.compiler.translation.printer import Line, printed_function
 from refwasm.execution.compiler.translation.speculation import Speculation
 from refwasm.execution.compiler.translation.statements import (
     Assign,
@@ -40,6 +40,7 @@ from refwasm.execution.compiler.translation.statements import (
     Handler,
     If,
     Poll,
+    Raise,
     SideExit,
     Step,
     Try,
@@ -158,13 +159,11 @@ class Translator:
         if self.blocks.passes:
             statements.append(Assign(TARGET, literal(-1)))
         if is_heavy:
-            statements.append(Evaluate(Operation(f"heavy({variables})")))
-        trap = Handler("IndexError", error, [Evaluate(Operation("raise out_of_bounds(error)"))])
-        final: Body = [Evaluate(Operation(f"light({variables})"))] if is_heavy else []
+            statements.append(Evaluate(call("heavy", [literal(variables)])))
+        trap = Handler("IndexError", error, [Raise(call("out_of_bounds", [error]))])
+        final: Body = [Evaluate(call("light", [literal(variables)]))] if is_heavy else []
         statements.append(Try(self.emitter.body, [trap], final))
-        lines = printed([If(Literal("def"), statements)])
-        lines[0] = (f"def f({', '.join(parameters)}):", [])
-        return lines
+        return printed_function(parameters, statements)
 
     def declarations(self) -> Body:
         """Locals that are no parameters."""
