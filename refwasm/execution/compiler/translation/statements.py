@@ -37,6 +37,10 @@ class Statement:
         """The bodies of a compound statement."""
         return ()
 
+    def with_bodies(self, change: Callable[[Body], Body]) -> Statement:
+        """The same with other bodies."""
+        return self
+
     def targets(self) -> Expressions:
         """What it sets."""
         return ()
@@ -175,6 +179,9 @@ class If(Statement):
     def bodies(self) -> Sequence[Body]:
         return self.body, self.otherwise
 
+    def with_bodies(self, change: Callable[[Body], Body]) -> Statement:
+        return replace(self, body=change(self.body), otherwise=change(self.otherwise))
+
     def values(self) -> Expressions:
         return (self.condition,)
 
@@ -188,6 +195,9 @@ class While(Statement):
 
     def bodies(self) -> Sequence[Body]:
         return (self.body,)
+
+    def with_bodies(self, change: Callable[[Body], Body]) -> Statement:
+        return replace(self, body=change(self.body))
 
     def values(self) -> Expressions:
         return (self.condition,)
@@ -205,6 +215,9 @@ class For(Statement):
 
     def bodies(self) -> Sequence[Body]:
         return self.body, self.otherwise
+
+    def with_bodies(self, change: Callable[[Body], Body]) -> Statement:
+        return replace(self, body=change(self.body), otherwise=change(self.otherwise))
 
     def targets(self) -> Expressions:
         return (self.variable,)
@@ -232,6 +245,10 @@ class Try(Statement):
 
     def bodies(self) -> Sequence[Body]:
         return self.body, *(handler.body for handler in self.handlers), self.final
+
+    def with_bodies(self, change: Callable[[Body], Body]) -> Statement:
+        handlers = [replace(handler, body=change(handler.body)) for handler in self.handlers]
+        return Try(change(self.body), handlers, change(self.final))
 
 
 #: What nothing in the same body follows.
@@ -331,36 +348,17 @@ def with_expressions(statement: Statement, change: Callable[[Expression], Expres
         return Return(all_new(statement.results))
     if isinstance(statement, (Poll, SideExit)):
         return replace(statement, call=new(statement.call))
-    if isinstance(statement, If):
-        return If(new(statement.condition), inside(statement.body), inside(statement.otherwise))
-    if isinstance(statement, While):
-        return While(new(statement.condition), inside(statement.body))
-    if isinstance(statement, For):
-        return replace(statement, body=inside(statement.body), otherwise=inside(statement.otherwise))
-    if isinstance(statement, Try):
-        handlers = [replace(handler, body=inside(handler.body)) for handler in statement.handlers]
-        return Try(inside(statement.body), handlers, inside(statement.final))
-    return statement
+    if isinstance(statement, Raise) and statement.error is not None:
+        return Raise(new(statement.error))
+    if isinstance(statement, (If, While)):
+        statement = replace(statement, condition=new(statement.condition))
+    return statement.with_bodies(inside)
 
 
 def with_statements(body: Body, change: Callable[[Statement], Statement | None]) -> Body:
     """A body with statements replaced for which ``change`` gives another one, in inner bodies too."""
-    return [other if (other := change(statement)) is not None else _inside(statement, change) for statement in body]
 
+    def inside(inner: Body) -> Body:
+        return with_statements(inner, change)
 
-def _inside(statement: Statement, change: Callable[[Statement], Statement | None]) -> Statement:
-    if isinstance(statement, If):
-        return If(
-            statement.condition, with_statements(statement.body, change), with_statements(statement.otherwise, change)
-        )
-    if isinstance(statement, While):
-        return replace(statement, body=with_statements(statement.body, change))
-    if isinstance(statement, For):
-        return replace(
-            statement, body=with_statements(statement.body, change),
-            otherwise=with_statements(statement.otherwise, change),
-        )  # fmt: skip
-    if isinstance(statement, Try):
-        handlers = [replace(handler, body=with_statements(handler.body, change)) for handler in statement.handlers]
-        return Try(with_statements(statement.body, change), handlers, with_statements(statement.final, change))
-    return statement
+    return [other if (other := change(found)) is not None else found.with_bodies(inside) for found in body]

@@ -30,6 +30,7 @@ from refwasm.execution.compiler.translation.expressions import (
 from refwasm.execution.compiler.translation.loops import Loop, is_local
 from refwasm.execution.compiler.translation.statements import (
     Assign,
+    Body,
     For,
     Statement,
     Step,
@@ -70,12 +71,11 @@ def _kept_divided(loop: Loop, local: str, alignment: int) -> tuple[Loop, Assign]
     def used(part: Expression) -> Expression | None:
         return variable if _is_shift_of(part, local) else None
 
-    body = [with_expressions(inner, used) for inner in with_statements(loop.statement.body, moved)]
-    if isinstance(loop.statement, For):
-        otherwise = [with_expressions(inner, used) for inner in loop.statement.otherwise]
-        statement: While | For = replace(loop.statement, body=body, otherwise=otherwise)
-    else:
-        statement = replace(loop.statement, body=body)
+    def changed(body: Body) -> Body:
+        return [with_expressions(inner, used) for inner in with_statements(body, moved)]
+
+    statement = loop.statement.with_bodies(changed)
+    assert isinstance(statement, (While, For))
     start = Assign(variable, shifted(Name(local), shift))
     back = Assign(Name(local), Operation("{} << {}", variable, literal(shift)))
     return replace(loop, statement=statement, before=(*loop.before, start)), back
