@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from refwasm.execution.compiler.translation.translator import type_name
 from refwasm.execution.store import ModuleInst
 from refwasm.syntax.instructions import Instr
+from refwasm.validation import Validated
 from refwasm.validation.context import Context
 from refwasm.validation.features import NAMES
 from refwasm.validation.instructions.rule import TYPINGS, instr_type
@@ -16,8 +19,19 @@ _POLYMORPHIC = {
 }  # fmt: skip
 
 
+#: One for each module: what it looked up for a function serves the others.
+_CONTEXTS: WeakKeyDictionary[Validated, Context] = WeakKeyDictionary()
+
+
 def context_of(instance: ModuleInst) -> Context:
-    """The context that a function was validated in, as far as types of instructions depend on it."""
+    """The context that functions of a module were validated in, as far as types of instructions depend on it."""
+    found = _CONTEXTS.get(instance.validated)
+    if found is None:
+        found = _CONTEXTS[instance.validated] = _made(instance)
+    return found
+
+
+def _made(instance: ModuleInst) -> Context:
     context, module = Context(NAMES), instance.validated.module
     context.space = instance.validated.space
     context.funcs = list(instance.validated.func_types)

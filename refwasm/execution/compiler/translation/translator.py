@@ -53,7 +53,6 @@ from refwasm.execution.store import FuncInst
 from refwasm.execution.values import default
 from refwasm.syntax.instructions import FORMS, Instr
 from refwasm.syntax.types import BlockType, FuncType, NumType, ValType
-from refwasm.validation.context import Context
 from refwasm.validation.stacks import END_OF_TRY
 
 #: CPython allows 100 levels of indentation.
@@ -126,7 +125,6 @@ class Translator:
         self.sums: dict[int, dict[int, int]] = {}
         self.dead = False
         self.notes: list[str] = []
-        self.context: Context | None = None  # for types of instructions, when one is asked for
         self.leave: Callable[[int, list[Expression]], Expression] = self._left
         self._spent = 0  # instructions since fuel was last taken
         self._skipped = 0  # openers in code that can't be reached

@@ -70,9 +70,7 @@ def return_call(t: Translator, pc: int, instr: Instr) -> None:
 
 def interpreted(t: Translator, pc: int, instr: Instr) -> None:
     """An instruction that works on its operands only: the interpreter's meaning, called as a function."""
-    if t.context is None:
-        t.context = context_of(t.instance)
-    params, types = effect(t.context, instr)
+    params, types = effect(context_of(t.instance), instr)
     args = expressions_of(as_bits(t.arguments(params)))
     found: Expression = Located(pc, call(f"x{t.func.index}_{pc}", args))
     if len(types) == 1:
