@@ -235,11 +235,11 @@ def compiling() -> list[Row]:
     functions = [func for func in instance.funcs if isinstance(func, FuncInst)]
     count = sum(len(func.func.body) for func in functions)
     compiler = Compiler(instance.store, Interpreter(instance.store))
-    took = seconds(lambda: [compiler.compile(func) for func in functions])
+    took = seconds(lambda: [compiler.compilation.compiled(func) for func in functions])
     instance.validated.code.clear()
     some = functions[:400]
     tracemalloc.start()
-    kept = [compiler.compile(func) for func in some]
+    kept = [compiler.compilation.compiled(func) for func in some]
     peak = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     size = peak / sum(len(func.func.body) for func in some)

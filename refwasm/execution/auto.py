@@ -54,14 +54,16 @@ class Auto:
 
     def _born(self, func: FuncInst) -> Life:
         """A life at its beginning."""
-        return Life(lambda: len(func.body), self.compiler.is_known(func))
+        return Life(lambda: len(func.body), self.compiler.compilation.is_known(func))
 
     def absent(self, func: FuncInst) -> bytes:
         """What of a function nobody has executed, here or where it was executed before."""
         code: Code | None = func.code
         if func.life.is_whole:
             return b""
-        return still_absent(self.compiler.absent(func), code.absent() if code is not None and code.ops else None)
+        return still_absent(
+            self.compiler.compilation.absent(func), code.absent() if code is not None and code.ops else None
+        )
 
     def resume(self, func: FuncInst, pc: int, locals: list[Any], stack: list[Any]) -> list[Any]:
         """Compiled code has got to what nobody had executed: the interpreter goes on. If that happens too often, more
@@ -69,7 +71,7 @@ class Auto:
         life, code = func.life, code_of(func)
         if not code.ops:
             self._built(code)
-            self.compiler.note(func, code.absent)
+            self.compiler.compilation.note(func, code.absent)
         if self.compiler.nested > DEEPLY_NESTED:
             self._compile_more(func, whole=True)
         try:
@@ -127,7 +129,7 @@ class Auto:
             return
         code.head = partial(self._head, code)
         code.build()
-        self.compiler.note(func, code.absent)
+        self.compiler.compilation.note(func, code.absent)
         cost = min(len(code.body) // 4 + 1, MOST)
         code.entry = self._counted(func.life, cost, code.entry, partial(self._compiled, func, code))
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from refwasm.errors import Exhaustion
 from refwasm.execution import bulk
-from refwasm.execution.compiler.compilation import Choice, Compilation, Everything
+from refwasm.execution.compiler.compilation import Choice, Compilation, Everything, Options
 from refwasm.execution.compiler.conventions import POLL, Untranslatable
 from refwasm.execution.compiler.linking.deoptimization import Locals
 from refwasm.execution.compiler.linking.entrance import Compiled, Entrance, Invocation
@@ -54,7 +54,7 @@ class Compiler:
         self.store = store
         self.fallback = fallback
         self.choice = choice or Everything()
-        self.polls = self.fuel = self.switches = False
+        self.switches = False
         self.variables = 0  # of the frames of functions with many
         self.nested = 0  # calls of the other tier from here
         self.era = object()  # what was compiled in another one is forgotten
@@ -80,7 +80,8 @@ class Compiler:
 
     def _while_current(self, func: FuncInst, enter: Invocation) -> Invocation:
         """The invocation of a function until settings change what its code must do."""
-        store, settings, era, polls, fuel = self.store, self.store.settings, self.era, self.polls, self.fuel
+        store, settings, era = self.store, self.store.settings, self.era
+        polls, fuel = self.compilation.options
 
         def current(args: Sequence[Any]) -> list[Any]:
             if (
@@ -102,12 +103,12 @@ class Compiler:
     def look_at_settings(self) -> None:
         """Forget what was translated if loops must look at the limits from now on, or fuel be counted, or not."""
         settings = self.store.settings
-        polls = settings.deadline is not None or settings.interrupted is not None
-        switched = self.store.switches and not self.switches
-        if (polls and not self.polls) or (settings.fuel is not None) is not self.fuel or switched:
+        had_polls, had_fuel = self.compilation.options
+        polls = had_polls or settings.deadline is not None or settings.interrupted is not None
+        fuel = settings.fuel is not None
+        if polls is not had_polls or fuel is not had_fuel or (self.store.switches and not self.switches):
             self.switches = self.store.switches
-            self.polls, self.fuel = polls or self.polls, settings.fuel is not None
-            self.compilation.options = (self.polls, self.fuel)
+            self.compilation.options = Options(polls, fuel)
             self.era = object()
 
     def start(self, func: FuncInst, args: Sequence[Any], ended: Callable[[], object], label: str = "") -> None:
@@ -163,7 +164,7 @@ class Compiler:
         namespace = self._namespace(func.module)
         if func.index not in namespace.functions:
             try:
-                function = self._defined(self.compile(func), namespace)
+                function = self._defined(self.compilation.compiled(func), namespace)
             except Untranslatable:
                 namespace.functions[func.index] = None
             else:
@@ -237,22 +238,6 @@ class Compiler:
         except Untranslatable:
             return None
         return self._defined(compiled, self._namespace(func.module))
-
-    def absent(self, func: FuncInst) -> bytes | None:
-        """What is left out of the code of a function: see :meth:`.compilation.Compilation.absent`."""
-        return self.compilation.absent(func)
-
-    def is_known(self, func: FuncInst) -> bool:
-        """Whether a function was compiled or used before: see :meth:`.compilation.Compilation.is_known`."""
-        return self.compilation.is_known(func)
-
-    def note(self, func: FuncInst, absent: Callable[[], bytes]) -> None:
-        """A function is used: see :meth:`.compilation.Compilation.note`."""
-        self.compilation.note(func, absent)
-
-    def compile(self, func: FuncInst) -> Compiled:
-        """Translate a function, unless that was done before. Raises Untranslatable."""
-        return self.compilation.compiled(func)
 
     def save(self) -> None:
         """Write new code to the cache now."""

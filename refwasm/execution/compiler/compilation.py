@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from refwasm.execution.compiler.boundaries import can_be_left
 from refwasm.execution.compiler.conventions import Untranslatable
@@ -50,13 +50,19 @@ class Everything:
         raise AssertionError("nothing is absent")
 
 
+class Options(NamedTuple):
+    """What code depends on besides the module: whether loops look at limits, and whether fuel is counted."""
+
+    polls: bool = False
+    fuel: bool = False
+
+
 class Compilation:
-    """Translates the functions of one store. ``options`` are what code depends on besides the module: whether loops
-    look at limits, and whether fuel is counted."""
+    """Translates the functions of one store under ``options``, and keeps what was made of them."""
 
     def __init__(self, settings: Settings, choice: Choice) -> None:
         self.settings, self.choice = settings, choice
-        self.options: tuple[bool, bool] = (False, False)
+        self.options = Options()
         self.caches: dict[tuple[bytes, Any], CodeCache] = {}
 
     def compiled(self, func: FuncInst) -> Compiled:
@@ -103,7 +109,7 @@ class Compilation:
 
     def _kept(self, func: FuncInst) -> Kept:
         """Translate a function, without what nobody has executed."""
-        absent = b"" if self.options[1] else self.choice.absent(func)
+        absent = b"" if self.options.fuel else self.choice.absent(func)
         return self._python(func, absent if any(absent) and can_be_left(func) else b"")
 
     def compiled_again(self, func: FuncInst) -> Compiled:
@@ -151,8 +157,7 @@ class Compilation:
         """Translate a function from a loop on, without what is ``absent``. Raises Untranslatable."""
         from refwasm.execution.compiler.translation.python import loop_from
 
-        polls, _ = self.options
-        python = within(self.settings, partial(loop_from, func, pc, polls, absent))
+        python = within(self.settings, partial(loop_from, func, pc, self.options.polls, absent))
         self._known(func.module).setdefault(func.index, None)  # the next instance will call it
         return Compiled(func, python.code, python.spans)
 
