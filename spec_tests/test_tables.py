@@ -187,8 +187,8 @@ def test_properties_of_instructions_are_what_their_names_say() -> None:
         assert form.is_tail_call == (parts[:2] == ["return", "call"]), name
         assert form.calls >= ("call" in parts), name
         assert form.is_nullable == (parts[-1] == "null" and " " in name), name
-        assert form.allocates == (form.feature in ("gc", "custom-descriptors") and "new" in parts) or form.feature == (
-            "stack-switching"), name  # fmt: skip
+        makes_object = form.feature in ("gc", "custom-descriptors") and "new" in parts
+        assert ("new" in form.properties) == makes_object or form.feature == "stack-switching", name
         assert not form.is_rmw or len(form.properties) >= 3, f"{name} does not say which operation"
 
 

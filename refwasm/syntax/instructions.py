@@ -54,23 +54,20 @@ from typing import Any, NamedTuple
 from refwasm.syntax.forms import FORMS_BY_FEATURE
 from refwasm.syntax.types import NUM_TYPES, ValType
 
-#: Immediates with labels.
-BRANCHING = ("label", "labels", "cast", "catches", "handlers")
-
 
 class Form:
     """One row of the table, parsed. There is one object per row, compared by identity.
 
     ``params`` and ``results`` are lists of types, or None where the fifth column says ``rule``; for memory
     instructions they exclude the address, and ``takes_address`` is true. ``width`` is the access width in bytes.
-    ``opens`` says that it begins a block, ``branches`` that it names labels; the others are the properties.
+    ``opens`` says that it begins a block, ``has_lane`` that it names a lane; the others stand for ``properties``.
     """
 
     __slots__ = (
         "mnemonic", "prefix", "opcode", "immediates", "feature", "params", "results", "takes_address", "width",
-        "properties", "loads", "stores", "is_rmw", "is_atomic", "grows", "is_bulk", "may_trap", "calls", "is_tail_call",
-        "throws", "is_final", "allocates", "is_default", "is_const", "extends_sign", "is_nullable", "takes_descriptor",
-        "on_failure", "is_packed", "splats", "opens", "branches", "has_lane",
+        "properties", "loads", "stores", "is_rmw", "is_atomic", "may_trap", "calls", "is_tail_call", "throws",
+        "is_final", "is_default", "is_const", "extends_sign", "is_nullable", "takes_descriptor", "on_failure",
+        "is_packed", "splats", "opens", "has_lane",
     )  # fmt: skip
 
     def __init__(
@@ -96,15 +93,14 @@ class Form:
         self.properties = words
         self.is_rmw = "rmw" in words
         self.loads, self.stores = self.is_rmw or "load" in words, self.is_rmw or "store" in words
-        self.is_atomic, self.grows, self.is_bulk = "atomic" in words, "grow" in words, "bulk" in words
+        self.is_atomic = "atomic" in words
         self.may_trap = "trap" in words or bool(self.width)
         self.calls, self.is_tail_call, self.throws = "call" in words, "tail" in words, "throw" in words
-        self.is_final, self.allocates, self.is_default = "final" in words, "new" in words, "default" in words
+        self.is_final, self.is_default = "final" in words, "default" in words
         self.is_const, self.extends_sign, self.is_nullable = "const" in words, "signed" in words, "nullable" in words
         self.takes_descriptor, self.on_failure = "descriptor" in words, "fail" in words
         self.is_packed, self.splats = "packed" in words, "splat" in words
         self.opens = "block" in self.immediates
-        self.branches = any(word in BRANCHING for word in self.immediates)
         self.has_lane = "lane" in self.immediates
 
     def __repr__(self) -> str:
