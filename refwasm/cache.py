@@ -119,9 +119,12 @@ class CacheFile:
             raise
 
 
+_user = getattr(os, "geteuid", os.getuid)  # a browser knows one kind of user
+
+
 def _is_ours(status: os.stat_result) -> bool:
     """Whether nobody but this user can have written there."""
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode)
+    return status.st_uid == _user() and not status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode)
 
 
 def _shrink(directory: str) -> None:

@@ -106,7 +106,7 @@ def _guarded(command: str, args: list[str]) -> int:
     except UsageError as error:
         return _complain(str(error), EXIT_USAGE)
     except WasmError as error:
-        return _complain(explain(error), exit_code(error))
+        return _complain(described(error), exit_code(error))
     except MemoryError:
         return _complain("out of memory", EXIT_LIMIT)
     except KeyboardInterrupt:
@@ -118,7 +118,7 @@ def _guarded(command: str, args: list[str]) -> int:
         return _complain(f"{error.filename or 'error'}: {error.strerror or error}", EXIT_BAD)
 
 
-def explain(error: WasmError) -> str:
+def described(error: WasmError) -> str:
     """One line, and the calls that were active where there were any."""
     text = str(error)
     if isinstance(error, Trap):

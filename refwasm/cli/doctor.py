@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -77,6 +76,14 @@ def _system() -> Iterator[Finding]:
         f"{shared.free >> 20} MB free for shared memories" if shared else "no /dev/shm: shared memories can't be made"
     )
     yield Finding("system", "/dev/shm", shared is not None and shared.free > 64 << 20, free)
+    yield from _open_files()
+
+
+def _open_files() -> Iterator[Finding]:
+    try:
+        import resource  # not in a browser
+    except ImportError:
+        return
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     yield Finding("system", "open files", files >= 256, f"{files} at most; workers and engines need a few each")
 

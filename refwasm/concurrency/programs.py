@@ -15,6 +15,7 @@ from refwasm import embedding as e
 from refwasm.concurrency.scheduler import ObservedScheduler, waiting
 from refwasm.concurrency.spinning import is_plain
 from refwasm.errors import Deadlock, Malformed, Trap, UncaughtException, Unlinkable, WasmError, did_you_mean
+from refwasm.execution.memory import shared_file
 from refwasm.program import Program
 from refwasm.script.runner import Options, Runner
 from refwasm.syntax.modules import Import
@@ -271,9 +272,7 @@ class WasiProgram:
 @contextmanager
 def _captured() -> Iterator[tuple[int, Callable[[], bytes]]]:
     """A descriptor to write to, and what was written."""
-    import tempfile
-
-    fd = os.memfd_create("output") if hasattr(os, "memfd_create") else tempfile.TemporaryFile().fileno()  # noqa: SIM115
+    fd = shared_file(0)
 
     def written() -> bytes:
         return os.pread(fd, 1 << 20, 0)

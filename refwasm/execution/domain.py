@@ -8,15 +8,15 @@ read-modify-write would be lost). Waiters are rows of a table in a shared mappin
 from __future__ import annotations
 
 import mmap
-import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from refwasm.errors import Crash, ResourceLimit
 from refwasm.execution.memory import shared_file
+from refwasm.host_system import HAS_PROCESSES
 
 #: Agents that can wait at the same time.
 WAITERS = 64
@@ -38,19 +38,32 @@ class Domain:
 
     ``acquire`` and ``release`` are the bound methods of the underlying semaphore: calling them directly is several
     times cheaper than ``with lock``.
+
+    On a system without processes the locks are those of threads, and ``fd`` is -1.
     """
 
+    lock: Any
+    semaphores: Sequence[Any]
+
     def __init__(self, start_method: str | None = None) -> None:
-        self.context = multiprocessing.get_context(start_method or default_start_method())
-        self.lock = self.context.Lock()
-        self.semaphores = [self.context.Semaphore(0) for _ in range(WAITERS)]
-        self.fd = shared_file(mmap.PAGESIZE)
+        self.fd = -1
+        if HAS_PROCESSES:
+            import multiprocessing
+
+            self.context = multiprocessing.get_context(start_method or default_start_method())
+            self.lock = self.context.Lock()
+            self.semaphores = [self.context.Semaphore(0) for _ in range(WAITERS)]
+            self.fd = shared_file(mmap.PAGESIZE)
+        else:
+            self.lock = threading.Lock()
+            self.semaphores = [threading.Semaphore(0) for _ in range(WAITERS)]
         self._open()
         self.counters[_NEXT_IDENTITY] = 1
 
     def _open(self) -> None:
-        self.acquire: Callable[..., bool] = self.lock._semlock.acquire  # type: ignore[attr-defined]
-        self.release: Callable[[], None] = self.lock._semlock.release  # type: ignore[attr-defined]
+        lock = self.lock._semlock if HAS_PROCESSES else self.lock
+        self.acquire: Callable[..., bool] = lock.acquire
+        self.release: Callable[[], None] = lock.release
         self.table = memoryview(mmap.mmap(self.fd, mmap.PAGESIZE)).cast("Q")  # guarded by lock
         self.counters = self.table[WAITERS * _COLUMNS :]  # guarded by lock
         self.broken = ""
@@ -179,6 +192,8 @@ def _sleep_on(semaphore: Any, timeout: float | None, interrupted: Callable[[], b
 
 def default_start_method() -> str:
     """``REFWASM_START_METHOD`` if set, else fork where the system has it: workers start in 3 ms instead of 80."""
+    import multiprocessing
+
     chosen = os.environ.get("REFWASM_START_METHOD", "")
     methods = multiprocessing.get_all_start_methods()
     if chosen:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from weakref import WeakSet
 
 from refwasm.errors import ResourceLimit, Trap
+from refwasm.host_system import HAS_PROCESSES, RESERVED
 from refwasm.syntax.types import PAGE_BITS, Limits, MemType
 
 PAGE = 1 << PAGE_BITS
@@ -26,6 +27,7 @@ _MACHINES = ("x86_64", "aarch64", "i686", "armv7l", "riscv64")
 NO_RESERVE: int = getattr(
     mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" and os.uname().machine in _MACHINES else 0
 )
+_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE
 
 Views = tuple["memoryview", ...]
 
@@ -62,15 +64,20 @@ class Memory:
 
     def _reserve(self) -> memoryview:
         """Address space for ``limit`` pages, less if the system refuses so much."""
+        self._stay_small()
         while self.limit:
-            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE
             try:
-                return memoryview(mmap.mmap(-1, self.limit * self.page, flags=flags))
-            except (OSError, OverflowError) as error:
+                return memoryview(mmap.mmap(-1, self.limit * self.page, flags=_ANONYMOUS))
+            except (OSError, OverflowError, MemoryError) as error:
                 if self.limit == self.type.limits.minimum:
                     raise ResourceLimit(f"memory of {self.limit} pages can't be had: {error}") from None
                 self.limit = max(self.type.limits.minimum, self.limit // 2)
         return memoryview(bytearray())
+
+    def _stay_small(self) -> None:
+        """Where reserved pages are taken at once, a memory can grow to a small size only."""
+        if RESERVED is not None:
+            self.limit = min(self.limit, max(self.type.limits.minimum, RESERVED // self.page))
 
     def _make_views(self) -> None:
         data = self.mapping[: self.pages * self.page]
@@ -169,18 +176,25 @@ class SharedMemory(Memory):
         return _mapped, (self.type, self.domain, DupFd(self.fd))
 
     def _reserve(self) -> memoryview:
+        self._stay_small()
         size = self.HEADER + self.limit * self.page
-        if self.fd < 0:
-            self.fd = shared_file(size)
-        else:  # made elsewhere: its size decides how much may be used
-            size = os.fstat(self.fd).st_size
-            self.limit = (size - self.HEADER) // self.page
         try:
-            mapping = memoryview(mmap.mmap(self.fd, size))
+            mapping = self._mapping(size)
+            self.limit = (len(mapping) - self.HEADER) // self.page
         except (OSError, OverflowError, ValueError) as error:
             raise ResourceLimit(f"shared memory of {self.limit} pages can't be had: {error}") from None
         self.header = mapping[: self.HEADER].cast("Q")
         return mapping[self.HEADER :]
+
+    def _mapping(self, size: int) -> memoryview:
+        """That many bytes, which other processes can map too; if ``fd`` was made elsewhere, its size decides."""
+        if not HAS_PROCESSES:
+            return memoryview(mmap.mmap(-1, size, flags=_ANONYMOUS))
+        if self.fd < 0:
+            self.fd = shared_file(size)
+        else:
+            size = os.fstat(self.fd).st_size
+        return memoryview(mmap.mmap(self.fd, size))
 
     def close_fd(self) -> None:
         """Give up the descriptor; the mapping stays. The memory can't be shared with further processes then."""

@@ -15,6 +15,7 @@ from refwasm.host.parallel.kernels import Kernel
 from refwasm.host.parallel.policies import ParallelLimits, Policies
 from refwasm.host.parallel.staging import Staging
 from refwasm.host.parallel.types import AccessKind, DeviceKind, Errno, ExecutionRecord, Failure, ParallelError
+from refwasm.host_system import HAS_PROCESSES
 
 #: Handles: devices and buffers in disjoint ranges, 0 is never one.
 FIRST_DEVICE, FIRST_BUFFER = 1, 1001
@@ -58,7 +59,7 @@ class Context:
     # ---- devices and buffers -----------------------------------------------------------------------------------------
 
     def get_device(self, hint: DeviceKind) -> int:
-        """The handle for a hint. Kinds that this host lacks give the CPU."""
+        """The handle for a hint. Kinds that this host lacks give the CPU; without processes that is SEQUENTIAL."""
         kind = self._kind(hint)
         handle = FIRST_DEVICE + kind
         if handle not in self.devices:
@@ -69,7 +70,7 @@ class Context:
         kind = hint
         if self.force_device is not None and hint is not DeviceKind.SEQUENTIAL:
             kind = DeviceKind.CPU if isinstance(self.force_device, str) else self.force_device
-        if self.choices is not None:  # which are made in this process
+        if self.choices is not None or not HAS_PROCESSES:  # choices are made in this process
             return DeviceKind.SEQUENTIAL
         return kind if kind in (DeviceKind.SEQUENTIAL, DeviceKind.CPU) else registry.best_kind(kind)
 

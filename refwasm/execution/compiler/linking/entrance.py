@@ -17,6 +17,7 @@ from refwasm.execution.compiler.conventions import Spans, instruction_at
 from refwasm.execution.compiler.linking.runtime import Conversion, Function
 from refwasm.execution.memory import Memory
 from refwasm.execution.store import FuncInst, Settings
+from refwasm.host_system import FRAMES
 
 #: What Python takes at most as its limit of recursion.
 MAX_LIMIT = (1 << 31) - 1
@@ -77,7 +78,8 @@ class Entrance:
             return call(*args)
         settings = self.settings
         limited = settings.deadline is not None or settings.interrupted is not None
-        _raise_limit(settings.call_depth + SPARE_FRAMES)
+        frames = settings.call_depth + SPARE_FRAMES
+        _raise_limit(frames if FRAMES is None else min(frames, FRAMES))
         self.deep = True
         try:
             return self._watched(call, args) if limited else call(*args)
@@ -102,6 +104,7 @@ class Entrance:
         elif isinstance(error, RecursionError):
             exhausted = Exhaustion("call stack exhausted")
             exhausted.backtrace = self._entries(error.__traceback__)
+            _release_frames(error)
             raise exhausted from None
         elif not isinstance(error, WasmError):
             self._blame(error)
@@ -135,6 +138,18 @@ class Entrance:
             traceback, first = traceback.tb_next, False
         entries = (_stack_entry(self.places[id(found.tb_frame.f_code)], found) for found in reversed(innermost))
         return [entry for entry in entries if entry is not None]
+
+
+def _release_frames(error: Exception) -> None:
+    """Let the frames go one by one, the innermost first: left to itself, each would release the one below it, and that
+    takes a stack as deep as the calls were."""
+    links: list[TracebackType] = []
+    link, error.__traceback__ = error.__traceback__, None
+    while link is not None:
+        links.append(link)
+        link = link.tb_next
+    while links:
+        links.pop().tb_next = None
 
 
 def _stack_entry(compiled: Compiled, traceback: TracebackType) -> StackEntry | None:

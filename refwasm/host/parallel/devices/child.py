@@ -22,6 +22,7 @@ from refwasm.execution.memory import SharedMemory
 from refwasm.host.parallel.devices.device import Execution, Unsupported
 from refwasm.host.parallel.types import Errno, ParallelError
 from refwasm.host.processes import cause_of_death
+from refwasm.host_system import HAS_PROCESSES
 from refwasm.syntax.types import PAGE_BITS
 
 #: Seconds for the process to leave when its pipe is closed; to start; and for other iterations to end after a trap.
@@ -33,6 +34,8 @@ class ChildProcess:
 
     def __init__(self, module: str, name: str, what: str = "") -> None:
         self.name = name
+        if not HAS_PROCESSES:
+            raise ResourceLimit(f"{name} can't be started: this system has no processes")
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", module, str(theirs.fileno()), *([what] if what else [])]
         env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
