@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from conformance.engines import AdapterError, Engine, load_engine
-from conformance.page import page
-from conformance.reports import Run, read_json, summary, write_json, write_junit
+from conformance.reports import Run, document, read_json, summary, write_json, write_junit
 from conformance.rules import read_rules
 from conformance.running import BAD, SKIP, Result, expected_failures, run_all
 from conformance.suite import Case, build, load
+from refwasm.reports.documents.engines import Conformance
+from refwasm.reports.pages import render
 
 
 def parser() -> argparse.ArgumentParser:
@@ -133,14 +134,15 @@ def _progress(name: str, total: int) -> Callable[[Result], object]:
     return tell
 
 
-def _write(runs: Sequence[Run], former: Sequence[Run], options: argparse.Namespace) -> None:
+def _write(runs: Sequence[Run], former: Sequence[Conformance], options: argparse.Namespace) -> None:
     """Report files; with several engines the name of JSON and JUnit files gets the engine's."""
     for run in runs:
         for path, write in ((options.json, write_json), (options.junit, write_junit)):
             if path is not None:
                 write(run, path if len(runs) == 1 else path.with_stem(f"{path.stem}-{run.engine}"))
     if options.html:
-        text = page([*runs, *former], read_rules())
+        rules = read_rules()
+        text = render([*(document(run, rules) for run in runs), *former])
         options.html.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from conformance.rules import by_chapter
+from conformance.rules import Rule, by_chapter, read_rules
 from conformance.running import BAD, FAIL, PASS, SKIP, Result
+from refwasm.reports.documents import engines as documents
+from refwasm.reports.documents import parse, text_of
+from refwasm.reports.documents.engines import Case, Conformance
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,23 @@ def _mark(results: Sequence[Result]) -> str:
     return "-" if not ran else str(good) if good == len(ran) else f"{good}/{len(ran)}!"
 
 
+def document(run: Run, rules: Sequence[Rule]) -> Conformance:
+    """Everything, as `refwasm report` takes it."""
+    cases = [Case(**{**asdict(r), "rules": list(r.rules), "argv": list(r.argv)}) for r in run.results]
+    return Conformance(run.engine, run.version, cases, [documents.Rule(r.name, r.mark, r.text) for r in rules])
+
+
 def write_json(run: Run, path: Path) -> None:
     """Everything, as data; :func:`read_json` takes it back."""
-    data = {"engine": run.engine, "version": run.version, "results": [result.as_data() for result in run.results]}
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    path.write_text(text_of(document(run, read_rules())), encoding="utf-8", errors="backslashreplace")
 
 
-def read_json(path: Path) -> Run:
-    """A run from a file of :func:`write_json`."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return Run(data["engine"], data["version"], [Result.from_data(item) for item in data["results"]])
+def read_json(path: Path) -> Conformance:
+    """A run from a file of :func:`write_json`. ValueError: it is none."""
+    found = parse(path.read_text(encoding="utf-8"))
+    if not isinstance(found, Conformance):
+        raise ValueError(f"{path}: no run of the conformance suite")
+    return found
 
 
 def write_junit(run: Run, path: Path) -> None:
@@ -112,4 +121,4 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
-__all__ = ["FAIL", "PASS", "Run", "counts", "grouped", "read_json", "summary", "write_json", "write_junit"]
+__all__ = ["FAIL", "PASS", "Run", "counts", "document", "grouped", "read_json", "summary", "write_json", "write_junit"]

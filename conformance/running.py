@@ -12,9 +12,9 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from conformance.engines import Engine
 from conformance.suite import Case, build
@@ -43,13 +43,6 @@ class Result:
     argv: tuple[str, ...] = ()
     stdout: str = ""
     stderr: str = ""
-
-    def as_data(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> Result:
-        return cls(**{**data, "rules": tuple(data["rules"]), "argv": tuple(data["argv"])})
 
 
 def expectation(case: Case) -> str:

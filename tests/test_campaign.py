@@ -372,9 +372,9 @@ def test_the_campaign_command_writes_a_report(tmp_path: Path, capsys: pytest.Cap
     arguments = ["campaign", "--engines", "refwasm-auto,nobody", "--source", f"corpus:{corpus}", "--out", str(out)]
     assert main(arguments) == 0
     assert "nobody is left out" in capsys.readouterr().out
-    assert "<h1>0 buckets</h1>" in (out / "report.html").read_text()
+    assert "<h1>Campaign: 0 buckets</h1>" in (out / "report.html").read_text()
     found = json.loads((out / "report.json").read_text())
-    assert found["buckets"] == [] and found["statistics"]["verdicts"]["refwasm-auto"]["agrees"] == 1
+    assert found["buckets"] == [] and found["verdicts"]["refwasm-auto"]["agrees"] == 1
     assert main([*arguments[:3], "--source", "nowhere", "--out", str(out)]) == 2
     assert main(["campaign", "--engines", "nobody", "--out", str(out)]) == 2
 

@@ -179,13 +179,14 @@ def test_reports(adapter: Adapter, tmp_path: Path, capsys: pytest.CaptureFixture
     text = capsys.readouterr().out
     assert "fail: arguments/get-device-hint-4  (PAR-ARG-01)" in text and "PAR-DEV" in text and "$ " in text
     run = read_json(data)
-    assert run.engine == "fake" and len(run.results) > 80 and len(run.bad) > 50
+    bad = [case for case in run.results if case.status == "fail"]
+    assert run.engine == "fake" and len(run.results) > 80 and len(bad) > 50 and run.rules
     suites = ElementTree.parse(junit).getroot()
-    assert int(suites.get("failures", 0)) == len(run.bad) == len(suites.findall(".//failure"))
+    assert int(suites.get("failures", 0)) == len(bad) == len(suites.findall(".//failure"))
     assert main(["--add", str(data), "--add", str(data), "--html", str(html)]) == 0
     page = html.read_text()
-    assert page.count("<article>") == 2 * len(run.bad) and "&lt;oh&gt;" in page
-    assert "no case" in page and 'class="bad"' in page and 'class="good"' in page
+    assert page.count('<article class="bad">') == 2 * len(bad) and "&lt;oh&gt; \\x01" in page
+    assert "no case" in page and 'class="wrong"' in page and 'class="right"' in page and "`" not in page
 
 
 def test_usage(adapter: Adapter, tmp_path: Path) -> None:

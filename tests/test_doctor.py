@@ -22,7 +22,7 @@ def test_every_extra_is_known() -> None:
 
 def test_findings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
-    findings = json.loads(capsys.readouterr().out)
+    findings = json.loads(capsys.readouterr().out)["findings"]
     assert {"system", "extras", "devices", "compilers"} == {finding["topic"] for finding in findings}
     assert next(f for f in findings if f["name"] == "hypothesis")["here"]
     assert main(["doctor"]) == 0

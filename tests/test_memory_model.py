@@ -157,7 +157,7 @@ def test_the_command(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     done = command("litmus", str(LITMUS), "--only", "SB,MP+sc", "--json", str(out))
     assert done.returncode == 0 and b"2 tests, 0 of them wrong" in done.stdout
-    assert {entry["name"] for entry in json.loads(out.read_text())} == {"SB", "MP+sc"}
+    assert {entry["name"] for entry in json.loads(out.read_text())["tests"]} == {"SB", "MP+sc"}
     wrong = tmp_path / "wrong.litmus"
     wrong.write_text("W: plain store buffering\na: x = 1; r0 = y\nb: y = 1; r1 = x\nsc: r0=0 r1=1 | r0=1 r1=0\n")
     done = command("litmus", str(wrong))

@@ -266,7 +266,7 @@ def test_the_probes_notice_what_is_not_exact(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     done = refwasm("devices", "--json", env=os.environ | {"PYTHONPATH": str(tmp_path)})
-    (found,) = (item for item in json.loads(done.stdout) if item["spec"] == "opencl:0:0")
+    (found,) = (item for item in json.loads(done.stdout)["devices"] if item["spec"] == "opencl:0:0")
     assert any("inexact" in fact and what in fact for fact in found["facts"])
 
 

@@ -15,9 +15,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import TypeVar
 
 from refwasm.binary import locations
+from refwasm.cli.reporting import quiet
 from refwasm.errors import Crash, Exit, ResourceLimit, Trap, UncaughtException, WasmError, did_you_mean
 
 EXIT_BAD, EXIT_USAGE, EXIT_CRASH, EXIT_LIMIT, EXIT_INTERRUPTED, EXIT_TRAP = 1, 2, 70, 124, 130, 134
@@ -41,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "cc": "compile C programs with parallel loops",
     "c++": "compile C++ programs with parallel loops",
     "parallelize": "make kernels of the functions that a linked program runs in parallel",
+    "report": "make a page of what a command reported with --json",
     "wast": "run scripts of the official test suite's format",
 }
 
@@ -89,16 +92,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(args[0], args[1:])
 
 
+def module_of(command: str) -> ModuleType:
+    """The module of a command: its docstring says what it does, ``add_arguments`` which arguments it takes, ``run``
+    does it."""
+    return importlib.import_module(f"refwasm.cli.{_MODULES.get(command, command)}")
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser of a command's arguments."""
+    module = module_of(command)
+    parser = argparse.ArgumentParser(prog=f"refwasm {command}", description=module.__doc__)
+    module.add_arguments(parser)
+    return parser
+
+
 def _guarded(command: str, args: list[str]) -> int:
     started = time.monotonic()  # time limits count from here
     atexit.register(gc.freeze)  # a process that ends need not look for garbage: a tenth of what a program takes
     try:
-        module = importlib.import_module(f"refwasm.cli.{_MODULES.get(command, command)}")
-        parser = argparse.ArgumentParser(prog=f"refwasm {command}", description=module.__doc__)
-        module.add_arguments(parser)
+        module = module_of(command)
+        parser = parser_of(command)
         parser.set_defaults(started=started)
         whole = command in COMPILERS and args[:1] not in (["-h"], ["--help"])
-        code: int = module.run(argparse.Namespace(words=args) if whole else parser.parse_args(args))
+        options = argparse.Namespace(words=args) if whole else parser.parse_args(args)
+        with quiet(options):
+            code: int = module.run(options)
         sys.stdout.flush()
         return code
     except Exit as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from refwasm.campaign.report import write_json, write_report
+from refwasm.campaign.report import document
 from refwasm.campaign.run import BATCH, REDUCE, Campaign
 from refwasm.campaign.source import THREADS
 from refwasm.campaign.sources import SOURCES, source_of
@@ -18,6 +18,8 @@ from refwasm.cli.files import add_features, parse_features
 from refwasm.concurrency.litmus.native import EngineFailed, native_engine
 from refwasm.engines.catalogue import engine
 from refwasm.engines.protocol import Died, Unavailable
+from refwasm.reports.documents import text_of
+from refwasm.reports.pages import render
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -76,11 +78,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     finally:
         workers.close()
-        write_report(folder / "report.html", campaign.findings, campaign.statistics, work)
-        write_json(folder / "report.json", campaign.findings, campaign.statistics)
-    found = len(campaign.findings.shown())
-    print(f"{campaign.statistics.line(found)}; see {folder / 'report.html'}")
-    return EXIT_BAD if found else 0
+        found = document(campaign.findings, campaign.statistics, work)
+        (folder / "report.json").write_text(text_of(found), encoding="utf-8", errors="backslashreplace")
+        (folder / "report.html").write_text(render([found]), encoding="utf-8", errors="backslashreplace")
+    print(f"{campaign.statistics.line(len(found.buckets))}; see {folder / 'report.html'}")
+    return EXIT_BAD if found.buckets else 0
 
 
 def _tell(text: str) -> None:

@@ -15,14 +15,16 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from refwasm.cli import EXIT_BAD, EXIT_CRASH, EXIT_LIMIT, UsageError, positive
 from refwasm.cli.files import add_features, load_valid, parse_features
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.host.parallel.demands import demanded
+from refwasm.reports.documents import programs as documents
 
 #: What is varied, the default first, and the rule that leaves it open.
 CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -57,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ignore", default="", metavar="REGEX", help="leave this out of the output before comparing")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"vary only these of {', '.join(CHOICES)}")
     parser.add_argument("--races", action="store_true", help="look for data races even if nothing differs")
+    add_json(parser)
     add_features(parser)
 
 
@@ -92,14 +95,18 @@ def run(options: argparse.Namespace) -> int:
         again = _observe(settings[0], options, stdin, pattern)
     observed = [first, *others]
     if unsteady := again.first_difference(observed[0]):
-        print(f"{unsteady} differs between two runs with the same policies: nothing can be said about the others")
+        told = f"{unsteady} differs between two runs with the same policies: nothing can be said about the others"
+        print(told)
+        write_document(options, documents.Check(options.file, options.args, "unsteady", told, [], None, []))
         return EXIT_BAD
-    code = _report(dict(zip(settings, observed)))
-    if code or options.races:
-        races = _races(options, stdin)
-        print("\n".join(races) or "no races in one execution")
-        code = EXIT_BAD if races else code
-    return code
+    found = compared(options.file, options.args, dict(zip(settings, observed)))
+    for line in told_lines(found):
+        print(line)
+    if found.difference is not None or options.races:
+        found.races = _races(options, stdin)
+        print("\n".join(found.races) or "no races in one execution")
+    write_document(options, found)
+    return EXIT_BAD if found.difference is not None or found.races else 0
 
 
 def _races(options: argparse.Namespace, stdin: bytes) -> list[str]:
@@ -189,28 +196,50 @@ def _observe(
     )
 
 
-def _report(observed: dict[Setting, Observation]) -> int:
-    """Say whether anything differs, and show the two runs with the fewest differing policies."""
+def compared(file: str, args: Sequence[str], observed: Mapping[Setting, Observation]) -> documents.Check:
+    """Whether anything differs, and the two runs with the fewest differing policies that show it."""
+    outcomes = {observation: number for number, observation in enumerate(dict.fromkeys(observed.values()))}
+    runs = []
+    for setting, observation in observed.items():
+        code, output, errors, buffers, memory = observation.values
+        policies = dict(zip(CHOICES, setting))
+        runs.append(documents.PolicyRun(policies, code, output, errors, buffers, memory, outcomes[observation]))
+    found = documents.Check(file, list(args), "portable", f"nothing differs in {len(observed)} runs", runs, None, [])
     if len({observation.values[:-1] for observation in observed.values()}) == 1:
-        same_memory = len(set(observed.values())) == 1
-        note = "" if same_memory else " but what is left in memory, which the program does not show"
-        print(f"portable: nothing differs in {len(observed)} runs{note}")
-        return 0
+        if len(outcomes) > 1:
+            found.verdict = "memory"
+            found.told += " but what is left in memory, which the program does not show"
+        return found
+    found.verdict = "differs"
+    found.difference = _closest(observed)
+    aspect = found.difference.aspect
+    found.told = f"{aspect} differs; {len(outcomes)} different outcomes in {len(observed)} runs"
+    return found
+
+
+def _closest(observed: Mapping[Setting, Observation]) -> documents.Difference:
     pairs = [
         (sum(x != y for x, y in zip(a, b)), ASPECTS.index(observed[a].first_difference(observed[b])), a, b)
         for a, b in itertools.combinations(observed, 2)
         if observed[a] != observed[b]
     ]
     _, rank, a, b = min(pairs, key=lambda pair: pair[:2])
-    print(f"{ASPECTS[rank]} differs; {len(set(observed.values()))} different outcomes in {len(observed)} runs")
-    for (name, (_, rule)), x, y in zip(CHOICES.items(), a, b):
-        if x != y:
-            print(f"  with {name}={x} or {name}={y} (left open by {rule})")
-    shared = ", ".join(f"{name}={x}" for name, x, y in zip(CHOICES, a, b) if x == y)
-    print(f"  and {shared}")
-    for line in difference(observed[a].values[rank], observed[b].values[rank]):
-        print(f"  {line}")
-    return EXIT_BAD
+    rows = list(zip(CHOICES.items(), a, b))
+    chosen = [documents.Choice(name, x, y, rule) for (name, (_, rule)), x, y in rows if x != y]
+    shared = {name: x for (name, _), x, y in rows if x == y}
+    lines = difference(observed[a].values[rank], observed[b].values[rank])
+    return documents.Difference(ASPECTS[rank], chosen, shared, lines)
+
+
+def told_lines(found: documents.Check) -> Iterator[str]:
+    """A check for people."""
+    yield f"portable: {found.told}" if found.difference is None else found.told
+    if found.difference is not None:
+        for choice in found.difference.choices:
+            values = f"{choice.name}={choice.first} or {choice.name}={choice.second}"
+            yield f"  with {values} (left open by {choice.rule})"
+        yield "  and " + ", ".join(f"{name}={value}" for name, value in found.difference.shared.items())
+        yield from (f"  {line}" for line in found.difference.lines)
 
 
 def difference(first: str, second: str) -> list[str]:

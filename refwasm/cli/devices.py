@@ -6,16 +6,16 @@ Exit codes: 0 all is well, also where a device can't be used; 2 wrong usage."""
 from __future__ import annotations
 
 import argparse
-import json
 import os
 
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.devices.registry import Found
 from refwasm.host.parallel.types import DeviceKind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print them as JSON")
+    add_json(parser, value_needed=False)
 
 
 def everything() -> list[Found]:
@@ -31,8 +31,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the list."""
     found = everything()
     if options.json:
-        print(json.dumps([item._asdict() | {"kind": item.kind.name} for item in found], indent=2))
-        return 0
+        from refwasm.reports.documents import systems
+
+        listed = [
+            systems.Device(item.spec, item.name, item.kind.name, list(item.facts), item.problem) for item in found
+        ]  # fmt: skip
+        write_document(options, systems.Devices(listed))
     width = max(len(item.spec) for item in found)
     for item in found:
         told = f"can't be used: {item.problem}" if item.problem else ", ".join(item.facts)

@@ -11,6 +11,7 @@ from refwasm.campaign.scripts import from_script
 from refwasm.campaign.source import Item
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.files import add_features, parse_features, read_file
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.cli.values import arguments
 from refwasm.engines.catalogue import engine, probed
 from refwasm.engines.judging import MAX_CALLS, Call, Judgement, judge
@@ -19,6 +20,7 @@ from refwasm.engines.protocol import Died, Engine, Unavailable
 from refwasm.engines.shim import shim
 from refwasm.oracle.case import FUEL, Oracle
 from refwasm.oracle.outcomes import AGREES, DIFFERS, Refused
+from refwasm.reports.documents import engines as documents
 
 EXIT_UNDECIDED = 3
 
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of what is called, with which arguments")
     parser.add_argument("--fuel", type=positive(int), default=FUEL, metavar="N", help="instructions of one call")
+    add_json(parser)
     add_features(parser)
     parser.add_argument("--invoke", nargs=argparse.REMAINDER, metavar="NAME ARGS", help="make this one call instead")
 
@@ -53,8 +56,13 @@ def run(options: argparse.Namespace) -> int:
             code = _report(judgement, judged)
             if code:
                 break
+        write_document(options, _document(options.file, judged, judgement))  # of the first that differs, or the last
     except Died as error:
         print(f"{judged.name} {judged.version} died: {error}")
+        engine_name = f"{judged.name} {judged.version}"
+        write_document(
+            options, documents.Judgement(options.file, engine_name, "died", 0, 0, "", "", str(error), "", "")
+        )  # fmt: skip
         return EXIT_BAD
     finally:
         judged.close()
@@ -97,6 +105,15 @@ def _invoked(oracle: Oracle, source: bytes, words: list[str]) -> list[Call]:
     if name in shim(case.validated).uncallable or any(type(value) is not int and value is not None for value in values):
         raise UsageError(f"--invoke {name}: engines are called with numbers and null references only")
     return [(name, tuple(values))]
+
+
+def _document(file: str, judged: Engine, judgement: Judgement) -> documents.Judgement:
+    verdict = judgement.verdict
+    shown = [repr(outcome) if verdict.kind == DIFFERS else "" for outcome in (verdict.expected, verdict.observed)]
+    return documents.Judgement(
+        file, f"{judged.name} {judged.version}", verdict.kind, judgement.calls, judgement.returned,
+        judgement.call or "", verdict.where, verdict.reason, *shown,
+    )  # fmt: skip
 
 
 def _report(judgement: Judgement, judged: Engine) -> int:

@@ -5,18 +5,18 @@ Exit codes: 0 always, unless the usage is wrong (2): nothing is needed but Pytho
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import NamedTuple
 
 from refwasm import __version__
 from refwasm import embedding as e
 from refwasm.cli.devices import everything
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.engines.catalogue import found
+from refwasm.reports.documents.systems import Doctor, Finding
 
 #: Extras of the package: the modules that they bring, and what for.
 EXTRAS = {
@@ -32,27 +32,16 @@ EXTRAS = {
 }
 
 
-class Finding(NamedTuple):
-    """One line of the report: what was looked for, whether it is here, and what to say of it."""
-
-    topic: str
-    name: str
-    here: bool
-    told: str
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engines", action="store_true", help="start every engine, too, which takes some time")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    add_json(parser, value_needed=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Look for everything."""
     engines = _engines() if options.engines else ()
     findings = [*_system(), *_extras(), *_devices(), *_compilers(), *engines]
-    if options.json:
-        print(json.dumps([finding._asdict() for finding in findings], indent=2))
-        return 0
+    write_document(options, Doctor(findings))
     topic = ""
     width = max(len(finding.name) for finding in findings)
     for finding in findings:

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 
 from refwasm import embedding as e
 from refwasm.cli import UsageError
+from refwasm.cli.dump import function_document
 from refwasm.cli.files import add_features, load_valid, naming, parse_features, source_line
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.execution.instantiation import describe
+from refwasm.reports.documents.modules import Explanation, PythonLine
 from refwasm.syntax.modules import Func
 from refwasm.syntax.types import FuncUse
 from refwasm.text.printer import indented
@@ -24,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("func", metavar="FUNC", help="index, name or export of the function")
     parser.add_argument("--fuel", action="store_true", help="as compiled when fuel is counted")
     parser.add_argument("--limits", action="store_true", help="as compiled under a time limit")
+    add_json(parser)
     add_features(parser)
 
 
@@ -35,7 +39,15 @@ def run(options: argparse.Namespace) -> int:
         found = e.func_explain(validated, index, options.fuel, options.limits)
     for line in _lines(validated, index, found):
         print(line)
+    write_document(options, _document(options.file, validated, index, found))
     return 0
+
+
+def _document(file: str, validated: e.Validated, index: int, found: e.Explanation) -> Explanation:
+    module = validated.module
+    func = module.funcs[index - sum(isinstance(i.type, FuncUse) for i in module.imports)]
+    python = [PythonLine(line, [_place(validated, func, pc) for pc in places]) for line, places in found.lines]
+    return Explanation(file, function_document(validated, index), python, list(found.notes))
 
 
 def _index(validated: e.Validated, text: str) -> int:

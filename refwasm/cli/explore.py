@@ -12,16 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refwasm.cli import EXIT_BAD, EXIT_LIMIT, UsageError, positive
 from refwasm.cli.files import located, naming
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.concurrency.exploration import STEPS, Exploration, explore
 from refwasm.concurrency.opening import open_subject
 from refwasm.concurrency.programs import Subject, Threads
 from refwasm.concurrency.races import Race
+from refwasm.concurrency.report.document import document as document_of
+from refwasm.reports.pages import render
 
 if TYPE_CHECKING:
     from refwasm.concurrency.model.outcomes import Outcomes
@@ -53,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--html", metavar="FILE", help="write a page there, with a picture of each race and schedule")
     parser.add_argument("--timeline", metavar="FILE", help="write the first failing schedule, or race, for Perfetto")
-    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,14 +74,13 @@ def run(options: argparse.Namespace) -> int:
     _Progress.clear()
     report(found)
     outcomes = _allowed(subject, found) if options.model else None
+    if options.html or options.json:
+        document = document_of(subject, found, Path(options.file), outcomes)
+        write_document(options, document)
     if options.html:
-        from refwasm.concurrency.report.page import write_page
-
-        write_page(Path(options.html), subject, found, Path(options.file), outcomes)
+        Path(options.html).write_text(render([document]), encoding="utf-8", errors="backslashreplace")
     if options.timeline:
         _write_timeline(options.timeline, subject, found)
-    if options.json:
-        Path(options.json).write_text(json.dumps(as_json(found), indent=1) + "\n", encoding="utf-8")
     if found.failures or found.races:
         return EXIT_BAD
     was_asked = options.mode != "all" or found.incomplete.startswith("only schedules")
@@ -170,26 +171,3 @@ def print_races(races: list[Race]) -> None:
     for race in races:
         for line in race.lines():
             print(f"  {line}")
-
-
-def as_json(found: Exploration) -> dict[str, Any]:
-    """What was found, for programs."""
-    return {
-        "name": found.name, "mode": found.mode, "classes": found.classes, "redundant": found.redundant,
-        "complete": found.complete, "incomplete": found.incomplete, "seconds": found.seconds, "steps": found.steps,
-        "states": [asdict(state) for state in found.states.values()],
-        "races": [
-            {
-                "place": race.place, "start": race.start, "end": race.end, "ordered": race.ordered,
-                "witness": race.witness,
-                "sides": [
-                    {
-                        "thread": side.label, "kind": side.access.kind, "atomic": side.access.atomic,
-                        "start": side.access.start, "end": side.access.end, "stack": list(map(str, side.stack)),
-                    }
-                    for side in (race.first, race.second)
-                ],
-            }
-            for race in found.races
-        ],
-    }  # fmt: skip

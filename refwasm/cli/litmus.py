@@ -8,17 +8,17 @@ FILE is a file of tests (.litmus) or a folder of them. Exit codes: 0 all is well
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from refwasm.cli import EXIT_BAD, UsageError, positive
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.concurrency.exploration import explore
 from refwasm.concurrency.litmus.judging import Verdict, judge_engine, judge_model
 from refwasm.concurrency.litmus.modules import LitmusThreads
 from refwasm.concurrency.litmus.native import native_engine
 from refwasm.concurrency.litmus.notation import LitmusTest, read_tests
+from refwasm.reports.documents import explorations as documents
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=positive(int), default=100_000, metavar="N", help="of each test on an engine")
     parser.add_argument("--time", type=positive(float), default=60, metavar="SECONDS", help="for each test at most")
     parser.add_argument("--only", default="", metavar="NAMES", help="tests of these names, separated by commas")
-    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    add_json(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="only errors and the summary")
 
 
@@ -50,8 +50,7 @@ def run(options: argparse.Namespace) -> int:
     seen = f", relaxed final states seen in {relaxed}" if options.engine else ""
     skipped = f", {left_out} not run" if left_out else ""
     print(f"{len(verdicts)} tests{skipped}, {wrong} of them wrong{seen}")
-    if options.json:
-        Path(options.json).write_text(json.dumps([_as_json(v) for v in verdicts], indent=1) + "\n", encoding="utf-8")
+    write_document(options, documents.Litmus(options.engine or "", [_document(verdict) for verdict in verdicts]))
     return EXIT_BAD if wrong else 0
 
 
@@ -109,9 +108,9 @@ def _print(verdict: Verdict, options: argparse.Namespace) -> None:
         print(f"     {test.where}: {line}")
 
 
-def _as_json(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "name": verdict.test.name, "about": verdict.test.about, "seconds": verdict.seconds, "wrong": verdict.wrong,
-        "seen": dict(verdict.seen), "allowed": verdict.test.states, "forbidden": sorted(verdict.test.forbidden),
-        "left_out": verdict.left_out,
-    }  # fmt: skip
+def _document(verdict: Verdict) -> documents.LitmusTest:
+    test = verdict.test
+    return documents.LitmusTest(
+        test.name, test.about, verdict.seconds, list(verdict.wrong), dict(verdict.seen), dict(test.states),
+        sorted(test.forbidden), verdict.left_out,
+    )  # fmt: skip

@@ -50,8 +50,8 @@ def load(options: argparse.Namespace, policies: Any, settings: e.Settings, env: 
     )  # fmt: skip
 
 
-def start(program: NativeProgram, options: argparse.Namespace) -> int:
-    """Run it, or call one function and print its results."""
+def start(program: NativeProgram, options: argparse.Namespace, printed: list[str]) -> int:
+    """Run it, or call one function and print its results, which are kept in ``printed``."""
     if options.invoke is None:
         return program.run()
     exported = {
@@ -69,7 +69,8 @@ def start(program: NativeProgram, options: argparse.Namespace) -> int:
     result = program.call(options.invoke, given)
     results = [] if not t.results else [result] if len(t.results) == 1 else list(result)
     for value, r in zip(results, t.results):
-        print(show(_ours(value, repr(r)), r))
+        printed.append(show(_ours(value, repr(r)), r))
+        print(printed[-1])
     sys.stdout.flush()
     return 0
 

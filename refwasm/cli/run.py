@@ -16,6 +16,8 @@ from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.choices import add_choices, enumeration, parsed, print_all, tell
 from refwasm.cli.files import add_features, located, naming, parse_features, read_file
+from refwasm.cli.reporting import add_json, write_document
+from refwasm.cli.run_document import Ending, run_document
 from refwasm.cli.values import arguments, show
 from refwasm.errors import did_you_mean
 from refwasm.execution.choices import Choices, Enumeration
@@ -94,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--races", action="store_true",
         help="report data races between threads, or iterations, on stderr; on the interpreter, in one process",
     )  # fmt: skip
+    add_json(parser)
     parser.add_argument("--stats", action="store_true", help="report on parallel_exec afterwards, on stderr")
 
 
@@ -119,12 +122,19 @@ def run(options: argparse.Namespace) -> int:
     if options.races:
         choices = choices or Choices()
         races = watch_races(choices)
+    if options.json == "-":
+        raise UsageError("--json -: the program writes there; name a file")
     program: Program | NativeProgram = _loaded(options, choices)
+    ending = Ending()
     try:
-        code = _started(program, options) & 0xFF
+        ending.code = _started(program, options, ending.results) & 0xFF
         if choices is not None:
             choices.finish()
-        return code or (EXIT_BAD if options.races and races.races else 0)
+        ending.code = ending.code or (EXIT_BAD if options.races and races.races else 0)
+        return ending.code
+    except BaseException as error:
+        ending.error = error
+        raise
     finally:
         if options.races:
             _print_races(races)
@@ -134,6 +144,8 @@ def run(options: argparse.Namespace) -> int:
             _write_timeline(options.timeline, program.context)
         if options.observe:
             _observe(options.observe, program)
+        if options.json:
+            write_document(options, run_document(options, program.context, ending, races if options.races else None))
         _print_violations(program.context)
         tell(choices)
         program.close()
@@ -249,20 +261,22 @@ def _listening(text: str) -> int:
     return socket.create_server((host, int(port)), family=family).detach()
 
 
-def _started(program: Program | NativeProgram, options: argparse.Namespace) -> int:
+def _started(program: Program | NativeProgram, options: argparse.Namespace, results: list[str]) -> int:
+    """Run it, or call a function, whose results are printed and kept."""
     if isinstance(program, Program):
-        return _start(program, options)
+        return _start(program, options, results)
     from refwasm.cli import native
 
-    return native.start(program, options)
+    return native.start(program, options, results)
 
 
-def _start(program: Program, options: argparse.Namespace) -> int:
+def _start(program: Program, options: argparse.Namespace, results: list[str]) -> int:
     if program.threads and options.invoke is None:
         return program.run()
     if options.invoke is None and "_start" in dict(e.module_exports(program.validated)):
         program.check_entry("_start")
-    for line in _invoked(program, options):
+    results += _invoked(program, options)
+    for line in results:
         print(line)
     return 0
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import time
 from collections import Counter
@@ -18,8 +17,10 @@ from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.choices import parsed
 from refwasm.cli.files import add_features, parse_features
+from refwasm.cli.reporting import add_json, write_document
 from refwasm.errors import WasmError
 from refwasm.execution.choices import parse_choices
+from refwasm.reports.documents.engines import Failure, ScriptFile, Scripts
 from refwasm.script.dialects import DIALECTS
 from refwasm.script.runner import OPEN, Options, Report
 from refwasm.script.suite import find_scripts, run_scripts
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files or folders")
     parser.add_argument("--jobs", type=positive(int), default=1, metavar="N", help="processes")
-    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    add_json(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the scheduler, for scripts with threads")
     parser.add_argument(
         "--choices", metavar="HOW", help="executions that go other ways than the deterministic profile's: seed:N"
@@ -68,9 +69,9 @@ def run(options: argparse.Namespace) -> int:
     races = [race for file in files for race in _races(file, options)] if options.races else []
     for folder, reason in left_out.items():
         print(f"left out: {folder} ({reason})")
-    _print_summary(reports, time.monotonic() - started)
-    if options.json:
-        Path(options.json).write_text(json.dumps(_as_json(reports), indent=1) + "\n", encoding="utf-8")
+    seconds = time.monotonic() - started
+    _print_summary(reports, seconds)
+    write_document(options, Scripts(seconds, [_document(report) for report in reports]))
     return 0 if all(report.ok for report in reports) and not races else EXIT_BAD
 
 
@@ -143,15 +144,8 @@ def _print_summary(reports: list[Report], seconds: float) -> None:
     )
 
 
-def _as_json(reports: list[Report]) -> list[dict[str, object]]:
-    return [
-        {
-            "file": report.file,
-            "ok": report.ok,
-            "status": report.status,
-            "reason": report.not_applicable,
-            "commands": dict(report.commands),
-            "failures": [{"location": f.location, "message": f.message} for f in report.failures],
-        }
-        for report in reports
-    ]
+def _document(report: Report) -> ScriptFile:
+    failures = [Failure(failure.location, failure.message) for failure in report.failures]
+    return ScriptFile(
+        str(report.file), report.ok, report.status, report.not_applicable, dict(report.commands), failures
+    )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Explorations as pages: final states, races and failing schedules with a picture of each."""
+"""Explorations as documents and time lines: final states, races and failing schedules with a picture of each."""

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+
+from refwasm.reports.documents.explorations import Arrow, Box, Picture
 
 #: Pixels: a lane, a row, a box, and room above and at the left.
 LANE, ROW, WIDTH, HEIGHT, TOP, LEFT = 270, 38, 236, 26, 40, 20
 
 
-class Box(NamedTuple):
-    """A step: its lane, its row, its text, whether it is marked (as one side of a race), and a longer text."""
-
-    lane: int
-    row: int
-    text: str
-    marked: bool = False
-    title: str = ""
-
-
-class Arrow(NamedTuple):
-    """From a box to a box, by their numbers, and why: ``reads from``, ``synchronises``, or another order."""
-
-    start: int
-    end: int
-    why: str
-
-
-def draw(lanes: Sequence[str], boxes: Sequence[Box], arrows: Sequence[Arrow], label: str) -> str:
-    """The picture."""
+def draw(picture: Picture) -> str:
+    """The picture as SVG."""
+    lanes, boxes, arrows = picture.lanes, picture.boxes, picture.arrows
     rows = max((box.row for box in boxes), default=0) + 1
     width, height = LEFT + LANE * len(lanes) + 20, TOP + ROW * rows + 10
     parts = [
-        f'<svg class="lanes" role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" xmlns="http://www.w3.org/2000/svg">', _MARKERS,
+        f'<svg class="lanes" role="img" aria-label="{escape(picture.label, quote=True)}" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" xmlns="http://www.w3.org/2000/svg">',
+        _MARKERS,
     ]  # fmt: skip
     for number, name in enumerate(lanes):
         x = LEFT + LANE * number + WIDTH // 2
