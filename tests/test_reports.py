@@ -19,7 +19,7 @@ from tests.support import refwasm
 ROOT = Path(__file__).parent.parent
 #: Commands without a report of their own: they translate, compile, serve, or make a page of a report.
 WITHOUT = {"wat2wasm", "wasm2wat", "oracle", "parallelize", "report", "completion", *COMPILERS}
-VOID = {"meta", "br", "rect", "line", "path"}
+VOID = {"meta", "br"}
 
 SB = """(module (memory (export "m") 1 1 shared)
   (func (export "a") (result i32) (i32.store (i32.const 0) (i32.const 1)) (i32.load (i32.const 4)))

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from refwasm.binary import locations
 from refwasm.cli.reporting import quiet
+from refwasm.cli.terminal import BAD, say
 from refwasm.errors import Crash, Exit, ResourceLimit, Trap, UncaughtException, WasmError, did_you_mean
 
 EXIT_BAD, EXIT_USAGE, EXIT_CRASH, EXIT_LIMIT, EXIT_INTERRUPTED, EXIT_TRAP = 1, 2, 70, 124, 130, 134
@@ -43,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "cc": "compile C programs with parallel loops",
     "c++": "compile C++ programs with parallel loops",
     "parallelize": "make kernels of the functions that a linked program runs in parallel",
+    "completion": "print a script with which bash, zsh or fish complete commands and options",
     "report": "make a page of what a command reported with --json",
     "wast": "run scripts of the official test suite's format",
 }
@@ -77,6 +79,8 @@ def positive(kind: Callable[[str], Number]) -> Callable[[str], Number]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     _secure_streams()
+    if argv is None and "_ARGCOMPLETE" in os.environ:
+        return _complete()
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print(_usage())
@@ -90,6 +94,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         guess = did_you_mean(args[0], COMMANDS) or f"; commands are {', '.join(COMMANDS)}"
         return _complain(f"unknown command {args[0]!r}{guess}", EXIT_USAGE)
     return _guarded(args[0], args[1:])
+
+
+def _complete() -> int:
+    """A shell asks how a line goes on: answer, and say nothing else."""
+    from refwasm.cli import completion
+
+    with contextlib.suppress(UsageError):
+        completion.answer()
+    return 0
 
 
 def module_of(command: str) -> ModuleType:
@@ -158,7 +171,8 @@ def _complain(message: str, code: int) -> int:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     with contextlib.suppress(OSError):
-        print(f"refwasm: {message}", file=sys.stderr, flush=True)
+        say(f"refwasm: {message}", BAD, len("refwasm:"), sys.stderr)
+        sys.stderr.flush()
     return code
 
 
@@ -179,5 +193,9 @@ def _secure_streams() -> None:
 
 
 def _usage() -> str:
-    rows = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
-    return f"usage: refwasm COMMAND …\n\ncommands:\n{rows}\n\n'refwasm COMMAND --help' tells more."
+    width = max(map(len, COMMANDS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{text}" for name, text in COMMANDS.items())
+    return (
+        f"usage: refwasm COMMAND …\n\ncommands:\n{rows}\n\nTo begin: 'refwasm run FILE.wasm' runs a program, "
+        f"'refwasm doctor' says what is installed.\n'refwasm COMMAND --help' tells more."
+    )

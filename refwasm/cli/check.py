@@ -23,6 +23,7 @@ from pathlib import Path
 from refwasm.cli import EXIT_BAD, EXIT_CRASH, EXIT_LIMIT, UsageError, positive
 from refwasm.cli.files import add_features, load_valid, parse_features
 from refwasm.cli.reporting import add_json, write_document
+from refwasm.cli.terminal import BAD, GOOD, Progress, say
 from refwasm.host.parallel.demands import demanded
 from refwasm.reports.documents import programs as documents
 
@@ -91,7 +92,8 @@ def run(options: argparse.Namespace) -> int:
         print(first.unfit, file=sys.stderr, end="")
         return EXIT_BAD
     with ThreadPoolExecutor(options.jobs) as pool:
-        others = list(pool.map(lambda setting: _observe(setting, options, stdin, pattern), settings[1:]))
+        others = list(_counted(pool.map(lambda setting: _observe(setting, options, stdin, pattern), settings[1:]),
+                               len(settings)))  # fmt: skip
         again = _observe(settings[0], options, stdin, pattern)
     observed = [first, *others]
     if unsteady := again.first_difference(observed[0]):
@@ -100,13 +102,22 @@ def run(options: argparse.Namespace) -> int:
         write_document(options, documents.Check(options.file, options.args, "unsteady", told, [], None, []))
         return EXIT_BAD
     found = compared(options.file, options.args, dict(zip(settings, observed)))
-    for line in told_lines(found):
-        print(line)
+    for number, line in enumerate(told_lines(found)):
+        say(line, "" if number else GOOD if found.difference is None else BAD)
     if found.difference is not None or options.races:
         found.races = _races(options, stdin)
         print("\n".join(found.races) or "no races in one execution")
     write_document(options, found)
     return EXIT_BAD if found.difference is not None or found.races else 0
+
+
+def _counted(observations: Iterator[Observation], total: int) -> Iterator[Observation]:
+    """The same, with a word on the terminal about how far they are."""
+    progress = Progress("runs", total)
+    for number, observation in enumerate(observations, 2):
+        progress.show(number, "runs")
+        yield observation
+    progress.clear()
 
 
 def _races(options: argparse.Namespace, stdin: bytes) -> list[str]:

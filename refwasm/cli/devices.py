@@ -9,6 +9,7 @@ import argparse
 import os
 
 from refwasm.cli.reporting import add_json, write_document
+from refwasm.cli.terminal import show_table
 from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.devices.registry import Found
 from refwasm.host.parallel.types import DeviceKind
@@ -38,7 +39,9 @@ def run(options: argparse.Namespace) -> int:
         ]  # fmt: skip
         write_document(options, systems.Devices(listed))
     width = max(len(item.spec) for item in found)
-    for item in found:
-        told = f"can't be used: {item.problem}" if item.problem else ", ".join(item.facts)
-        print(f"{item.spec:{width}}  {item.name}: {told}")
+    told = [f"can't be used: {item.problem}" if item.problem else ", ".join(item.facts) for item in found]
+    show_table(
+        ("--device", "name", "about"), [(item.spec, item.name, text) for item, text in zip(found, told)],
+        lambda: [f"{item.spec:{width}}  {item.name}: {text}" for item, text in zip(found, told)],
+    )  # fmt: skip
     return 0

@@ -15,12 +15,13 @@ from refwasm import __version__
 from refwasm import embedding as e
 from refwasm.cli.devices import everything
 from refwasm.cli.reporting import add_json, write_document
+from refwasm.cli.terminal import BAD, GOOD, say
 from refwasm.engines.catalogue import found
 from refwasm.reports.documents.systems import Doctor, Finding
 
 #: Extras of the package: the modules that they bring, and what for.
 EXTRAS = {
-    "cli": (("rich",), "tables and progress in the terminal"),
+    "cli": (("rich", "argcomplete"), "colours, tables and progress in the terminal; completion in shells"),
     "debug": (("elftools",), "lines of the source in traps of modules with DWARF"),
     "native": (("wasmtime",), "kernels and programs at native speed"),
     "opencl": (("pyopencl",), "kernels on what OpenCL reaches"),
@@ -42,13 +43,12 @@ def run(options: argparse.Namespace) -> int:
     engines = _engines() if options.engines else ()
     findings = [*_system(), *_extras(), *_devices(), *_compilers(), *engines]
     write_document(options, Doctor(findings))
-    topic = ""
     width = max(len(finding.name) for finding in findings)
-    for finding in findings:
-        if finding.topic != topic:
-            topic = finding.topic
-            print(f"{topic}:")
-        print(f"  {'ok' if finding.here else '--'}  {finding.name:{width}}  {finding.told}".rstrip())
+    for topic in dict.fromkeys(finding.topic for finding in findings):
+        print(f"{topic}:")
+        for finding in (finding for finding in findings if finding.topic == topic):
+            word, style = ("ok", GOOD) if finding.here else ("--", BAD)
+            say(f"  {word}  {finding.name:{width}}  {finding.told}".rstrip(), style, 4)
     return 0
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refwasm.cli import EXIT_BAD, EXIT_LIMIT, UsageError, positive
 from refwasm.cli.files import located, naming
 from refwasm.cli.reporting import add_json, write_document
+from refwasm.cli.terminal import BAD, Progress, say
 from refwasm.concurrency.exploration import STEPS, Exploration, explore
 from refwasm.concurrency.opening import open_subject
 from refwasm.concurrency.programs import Subject, Threads
@@ -64,14 +64,16 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--bound: a number of preemptions, 0 or more, with --mode all")
     with naming(options.file):
         subject = opened(options)
+    progress = _Progress()
     try:
         found = explore(
             subject, options.mode, bound=options.bound, seconds=options.time, executions=options.executions,
-            steps=options.steps, races=options.races, each=_Progress(),
+            steps=options.steps, races=options.races, each=progress,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(f"--mode: {error}") from None
-    _Progress.clear()
+    finally:
+        progress.progress.clear()
     report(found)
     outcomes = _allowed(subject, found) if options.model else None
     if options.html or options.json:
@@ -135,18 +137,13 @@ class _Progress:
 
     def __init__(self) -> None:
         self.last = 0.0
+        self.progress = Progress("executions")
 
     def __call__(self, found: Exploration) -> None:
-        if found.seconds - self.last > 0.5 and sys.stderr.isatty():
+        if found.seconds - self.last > 0.5:
             self.last = found.seconds
-            print(f"\r{found.executions} executions, {len(found.states)} final states, {len(found.races)} races",
-                  end="", file=sys.stderr, flush=True)  # fmt: skip
-
-    @staticmethod
-    def clear() -> None:
-        """Make room for the report."""
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            told = f"executions, {len(found.states)} final states, {len(found.races)} races"
+            self.progress.show(found.executions, told)
 
 
 def report(found: Exploration) -> None:
@@ -158,7 +155,8 @@ def report(found: Exploration) -> None:
     print("complete: these are all final states" if found.complete else f"not complete: {found.incomplete}")
     for state in list(found.states.values())[:SHOWN]:
         failed = f"{state.failed.upper()}: " if state.failed else ""
-        print(f"  {failed}{state.text}    ({state.count} of {found.classes}; --mode replay:{state.witness})")
+        told = f"  {failed}{state.text}    ({state.count} of {found.classes}; --mode replay:{state.witness})"
+        say(told, BAD if failed else "", 2 + len(failed) + len(state.text))
     if len(found.states) > SHOWN:
         print(f"  and {len(found.states) - SHOWN} more")
     print_races(found.races)

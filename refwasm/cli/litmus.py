@@ -13,6 +13,7 @@ from pathlib import Path
 
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.reporting import add_json, write_document
+from refwasm.cli.terminal import BAD, GOOD, say
 from refwasm.concurrency.exploration import explore
 from refwasm.concurrency.litmus.judging import Verdict, judge_engine, judge_model
 from refwasm.concurrency.litmus.modules import LitmusThreads
@@ -96,7 +97,8 @@ def _print(verdict: Verdict, options: argparse.Namespace) -> None:
     if verdict.left_out:
         print(f"n/a  {test.name}: {verdict.left_out}")
         return
-    print(f"{'WRONG' if verdict.wrong else 'ok   '}{test.name}: {test.about} ({verdict.seconds:.2f} s)")
+    word, style = ("WRONG", BAD) if verdict.wrong else ("ok   ", GOOD)
+    say(f"{word}{test.name}: {test.about} ({verdict.seconds:.2f} s)", style, len(word))
     for text, count in sorted(verdict.seen.items()):
         mark = "" if test.states.get(text, True) else " relaxed"
         shown = f"{count:>9}  " if options.engine else "      "

@@ -5,19 +5,18 @@ Prints a line for each file and each failure with its place; the exit code is 1 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from refwasm import embedding as e
 from refwasm.cli import EXIT_BAD, UsageError, positive
 from refwasm.cli.choices import parsed
 from refwasm.cli.files import add_features, parse_features
 from refwasm.cli.reporting import add_json, write_document
+from refwasm.cli.terminal import BAD, GOOD, Progress, say
 from refwasm.errors import WasmError
 from refwasm.execution.choices import parse_choices
 from refwasm.reports.documents.engines import Failure, ScriptFile, Scripts
@@ -58,13 +57,13 @@ def run(options: argparse.Namespace) -> int:
                           dialect=DIALECTS.get(options.dialect))  # fmt: skip
     started = time.monotonic()
     reports = []
-    progress = _Progress(len(files))
+    progress = Progress("scripts", len(files))
     for report in run_scripts(files, run_options, options.jobs):
         reports.append(report)
         progress.clear()
         if not options.quiet or not report.ok:
             _print_report(report)
-        progress.show(len(reports), report.file)
+        progress.show(len(reports), Path(report.file).name)
     progress.clear()
     races = [race for file in files for race in _races(file, options)] if options.races else []
     for folder, reason in left_out.items():
@@ -90,43 +89,12 @@ def _races(file: Path, options: argparse.Namespace) -> list[Race]:
     return detector.races if detector else []
 
 
-class _Progress:
-    """How far it is, on terminals only: a bar if the package ``rich`` is there (extra ``cli``), else a line."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.bar: Any = None
-        self.on = sys.stderr.isatty()
-        if self.on:
-            with contextlib.suppress(ImportError):
-                from rich.console import Console
-                from rich.progress import Progress
-
-                self.bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False)
-                self.task = self.bar.add_task("scripts", total=total)
-
-    def show(self, done: int, name: str) -> None:
-        """``done`` scripts have run, the last was ``name``."""
-        if self.bar is not None:
-            self.bar.start()
-            self.bar.update(self.task, completed=done, description=Path(name).name)
-        elif self.on:
-            print(f"\r{done}/{self.total} {Path(name).name}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Leave nothing on the screen, to make room for output."""
-        if self.bar is not None:
-            self.bar.stop()
-        elif self.on:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
 def _print_report(report: Report) -> None:
     total = sum(report.commands.values())
     if report.not_applicable:
         print(f"n/a  {report.file}: {report.not_applicable}")
         return
-    print(f"{'ok  ' if report.ok else 'FAIL'} {report.file}: {report.passed} of {total}")
+    say(f"{'ok  ' if report.ok else 'FAIL'} {report.file}: {report.passed} of {total}", GOOD if report.ok else BAD, 4)
     for failure in report.failures:
         print(f"     {failure}")
 

@@ -30,7 +30,7 @@ article { border: 1px solid var(--line); border-radius: .5rem; margin: 1rem 0; p
 article.bad { border-left: 4px solid var(--wrong); }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; opacity: .7; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
-td { overflow-wrap: anywhere; min-width: 4rem; } td.number, th.number { text-align: right; white-space: nowrap; }
+td { overflow-wrap: break-word; } td.number, th.number { text-align: right; white-space: nowrap; }
 tr.chapter th { background: var(--soft); } th { white-space: nowrap; }
 code, pre, kbd { font: 13px/1.45 ui-monospace, monospace; } td code { overflow-wrap: anywhere; }
 pre { background: var(--soft); border-radius: .3rem; margin: .5rem 0; overflow: auto; padding: .6rem; }
@@ -71,7 +71,7 @@ def tag(name: str, *children: Node, **attributes: str | int | bool) -> Html:
         for key, value in attributes.items()
         if value is not False and value != ""
     )
-    return Html(f"<{name}{told}>{join(children)}</{name}>")
+    return Html(f"<{name}{told}>" if name == "br" else f"<{name}{told}>{join(children)}</{name}>")
 
 
 def join(children: Iterable[Node]) -> Html:
