@@ -48,7 +48,7 @@ def in_pyodide(tmp_path: Path, wheels: list[Path], program: str, *folders: Path 
     """What a program of Python's prints there."""
     file = tmp_path / "program.py"
     file.write_text(program, encoding="utf-8")
-    command = ["node", str(ROOT / "tests/pyodide.mjs"), str(PYODIDE), ",".join(map(str, wheels)), str(file)]
+    command = ["node", str(ROOT / "tools/pyodide.mjs"), str(PYODIDE), ",".join(map(str, wheels)), str(file)]
     done = subprocess.run([*command, *map(str, folders)], capture_output=True, timeout=600, check=False, text=True)
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
     return done.stdout

@@ -1,8 +1,9 @@
 """Run a parallel program under every schedule, up to the order of steps that do not depend on each other, and list its
 final states, deadlocks and races, each with a schedule that shows it.
 
-FILE is a script with threads (.wast), a program (wasi-threads or wasi-parallel, whose iterations are threads), or a
-module with a shared memory: each of its exported functions is a thread then, or those that --thread names.
+FILE is a script with threads (.wast), a program (wasi-threads or wasi-parallel, whose iterations are threads), a litmus
+test (.litmus), or a module with a shared memory: each of its exported functions is a thread then, or those that
+--thread names.
 
 Exit codes: 0 nothing is wrong; 1 a deadlock, trap, failed assertion or race was found; 124 nothing was found, but a
 bound was reached before all schedules were seen."""
@@ -33,11 +34,12 @@ SHOWN = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help=".wast, .wasm or .wat")
+    parser.add_argument("file", metavar="FILE", help=".wast, .wasm, .wat or .litmus")
     parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="for a program")
     parser.add_argument(
         "--thread", action="append", metavar="NAME[,ARG…]",
-        help="an exported function that a thread calls, with arguments (bit patterns); once for each thread",
+        help="an exported function that a thread calls, with arguments (bit patterns); once for each thread. Of a file "
+        "of litmus tests: the test's name",
     )  # fmt: skip
     parser.add_argument(
         "--mode", default="all", metavar="HOW",

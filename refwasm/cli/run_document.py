@@ -56,7 +56,8 @@ def run_document(
 
 def _execution(record: ExecutionRecord, origin: float) -> ParallelExecution:
     blocks = [
-        Block(block.worker, block.iterations, block.begin - origin, block.end - origin) for block in record.blocks
+        Block(block.worker, block.iterations, block.begin - origin, block.end - origin, block.iteration)
+        for block in record.blocks
     ]  # fmt: skip
     return ParallelExecution(
         record.device.name, record.name, record.instead, record.iterations, record.bytes_copied,

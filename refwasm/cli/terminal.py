@@ -61,6 +61,9 @@ class Progress:
     """How far something is, on terminals only, and on stderr: a bar or, without ``rich``, a line. ``total`` is how much
     there is to do, None if nobody knows."""
 
+    #: Who else is told, if anybody: how many are done, of how many (None if nobody knows), and what is beside it.
+    listener: Callable[[int, int | None, str], object] | None = None
+
     def __init__(self, name: str, total: int | None = None) -> None:
         self.total = total
         self.on = sys.stderr.isatty()
@@ -77,6 +80,8 @@ class Progress:
 
     def show(self, done: int, told: str) -> None:
         """``done`` of them are done; ``told`` is what is to be seen beside it."""
+        if Progress.listener is not None:
+            Progress.listener(done, self.total, told)
         if self.bar is not None:
             self.bar.start()
             self.bar.update(self.task, completed=done, description=told)

@@ -19,7 +19,8 @@ def open_subject(
 ) -> Subject:  # fmt: skip
     """A file (as a Path), the text or the bytes of a module or script, or a Python test. With ``threads`` exported
     functions of a module are called, each by a thread; without, a module with ``_start`` is a program that gets
-    ``args``, and of another one all functions without parameters are called.
+    ``args``, and of another one all functions without parameters are called. Of a file of litmus tests (``.litmus``),
+    ``threads`` names one test; it can be left out where there is one only.
 
     Raises Malformed, Invalid, Unlinkable, OSError.
     """
@@ -31,6 +32,8 @@ def open_subject(
     data = source.read_bytes() if isinstance(source, Path) else source.encode() if isinstance(source, str) else source
     if name.endswith(".wast"):
         return Script(data, name)
+    if name.endswith(".litmus"):
+        return _litmus(data.decode("utf-8", "replace"), name, threads)
     try:
         module = e.module_load(data)
     except Malformed:
@@ -41,3 +44,15 @@ def open_subject(
     if threads is None and "_start" in dict(e.module_exports(validated)):
         return WasiProgram(data, name, args, validated, **options)
     return Threads(validated, threads, name=name)
+
+
+def _litmus(text: str, file: str, names: Sequence[str | tuple[Any, ...]] | None) -> Subject:
+    """One litmus test of a file."""
+    from refwasm.concurrency.litmus.modules import LitmusThreads
+    from refwasm.concurrency.litmus.notation import parse
+
+    tests = {test.name: test for test in parse(text, file)}
+    wanted = [name if isinstance(name, str) else str(name[0]) for name in names or tests]
+    if len(wanted) == 1 and wanted[0] in tests:
+        return LitmusThreads(tests[wanted[0]])
+    raise Malformed(f"name one test of the file, with --thread NAME: {', '.join(tests) or '(it has none)'}")

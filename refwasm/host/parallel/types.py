@@ -84,12 +84,14 @@ class ParallelError(Exception):
 
 
 class Block(NamedTuple):
-    """Iterations that a worker ran one after the other; times are ``time.perf_counter`` values."""
+    """Iterations that a worker ran one after the other; times are ``time.perf_counter`` values. ``iteration`` is its id
+    where it is a single one."""
 
     worker: int
     iterations: int
     begin: float
     end: float
+    iteration: int | None = None
 
 
 class Violation(NamedTuple):

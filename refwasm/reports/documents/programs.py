@@ -14,6 +14,7 @@ class Block:
     iterations: int
     begin: Annotated[float, "seconds since the program's first execution began"]
     end: Annotated[float, "seconds since the program's first execution began"]
+    iteration: Annotated[int | None, "the id of a single one, where it is known"] = None
 
 
 @dataclass

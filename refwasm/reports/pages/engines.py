@@ -7,7 +7,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 from refwasm.reports.documents.engines import Bucket, Campaign, Case, Conformance, Judgement, Scripts
-from refwasm.reports.pages.look import Html, code, details, facts, join, listed, page, pre, prose, table, tag, verdict
+from refwasm.reports.pages.look import (
+    Html,
+    Page,
+    code,
+    details,
+    facts,
+    join,
+    listed,
+    page,
+    pre,
+    prose,
+    table,
+    tag,
+    verdict,
+)
 
 #: Statuses of cases that make a conformance run fail, and of those that did not run.
 BAD, SKIP = ("fail", "unexpected pass"), "skip"
@@ -21,7 +35,7 @@ CHAPTERS = {
 # ---- campaigns ------------------------------------------------------------------------------------------------------
 
 
-def campaign_page(campaign: Campaign) -> str:
+def campaign_page(campaign: Campaign) -> Page:
     """What engines do differently, one article for each bucket."""
     count = len(campaign.buckets)
     columns = list(next(iter(campaign.verdicts.values()), {}))
@@ -63,7 +77,7 @@ def _bucket(bucket: Bucket) -> Html:
 # ---- the conformance suite ------------------------------------------------------------------------------------------
 
 
-def conformance_page(runs: Sequence[Conformance]) -> str:
+def conformance_page(runs: Sequence[Conformance]) -> Page:
     """Rules against engines, and every failure with what is needed to look into it."""
     bad = [(run, case) for run in runs for case in run.results if case.status in BAD]
     totals = [
@@ -124,7 +138,7 @@ def _case(run: Conformance, case: Case) -> Html:
 # ---- one module, scripts --------------------------------------------------------------------------------------------
 
 
-def judgement_page(found: Judgement) -> str:
+def judgement_page(found: Judgement) -> Page:
     """The verdict on an engine."""
     items = [
         ("module", found.module), ("call", code(found.call)), ("where", found.where), ("reason", found.reason),
@@ -134,7 +148,7 @@ def judgement_page(found: Judgement) -> str:
     return page(f"{found.engine} and the oracle", verdict(found.verdict == "agrees", found.verdict), listed(items))
 
 
-def scripts_page(found: Scripts) -> str:
+def scripts_page(found: Scripts) -> Page:
     """Scripts of the official suite's format."""
     failed = [file for file in found.files if not file.ok]
     lead = join((

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from refwasm.reports.documents.explorations import Exploration, Litmus, LitmusTest, Picture, Place, Race, State
-from refwasm.reports.pages.look import Html, code, facts, join, page, pre, table, tag, verdict
+from refwasm.reports.pages.look import Html, Page, code, facts, join, page, pre, table, tag, verdict
 from refwasm.reports.pages.picture import draw
 
 
-def exploration_page(found: Exploration) -> str:
+def exploration_page(found: Exploration) -> Page:
     """All final states, races with both sides, schedules as pictures."""
     failures = sum(bool(state.failed) for state in found.states)
     whole = "These are all final states." if found.complete else f"There may be others: {found.incomplete}."
@@ -83,7 +83,7 @@ def picture(shown: Picture | None) -> Html:
     return join((note, tag("div", Html(draw(shown)), kind="wide", tabindex="0")))
 
 
-def litmus_page(found: Litmus) -> str:
+def litmus_page(found: Litmus) -> Page:
     """Litmus tests with the final states that were seen."""
     wrong = sum(bool(test.wrong) for test in found.tests)
     by = f"on {found.engine}" if found.engine else "under the memory model"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 #: What stands in an element: HTML, texts, and several of them.
 Node: TypeAlias = "str | Iterable[Node]"
@@ -133,8 +133,26 @@ def details(summary: str, *children: Node) -> Html:
     return tag("details", tag("summary", summary), children)
 
 
-def page(title: str, lead: str, *sections: Node) -> str:
-    """A whole page."""
+class Page(NamedTuple):
+    """What a page shows: its title, what it is about in a line, and the rest."""
+
+    title: str
+    lead: Html
+    body: Html
+
+
+def page(title: str, lead: str, *sections: Node) -> Page:
+    """A page of these sections."""
+    return Page(title, join((lead,)), join(sections))
+
+
+def fragment(shown: Page) -> Html:
+    """What a page shows below its title, for a page that shows more."""
+    return join((tag("p", shown.lead, kind="lead"), shown.body))
+
+
+def whole(shown: Page) -> str:
+    """A page as a file that needs nothing else."""
     from refwasm import __version__
 
     return str(
@@ -144,11 +162,11 @@ def page(title: str, lead: str, *sections: Node) -> str:
             tag(
                 "head", Html('<meta charset="utf-8">'),
                 Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-                tag("title", title), tag("style", Html(STYLE)),
+                tag("title", shown.title), tag("style", Html(STYLE)),
             ),
             "\n",
             tag(
-                "body", tag("main", tag("h1", title), tag("p", lead, kind="lead"), sections),
+                "body", tag("main", tag("h1", shown.title), fragment(shown)),
                 tag("footer", f"refwasm {__version__}"),
             ),
             lang="en",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from refwasm.reports.documents.engines import Engines
 from refwasm.reports.documents.modules import Dump, Explanation, Function, Validation
 from refwasm.reports.documents.systems import Devices, Doctor
-from refwasm.reports.pages.look import Html, code, details, join, page, pre, table, tag, verdict
+from refwasm.reports.pages.look import Html, Page, code, details, join, page, pre, table, tag, verdict
 
 
-def validation_page(found: Validation) -> str:
+def validation_page(found: Validation) -> Page:
     """Which modules are bad, and why."""
     bad = sum(not module.ok for module in found.modules)
     rows = [
@@ -18,7 +18,7 @@ def validation_page(found: Validation) -> str:
     return page("Validation", lead, table(("file", "", "where", "message"), rows))
 
 
-def dump_page(found: Dump) -> str:
+def dump_page(found: Dump) -> Page:
     """Sections, imports, exports, code."""
     sections = [(f"0x{s.offset:06x}", s.name, str(s.size), s.custom) for s in found.sections]
     imports = [(item.module, item.name, code(item.type)) for item in found.imports]
@@ -33,7 +33,7 @@ def dump_page(found: Dump) -> str:
     )  # fmt: skip
 
 
-def explanation_page(found: Explanation) -> str:
+def explanation_page(found: Explanation) -> Page:
     """A function as instructions and as Python."""
     python = "\n".join(
         f"{line.text:<78}  # {', '.join(line.places)}" if line.places else line.text for line in found.python
@@ -59,7 +59,7 @@ def _code(func: Function) -> str:
     return "\n".join(lines)
 
 
-def doctor_page(found: Doctor) -> str:
+def doctor_page(found: Doctor) -> Page:
     """What is here, and what is missing for what."""
     parts: list[Html] = []
     for topic in dict.fromkeys(finding.topic for finding in found.findings):
@@ -72,7 +72,7 @@ def doctor_page(found: Doctor) -> str:
     return page("What is here", "Nothing is needed but Python.", parts)
 
 
-def devices_page(found: Devices) -> str:
+def devices_page(found: Devices) -> Page:
     """Devices."""
     rows = [
         (code(item.spec), item.name, verdict(not item.problem, item.problem or ", ".join(item.facts)))
@@ -81,7 +81,7 @@ def devices_page(found: Devices) -> str:
     return page("Devices", "What kernels can run on here.", table(("--device", "name", ""), rows))
 
 
-def engines_page(found: Engines) -> str:
+def engines_page(found: Engines) -> Page:
     """Engines."""
     rows = [
         (item.name, item.version, verdict(not item.problem, item.problem or " ".join(item.features)))

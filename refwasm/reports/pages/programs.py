@@ -6,10 +6,10 @@ import shlex
 
 from refwasm.reports.documents.programs import Check, ParallelExecution, PolicyRun, Run
 from refwasm.reports.pages import timeline
-from refwasm.reports.pages.look import Html, code, details, facts, join, listed, page, pre, table, tag, verdict
+from refwasm.reports.pages.look import Html, Page, code, details, facts, join, listed, page, pre, table, tag, verdict
 
 
-def run_page(run: Run) -> str:
+def run_page(run: Run) -> Page:
     """How a program ended, and what ran where."""
     good = run.ended in ("exit", "returned") and run.exit_code == 0
     word = {"exit": f"exit code {run.exit_code}", "returned": "returned"}.get(run.ended, run.ended)
@@ -50,7 +50,7 @@ def _problems(title: str, lines: list[str]) -> list[Html]:
     return [tag("h2", title), tag("article", pre("\n".join(lines)), kind="bad")] if lines else []
 
 
-def check_page(check: Check) -> str:
+def check_page(check: Check) -> Page:
     """Whether a program is portable; if not, the two runs that show why."""
     good = check.verdict in ("portable", "memory")
     parts: list[str] = [

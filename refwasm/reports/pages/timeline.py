@@ -45,6 +45,7 @@ def _bars(
     for number, execution in enumerate(executions):
         for block in execution.blocks:
             count = f"{block.iterations} iteration{'s' * (block.iterations != 1)}"
+            count = count if block.iteration is None else f"iteration {block.iteration}"
             told = f"parallel_exec {number}: {count}, {(block.end - block.begin) * 1e3:.3f} ms"
             yield tag(
                 "rect", tag("title", told), x=f"{LEFT + (block.begin - begin) * scale:.2f}",

@@ -7,11 +7,11 @@ lists it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from refwasm.errors import WasmError, did_you_mean
 from refwasm.host.parallel.devices.device import Device, Execution, Unsupported
@@ -19,6 +19,10 @@ from refwasm.host.parallel.policies import ParallelLimits
 from refwasm.host.parallel.types import DeviceKind, ExecutionRecord
 
 GROUP = "refwasm.devices"
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 #: Where each of ours is, and the module that it needs; those without one always work.
 OURS = {
     "native": ("refwasm.host.parallel.devices.native.device", "wasmtime"),
@@ -73,14 +77,21 @@ class WithFallback:
         self.first.close()
 
 
+def _entry_points() -> Iterable[EntryPoint]:
+    """Devices of other packages."""
+    from importlib.metadata import entry_points  # 10 ms that most runs do without
+
+    return entry_points(group=GROUP)
+
+
 def names() -> list[str]:
     """Names of devices, besides the kinds of the interface."""
-    return sorted({*OURS, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*OURS, *(point.name for point in _entry_points())})
 
 
 def backend(name: str) -> Backend:
     """What makes the devices of this name. Raises NoSuchDevice."""
-    for point in entry_points(group=GROUP):
+    for point in _entry_points():
         if point.name == name:
             made: Backend = point.load()
             return made
