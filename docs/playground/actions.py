@@ -41,16 +41,17 @@ def perform(request: str, content: bytes | memoryview, progress: Callable[[str],
     os.chdir(FOLDER)
     Path(name).write_bytes(data)
     words = command(wanted, name)
-    text = io.StringIO()
+    text = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)  # some commands write bytes
     Progress.listener = lambda done, total, told: progress(f"{done}{f' of {total}' if total else ''} {told}")
     with redirect_stdout(text), redirect_stderr(text):
         code = main(words)
+    said = text.buffer.getvalue().decode("utf-8", "replace")  # type: ignore[attr-defined]
     report = Path("report.json")
     html = render_fragment(parse(report.read_text(encoding="utf-8"))) if report.exists() else ""
     shown = [word for word in words if word not in ("--json", "report.json")]
     answer: dict[str, Any] = {
-        "code": code, "command": shlex.join(["refwasm", *shown]), "text": text.getvalue(), "html": html,
-        "places": places(text.getvalue(), name),
+        "code": code, "command": shlex.join(["refwasm", *shown]), "text": said, "html": html,
+        "places": places(said, name),
     }  # fmt: skip
     return json.dumps(answer)
 
@@ -104,6 +105,7 @@ def places(text: str, name: str) -> list[dict[str, Any]]:
     ]
     trap = re.search(r"trap: (.*)", text)
     for function, line, column in _CALLED.findall(text):
-        message = trap.group(1) if trap and not found else f"called by {function}"
+        message = f"active: {function}" if trap else "one side of a race, or a call on the way there"
+        message = trap.group(1) if trap and not found else message
         found.append({"line": int(line), "column": int(column), "message": message})
     return found

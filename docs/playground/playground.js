@@ -33,7 +33,7 @@ const handlers = {
   },
   output({ text }) {
     output.hidden = false;
-    output.append(text);
+    print(text);
   },
   progress({ id, text }) {
     if (running?.id === id) {
@@ -98,6 +98,38 @@ function stop(text = "Stopped.") {
   start();
 }
 
+// ---- output, with the colours that programs give it -----------------------------------------------------------------
+
+let colours = ["", ""]; // of the text, and behind it
+let unfinished = ""; // the beginning of an escape sequence
+
+/** Append output; of escape sequences, those for 24-bit colours count, the others are dropped. */
+function print(text) {
+  const parts = (unfinished + text).split(/(\x1b\[[0-9;]*[A-Za-z])/);
+  const end = parts.at(-1).search(/\x1b/);
+  unfinished = end < 0 ? "" : parts.at(-1).slice(end);
+  parts[parts.length - 1] = end < 0 ? parts.at(-1) : parts.at(-1).slice(0, end);
+  parts.forEach((part, index) => {
+    if (index % 2) {
+      colour(part);
+    } else if (part) {
+      const span = document.createElement("span");
+      [span.style.color, span.style.background] = colours;
+      span.append(part);
+      output.append(span);
+    }
+  });
+}
+
+function colour(sequence) {
+  for (const [, side, red, green, blue] of sequence.matchAll(/([34])8;2;(\d+);(\d+);(\d+)/g)) {
+    colours[side - 3] = `rgb(${red} ${green} ${blue})`;
+  }
+  if (/\[0?m$/.test(sequence)) {
+    colours = ["", ""];
+  }
+}
+
 // ---- what is asked --------------------------------------------------------------------------------------------------
 
 const encoder = new TextEncoder();
@@ -146,6 +178,7 @@ function run() {
 
 function clear() {
   output.textContent = "";
+  [colours, unfinished] = [["", ""], ""];
   output.hidden = true;
   message.hidden = true;
   report.replaceChildren();

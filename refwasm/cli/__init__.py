@@ -125,7 +125,7 @@ def _guarded(command: str, args: list[str]) -> int:
     try:
         module = module_of(command)
         parser = parser_of(command)
-        parser.set_defaults(started=started)
+        parser.set_defaults(started=started, words=[command, *args])
         whole = command in COMPILERS and args[:1] not in (["-h"], ["--help"])
         options = argparse.Namespace(words=args) if whole else parser.parse_args(args)
         with quiet(options):

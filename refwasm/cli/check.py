@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +99,11 @@ def run(options: argparse.Namespace) -> int:
     if unsteady := again.first_difference(observed[0]):
         told = f"{unsteady} differs between two runs with the same policies: nothing can be said about the others"
         print(told)
-        write_document(options, documents.Check(options.file, options.args, "unsteady", told, [], None, []))
+        write_document(
+            options, documents.Check(options.file, options.args, options.words, "unsteady", told, [], None, [])
+        )
         return EXIT_BAD
-    found = compared(options.file, options.args, dict(zip(settings, observed)))
+    found = compared(options, dict(zip(settings, observed)))
     for number, line in enumerate(told_lines(found)):
         say(line, "" if number else GOOD if found.difference is None else BAD)
     if found.difference is not None or options.races:
@@ -207,7 +209,7 @@ def _observe(
     )
 
 
-def compared(file: str, args: Sequence[str], observed: Mapping[Setting, Observation]) -> documents.Check:
+def compared(options: argparse.Namespace, observed: Mapping[Setting, Observation]) -> documents.Check:
     """Whether anything differs, and the two runs with the fewest differing policies that show it."""
     outcomes = {observation: number for number, observation in enumerate(dict.fromkeys(observed.values()))}
     runs = []
@@ -215,7 +217,10 @@ def compared(file: str, args: Sequence[str], observed: Mapping[Setting, Observat
         code, output, errors, buffers, memory = observation.values
         policies = dict(zip(CHOICES, setting))
         runs.append(documents.PolicyRun(policies, code, output, errors, buffers, memory, outcomes[observation]))
-    found = documents.Check(file, list(args), "portable", f"nothing differs in {len(observed)} runs", runs, None, [])
+    found = documents.Check(
+        options.file, options.args, options.words, "portable", f"nothing differs in {len(observed)} runs", runs, None,
+        [],
+    )  # fmt: skip
     if len({observation.values[:-1] for observation in observed.values()}) == 1:
         if len(outcomes) > 1:
             found.verdict = "memory"

@@ -27,7 +27,7 @@ def quiet(options: argparse.Namespace) -> Iterator[None]:
     if getattr(options, "json", None) != "-":
         yield
         return
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)):
         yield
 
 

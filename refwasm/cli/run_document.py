@@ -47,7 +47,7 @@ def run_document(
     told = isinstance(ending.error, WasmError) and not isinstance(ending.error, Exit)
     origin = context.runs[0].begin if context.runs else 0.0
     return Run(
-        options.file, list(options.args), ending.kind(options.invoke is not None), ending.exit_code(),
+        options.file, list(options.args), options.words, ending.kind(options.invoke is not None), ending.exit_code(),
         described(ending.error) if told and isinstance(ending.error, WasmError) else "", ending.results,
         time.monotonic() - options.started, [_execution(record, origin) for record in context.runs],
         list(map(str, context.failures)), [str(race) for race in races.races] if races else [],

@@ -39,6 +39,7 @@ class Run:
 
     program: str
     args: list[str]
+    command: Annotated[list[str], "all words of the command line, behind refwasm"]
     ended: Annotated[str, "exit, returned, trap, exception, limit, error: how it ended"]
     exit_code: int
     message: Annotated[str, "what was said about a trap or an error, with the calls that were active"]
@@ -88,6 +89,7 @@ class Check:
 
     program: str
     args: list[str]
+    command: Annotated[list[str], "all words of the command line, behind refwasm"]
     verdict: Annotated[str, "portable, memory (only memory afterwards differs), differs, unsteady"]
     told: Annotated[str, "the verdict in words"]
     runs: list[PolicyRun]

@@ -46,6 +46,7 @@ svg.lanes .marked rect { stroke: var(--wrong); stroke-opacity: 1; stroke-width: 
 svg.lanes .arrow { fill: none; stroke: var(--ink); stroke-width: 1.5; } svg.lanes .arrow.sw { stroke: var(--right); }
 svg.lanes .arrow.hb { stroke: currentColor; stroke-dasharray: 4 3; }
 path.rf { fill: var(--ink); } path.sw { fill: var(--right); } path.hb { fill: currentColor; }
+svg.timeline { max-width: 100%; height: auto; }
 svg.timeline rect { fill: var(--ink); fill-opacity: .55; stroke: var(--ink); }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; } body { margin: 1rem auto; } }
 @media print { :root { color-scheme: light; } body { margin: 0; max-width: none; font-size: 11pt; }

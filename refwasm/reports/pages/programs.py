@@ -14,7 +14,7 @@ def run_page(run: Run) -> Page:
     good = run.ended in ("exit", "returned") and run.exit_code == 0
     word = {"exit": f"exit code {run.exit_code}", "returned": "returned"}.get(run.ended, run.ended)
     lead = join(("The run ended: ", verdict(good, word), f", after {run.seconds:.3f} seconds."))
-    parts = [listed([("command", code(shlex.join(["refwasm", "run", run.program, *run.args])))])]
+    parts = [listed([("command", code(shlex.join(["refwasm", *run.command])))])]
     if run.message:
         parts += [tag("h2", "What was said"), pre(run.message)]
     if run.results:
@@ -56,7 +56,7 @@ def check_page(check: Check) -> Page:
     parts: list[str] = [
         facts([("runs", str(len(check.runs))),
                ("different outcomes", str(len({run.outcome for run in check.runs})))]),
-        listed([("command", code(shlex.join(["refwasm", "check", check.program, *check.args])))]),
+        listed([("command", code(shlex.join(["refwasm", *check.command])))]),
     ]  # fmt: skip
     if (found := check.difference) is not None:
         chosen = [(c.name, code(c.first), code(c.second), c.rule) for c in found.choices]

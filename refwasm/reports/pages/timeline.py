@@ -34,7 +34,7 @@ def draw(executions: Sequence[ParallelExecution]) -> Html:
     return tag(
         "div",
         tag("svg", names, bars, axis, kind="timeline", role="img", aria_label="time line of the iterations",
-            width=LEFT + WIDTH + 10, height=height, xmlns="http://www.w3.org/2000/svg"),
+            viewBox=f"0 0 {LEFT + WIDTH + 10} {height}", width=LEFT + WIDTH + 10, height=height, xmlns="http://www.w3.org/2000/svg"),
         kind="wide", tabindex="0",
     )  # fmt: skip
 
