@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from configparser import ConfigParser
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_every_extra_is_known() -> None:
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    assert set(EXTRAS) == set(setup["options.extras_require"]) - {"test", "dev"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"test", "dev"}
 
 
 def test_findings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from refwasm.reports.documents.systems import Doctor, Finding
 #: Extras of the package: the modules that they bring, and what for.
 EXTRAS = {
     "cli": (("rich", "argcomplete"), "colours, tables and progress in the terminal; completion in shells"),
+    "docs": (("sphinx", "furo", "myst_parser"), "building the documentation"),
     "debug": (("elftools",), "lines of the source in traps of modules with DWARF"),
     "native": (("wasmtime",), "kernels and programs at native speed"),
     "opencl": (("pyopencl",), "kernels on what OpenCL reaches"),
