@@ -213,11 +213,16 @@ class Body:
     def statements(self, most: int = 2) -> None:
         """Emit some statements, which leave nothing."""
         if not self.is_full:
-            self.drawing.draw(self.kit.statements[most])
+            self._some(most + 1)
 
     def outermost(self) -> None:
         """Emit the statements of the body."""
-        self.drawing.draw(self.kit.outermost)
+        self._some(self.config.limits.statements)
+
+    def _some(self, most: int) -> None:
+        drawing, statement = self.drawing, self.kit.statement
+        for _ in drawing.several(most, most / 2):
+            drawing.draw(statement)
 
     def value_type(self) -> ValType:
         """A type for a value that nobody asked for."""

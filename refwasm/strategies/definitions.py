@@ -49,6 +49,11 @@ def begin(scope: Scope) -> None:
         _add_global(scope, GlobalType(I32, True), (constant(I32, scope.config.limits.fuel), END))
 
 
+def most_definitions(limits: configuration.Limits) -> int:
+    """How many definitions are drawn at most; some of them come to nothing."""
+    return limits.types + limits.memories + limits.tables + limits.globals + limits.tags + 2 * limits.segments
+
+
 def definition(scope: Scope, drawing: Drawing, number: int) -> None:
     """Draw a definition of the kind with that number, unless there are enough."""
     kind = _KINDS[number]
