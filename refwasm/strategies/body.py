@@ -72,6 +72,7 @@ class Body:
         self.hidden: set[int] = set()  # locals that have no value here
         self.fixed: set[int] = set()  # locals that only their loop changes
         self.counters: list[tuple[int, NumType]] = []  # of the loops that are open, innermost last
+        self.catching: int | None = None  # the tag that a ``try_table`` around catches
         self.goal: ValType | None = None
         kit.body = self
 

@@ -168,7 +168,7 @@ def _once_set(body: Body) -> None:
 _STATEMENTS: tuple[Callable[[Body], None], ...] = (
     _nothing, *[_set_local] * 8, *[_set_global] * 7, *[_store] * 10, *[_if] * 7, *[_block] * 4, *[loops.counted] * 8,
     *[loops.loop] * 4, *[_call] * 7, *[_effect] * 10, *[_pair] * 4, *[_many] * 4, *[branches.leave] * 7,
-    *[branches.table] * 4, *[branches.switch] * 4, *[branches.out] * 4, *[branches.on_null] * 4,
+    *[branches.table] * 4, *[branches.switch] * 4, *[branches.out] * 4, branches.throwing, *[branches.on_null] * 4,
     *[branches.try_table] * 4, *[_nop] * 2, *[_fence] * 2, *[_once_set] * 3, *[soup.statement] * 4, drop,
 )  # fmt: skip
 #: The first of these may become the function's results; any other statement that comes first settles that there are
@@ -176,5 +176,6 @@ _STATEMENTS: tuple[Callable[[Body], None], ...] = (
 _LEAVING = frozenset({_nothing, drop, _pair})
 #: How many numbers stand for statements.
 KINDS = len(_STATEMENTS)
+THROW = _STATEMENTS.index(branches.throwing)
 #: The number of the last one, which leaves a value, as the numbers behind it do.
 DROP = KINDS - 1

@@ -14,7 +14,7 @@ from refwasm.strategies import definitions, functions
 from refwasm.strategies.body import Body, numbers_of
 from refwasm.strategies.configuration import SWITCHES, Configuration
 from refwasm.strategies.drawing import Drawing
-from refwasm.strategies.effects import DROP
+from refwasm.strategies.effects import DROP, THROW
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.types import NUM_TYPES
 
@@ -30,6 +30,7 @@ class Kit:
         self.expressions = {t: _node(self, *numbers_of(t)) for t in (*NUM_TYPES, "ref")}
         self.statement = _node(self, 0, numbers_of("v128")[1])
         self.value = _node(self, DROP, numbers_of("v128")[1])
+        self.throwing = _node(self, THROW, THROW)
         self.definition = _definition(self)
         self.function = _function(self)
         self.switches = [feature for feature in SWITCHES if feature in config.features]
