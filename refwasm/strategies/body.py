@@ -16,7 +16,7 @@ from refwasm.strategies.operands import FLOOR, is_safe, operand, risks
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, rows
 from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
-from refwasm.syntax.types import I32, NUM_TYPES, NumType, ValType
+from refwasm.syntax.types import I32, NUM_TYPES, V128, NumType, ValType
 from refwasm.validation.matching import match_val_type
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ class Body:
         elif of_type < 0:
             effects.statement(self, number)
         elif not self.is_full:
-            t = NUMBERS[of_type]
-            if t.name == "v128" and "simd" not in self.scope.features:
+            t = self.scope.reference() if of_type == len(NUMBERS) else NUMBERS[of_type]
+            if t is None or (t is V128 and "simd" not in self.scope.features):
                 t = I32
             are_results = self.settle([t])
             self._expression(t, kind)

@@ -123,7 +123,7 @@ def _written(scope: Scope, index: int) -> tuple[FieldType, ...]:
 
 
 def _fields(scope: Scope, drawing: Drawing) -> tuple[FieldType, ...]:
-    return tuple(_field(scope, drawing) for _ in range(drawing.below(4)))
+    return tuple(_field(scope, drawing) for _ in drawing.several(3, 1.5))
 
 
 def _field(scope: Scope, drawing: Drawing) -> FieldType:

@@ -23,13 +23,15 @@ def function(kit: Kit, drawing: Drawing) -> None:
     limits = scope.config.limits
     params = tuple(_type(scope, drawing) for _ in drawing.several(limits.params, limits.params / 2))
     most = min(limits.results, 2 if "multi-value" in scope.features else 1)
+    declared = _locals(scope, drawing)
+    # Directly before the first value: the shrinker deletes this choice and the one behind, and has no value there.
     shape = drawing.below(8) if most else 0
     last = (_type(scope, drawing),) if shape == 7 else ()
 
     def typed(first: tuple[ValType, ...]) -> FuncType:
         return FuncType(params, (*(first if len(first) <= most else ()), *last)[:most])
 
-    _define(kit, drawing, params, typed, shape > 1)
+    _define(kit, drawing, (params, declared), typed, shape > 1)
 
 
 def _type(scope: Scope, drawing: Drawing) -> ValType:
@@ -41,20 +43,24 @@ def _type(scope: Scope, drawing: Drawing) -> ValType:
     return numbers[(0, 1, 2, 3, 0, 1, -1, 0, 2, 3, 0, 1)[k]]
 
 
+def _locals(scope: Scope, drawing: Drawing) -> tuple[ValType, ...]:
+    """Types of locals behind the parameters."""
+    most = scope.config.limits.locals
+    return tuple(_type(scope, drawing) for _ in drawing.several(most, most / 2))
+
+
 def define(kit: Kit, drawing: Drawing, t: FuncType) -> None:
     """Draw a function of a type, and add it to the module."""
-    _define(kit, drawing, t.params, lambda first: t, None)
+    _define(kit, drawing, (t.params, _locals(kit.scope, drawing)), lambda first: t, None)
 
 
 def _define(
-    kit: Kit, drawing: Drawing, params: tuple[ValType, ...],
+    kit: Kit, drawing: Drawing, locals: tuple[tuple[ValType, ...], tuple[ValType, ...]],
     typed: Callable[[tuple[ValType, ...]], FuncType], begins: bool | None,
 ) -> None:  # fmt: skip
     """Draw a function, and add it to the module as soon as its type is known. It ``begins`` with a value, its result,
-    or not; None: its type is known."""
-    scope = kit.scope
-    most = scope.config.limits.locals
-    declared = [_type(scope, drawing) for _ in drawing.several(most, most / 2)]
+    or not; None: its type is known. ``locals`` are the parameters, and the others."""
+    scope, (params, declared) = kit.scope, locals
 
     def define(first: tuple[ValType, ...]) -> tuple[ValType, ...]:
         t = typed(first)

@@ -28,8 +28,8 @@ class Kit:
 
     def __init__(self, config: Configuration) -> None:
         self.expressions = {t: _node(self, *numbers_of(t)) for t in (*NUM_TYPES, "ref")}
-        self.statement = _node(self, 0, numbers_of("v128")[1])
-        self.value = _node(self, DROP, numbers_of("v128")[1])
+        self.statement = _node(self, 0, numbers_of("ref")[1])
+        self.value = _node(self, DROP, numbers_of("ref")[1])
         self.throwing = _node(self, THROW, THROW)
         self.definition = _definition(self)
         self.function = _function(self)
