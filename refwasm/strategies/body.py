@@ -15,8 +15,8 @@ from refwasm.strategies.leaves import leaf
 from refwasm.strategies.operands import FLOOR, is_safe, operand, risks
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, rows
-from refwasm.syntax.instructions import Form, Instr, instr
-from refwasm.syntax.types import I32, NUM_TYPES, NumType, ValType
+from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
+from refwasm.syntax.types import I32, NUM_TYPES, V128, NumType, ValType
 from refwasm.validation.matching import match_val_type
 
 if TYPE_CHECKING:
@@ -50,27 +50,36 @@ class Label:
 
 
 class Body:
-    """A function body while it is drawn: ``out`` is what there is of it. ``locals`` begin with the parameters."""
+    """A function body while it is drawn: ``out`` is what there is of it. ``locals`` begin with the parameters.
+
+    ``results`` are the types of the function's results, if they are known. Else the first statement that leaves values
+    says what they are: it becomes the end of the body, and ``define`` is told the types as soon as they are known.
+    So the shrinker deletes statements, and what it looks for becomes the result, without a change of any type."""
 
     def __init__(
-        self, scope: Scope, drawing: Drawing, kit: Kit, locals: Sequence[ValType], results: Sequence[ValType],
+        self, scope: Scope, drawing: Drawing, kit: Kit, locals: Sequence[ValType],
+        results: Sequence[ValType] | None, define: Callable[[tuple[ValType, ...]], tuple[ValType, ...]] | None = None,
     ) -> None:  # fmt: skip
         self.scope, self.drawing, self.kit, self.config = scope, drawing, kit, scope.config
         self.locals = list(locals)
-        self.results = tuple(results)
         self.out: list[Instr] = []
-        self.labels = [Label(results)]  # innermost last
+        self.tail: list[Instr] = []  # what stands behind all statements
+        self.define = define
+        self.drawn_results = 0
+        self.results = tuple(results or ())
+        self.labels = [Label(self.results)]  # innermost last
         self.depth = 0
         self.hidden: set[int] = set()  # locals that have no value here
         self.fixed: set[int] = set()  # locals that only their loop changes
         self.counters: list[tuple[int, NumType]] = []  # of the loops that are open, innermost last
+        self.catching: int | None = None  # the tag that a ``try_table`` around catches
         self.goal: ValType | None = None
         kit.body = self
 
     @property
     def is_full(self) -> bool:
         """Whether the body is long enough."""
-        return len(self.out) >= self.config.limits.instructions
+        return len(self.out) + len(self.tail) >= self.config.limits.instructions
 
     def emit(self, *instructions: Instr) -> None:
         """Add instructions."""
@@ -85,6 +94,24 @@ class Body:
         if fixed:
             self.fixed.add(index)
         return index
+
+    def settle(self, types: Sequence[ValType] = ()) -> bool:
+        """Let the function have results of these types, in front of any others; False: it has none of these, since its
+        results were known, or it may not have so many."""
+        if self.define is None:
+            return False
+        self.results, self.define = self.define(tuple(types)), None
+        self.labels = [Label(self.results)]
+        if self.results[: len(types)] == tuple(types):
+            self.drawn_results = len(types)
+        return self.drawn_results > 0
+
+    def put_away(self, types: Sequence[ValType], are_results: bool) -> None:
+        """Drop the values that a statement has left, unless they are the function's results."""
+        if are_results:
+            self.out, self.tail = [], self.out
+        else:
+            self.emit(*[PLAIN["drop"]] * len(types))
 
     def can_set(self, index: int) -> bool:
         """Whether any statement may set a local."""
@@ -111,11 +138,12 @@ class Body:
         elif of_type < 0:
             effects.statement(self, number)
         elif not self.is_full:
-            t = NUMBERS[of_type]
-            if t.name == "v128" and "simd" not in self.scope.features:
+            t = self.scope.reference() if of_type == len(NUMBERS) else NUMBERS[of_type]
+            if t is None or (t is V128 and "simd" not in self.scope.features):
                 t = I32
+            are_results = self.settle([t])
             self._expression(t, kind)
-            control.sink(self, [t])
+            self.put_away([t], are_results)
 
     def _expression(self, goal: ValType, number: int) -> None:
         """An expression of the kind with that number."""
@@ -213,11 +241,24 @@ class Body:
     def statements(self, most: int = 2) -> None:
         """Emit some statements, which leave nothing."""
         if not self.is_full:
-            self.drawing.draw(self.kit.statements[most])
+            self._some(most + 1)
 
-    def outermost(self) -> None:
-        """Emit the statements of the body."""
-        self.drawing.draw(self.kit.outermost)
+    def outermost(self, begins: bool = False) -> None:
+        """Emit the whole body. It ``begins`` with a value if it is to have a result in any case."""
+        if begins:
+            self.drawing.draw(self.kit.value)
+        self._some(self.config.limits.statements)
+        self.settle()
+        self.out += self.tail
+        self.tail = []
+        for result in self.results[self.drawn_results :]:
+            self.expression(result)
+        self.emit(END)
+
+    def _some(self, most: int) -> None:
+        drawing, statement = self.drawing, self.kit.statement
+        for _ in drawing.several(most, most / 2):
+            drawing.draw(statement)
 
     def value_type(self) -> ValType:
         """A type for a value that nobody asked for."""

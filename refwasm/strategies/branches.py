@@ -79,9 +79,7 @@ def out(body: Body) -> None:
         body.emit(instr("br", depth))
     elif kind in (2, 3):
         _tail_call(body)
-    elif kind == 4 and risks(body):
-        _throw(body)
-    elif kind == 5 and risks(body):
+    elif kind > 3 and risks(body):
         body.emit(PLAIN["unreachable"])
     end(body)
 
@@ -95,12 +93,19 @@ def _tail_call(body: Body) -> None:
         call_of(body, body.drawing.pick(found), tail=True)
 
 
-def _throw(body: Body, tag: int | None = None) -> None:
-    tags = body.scope.context.tags
-    if tags:
-        tag = body.drawing.below(len(tags)) if tag is None else tag
-        values(body, body.scope.context.tag(tag).params)
-        body.emit(instr("throw", tag))
+def throwing(body: Body) -> None:
+    """``throw`` on a condition. It is a statement of its own also in a ``try_table``, so that the shrinker can put it
+    in the place of that; there it mostly throws what is caught."""
+    tags, is_caught = body.scope.context.tags, body.catching is not None
+    if not tags or (not is_caught and (body.config.traps == "none" or is_nested(body))):
+        return
+    k = body.drawing.below(4 * len(tags))
+    tag = body.catching if body.catching is not None and k < 3 * len(tags) else k % len(tags)
+    condition(body)
+    block(body, "if", (), ())
+    values(body, body.scope.context.tag(tag).params)
+    body.emit(instr("throw", tag))
+    end(body)
 
 
 def on_null(body: Body) -> None:
@@ -130,11 +135,10 @@ def try_table(body: Body) -> None:
     block(body, "block", (), types)
     block(body, "try_table", (), (), (Catch(kind, tag, 0),))
     body.statements(1)
-    if tag is not None or tags:
-        condition(body)
-        block(body, "if", (), ())
-        _throw(body, tag)
-        end(body)
+    if tags:
+        outer, body.catching = body.catching, tag or 0
+        body.drawing.draw(body.kit.throwing)
+        body.catching = outer
     end(body)
     values(body, types)
     end(body)

@@ -49,6 +49,11 @@ def begin(scope: Scope) -> None:
         _add_global(scope, GlobalType(I32, True), (constant(I32, scope.config.limits.fuel), END))
 
 
+def most_definitions(limits: configuration.Limits) -> int:
+    """How many definitions are drawn at most; some of them come to nothing."""
+    return limits.types + limits.memories + limits.tables + limits.globals + limits.tags + 2 * limits.segments
+
+
 def definition(scope: Scope, drawing: Drawing, number: int) -> None:
     """Draw a definition of the kind with that number, unless there are enough."""
     kind = _KINDS[number]
@@ -118,7 +123,7 @@ def _written(scope: Scope, index: int) -> tuple[FieldType, ...]:
 
 
 def _fields(scope: Scope, drawing: Drawing) -> tuple[FieldType, ...]:
-    return tuple(_field(scope, drawing) for _ in range(drawing.below(4)))
+    return tuple(_field(scope, drawing) for _ in drawing.several(3, 1.5))
 
 
 def _field(scope: Scope, drawing: Drawing) -> FieldType:
@@ -232,9 +237,14 @@ def _elem(scope: Scope, drawing: Drawing) -> None:
         offset = constant(t.address, drawing.below(t.limits.minimum - count + 1))
         _add_elem(scope, t.element, count, Elem(t.element, (), "active", table, (offset, END)))
     elif "reference-types" in scope.features:
-        element = drawing.pick([FUNCREF, *_in_arrays(scope), *scope.nullable()])
+        element = drawing.pick([FUNCREF, *_of_tables(scope), *_in_arrays(scope), *scope.nullable()])
         assert isinstance(element, RefType)
         _add_elem(scope, element, count, Elem(element, (), "passive"))
+
+
+def _of_tables(scope: Scope) -> list[ValType]:
+    """The types of the elements of tables, each as often as others: ``table.init`` needs a segment of the same one."""
+    return [t.element for t in scope.context.tables for _ in range(4)]
 
 
 def _in_arrays(scope: Scope) -> list[ValType]:
@@ -283,7 +293,9 @@ _TYPE = Kind(_type, "gc", lambda scope: scope.types, lambda limits: limits.types
 _TAG = Kind(_tag, "exception-handling", lambda scope: scope.context.tags, lambda limits: limits.tags)
 _DATA = Kind(_data, "mvp", lambda scope: scope.datas, lambda limits: limits.segments)
 _ELEM = Kind(_elem, "mvp", lambda scope: scope.elems, lambda limits: limits.segments)
-_KINDS = (_GLOBAL, _MEMORY, _TABLE, _TYPE, _DATA, _ELEM, _GLOBAL, _GLOBAL, _TYPE, _TYPE, _TYPE, _TAG, _DATA, _ELEM,
-          _TABLE, _MEMORY)  # fmt: skip
+#: No definition: the simplest choice, to which the shrinker reduces a whole definition, and then deletes it.
+_NONE = Kind(lambda scope, drawing: None, "mvp", lambda scope: (), lambda limits: 1)
+_KINDS = (_NONE, _GLOBAL, _MEMORY, _TABLE, _TYPE, _DATA, _ELEM, _GLOBAL, _GLOBAL, _TYPE, _TYPE, _TYPE, _TAG, _DATA,
+          _ELEM, _TABLE, _MEMORY)  # fmt: skip
 #: The number of a kind of definition.
 KIND = below(len(_KINDS))

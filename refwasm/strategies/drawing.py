@@ -6,7 +6,7 @@ deletes something, what is left still means the same (Hypothesis' guide "strateg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -22,19 +22,34 @@ def below(n: int) -> SearchStrategy[int]:
     return st.integers(0, n - 1)
 
 
+@lru_cache(maxsize=64)
+def _chance(average: float, most: int) -> float:
+    """The chance of another element with which lists of at most so many have that many on average."""
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        mean = sum(middle**n for n in range(1, most + 1))
+        low, high = (middle, high) if mean < average else (low, middle)
+    return high
+
+
 class Drawing:
     """Draws for one value. ``draw`` is what a function under ``st.composite`` gets."""
 
-    __slots__ = ("draw", "_integer")
+    __slots__ = ("draw", "_integer", "_boolean")
 
     def __init__(self, draw: DrawFn) -> None:
         self.draw = draw
         # Most choices are small numbers. Hypothesis' test case gives one at a fifth of the cost of a strategy, which
         # keeps a span for each; where a version has it no more, the strategy does.
         self._integer: Any = getattr(getattr(draw, "__self__", None), "draw_integer", None) or self._drawn
+        self._boolean: Any = getattr(getattr(draw, "__self__", None), "draw_boolean", None) or self._coin
 
     def _drawn(self, least: int, most: int) -> int:
         return self.draw(below(most + 1) if not least else st.integers(least, most))
+
+    def _coin(self, p: float) -> bool:
+        return bool(self.draw(below(1 << 16)) >= (1 - p) * (1 << 16))
 
     def below(self, n: int) -> int:
         """A number from 0 to n - 1; nothing is drawn if there is one only."""
@@ -51,6 +66,19 @@ class Drawing:
     def rarely(self, n: int) -> bool:
         """True once in n times; False is simpler."""
         return bool(self._integer(0, n - 1) == n - 1)
+
+    def several(self, most: int, average: float) -> Iterator[int]:
+        """The numbers of the elements of a list: before each, one choice says whether there is another.
+
+        So the shrinker deletes an element that is one choice by deleting two, as with ``st.lists``, which costs two
+        spans more for each element, and another draw for the whole."""
+        if not most:
+            return
+        chance = _chance(average, most)
+        for number in range(most):
+            if not self._boolean(chance):
+                return
+            yield number
 
     def bits(self, n: int) -> int:
         """A number of n bits."""

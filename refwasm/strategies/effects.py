@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def statement(body: Body, number: int) -> None:
     """Emit a statement of the kind with that number; nothing if there is nothing of the kind here."""
     if not body.is_full:
-        _STATEMENTS[number](body)
+        kind = _STATEMENTS[number]
+        if kind not in _LEAVING:
+            body.settle()
+        kind(body)
 
 
 def access_of(body: Body, form: Form) -> bool:
@@ -60,8 +63,10 @@ def _set_local(body: Body) -> None:
 
 def drop(body: Body) -> None:
     """A value of any type that nobody needs."""
-    body.expression(body.value_type())
-    body.emit(PLAIN["drop"])
+    t = body.value_type()
+    are_results = body.settle([t])
+    body.expression(t)
+    body.put_away([t], are_results)
 
 
 def _store(body: Body) -> None:
@@ -90,8 +95,12 @@ def _pair(body: Body) -> None:
     form = body.drawing.pick(table) if table else None
     if form is not None and form.feature in body.scope.features:
         results = list(form.results or ())
+        are_results = body.settle(results)
         body.apply((PLAIN[form.mnemonic], list(form.params or ()), results))
-        sink(body, results)
+        if are_results:
+            body.put_away(results, are_results)
+        else:
+            sink(body, results)
 
 
 def _fence(body: Body) -> None:
@@ -157,10 +166,16 @@ def _once_set(body: Body) -> None:
 #: The kinds of statements, the simplest one first; the more often one stands here, the more often it is chosen.
 #: (Besides, each kind of expression is one, with its value put away.)
 _STATEMENTS: tuple[Callable[[Body], None], ...] = (
-    _nothing, _set_local, *[_set_global] * 7, *[_store] * 10, *[_if] * 7, *[_block] * 4, *[loops.counted] * 8,
+    _nothing, *[_set_local] * 8, *[_set_global] * 7, *[_store] * 10, *[_if] * 7, *[_block] * 4, *[loops.counted] * 8,
     *[loops.loop] * 4, *[_call] * 7, *[_effect] * 10, *[_pair] * 4, *[_many] * 4, *[branches.leave] * 7,
-    *[branches.table] * 4, *[branches.switch] * 4, *[branches.out] * 4, *[branches.on_null] * 4,
+    *[branches.table] * 4, *[branches.switch] * 4, *[branches.out] * 4, branches.throwing, *[branches.on_null] * 4,
     *[branches.try_table] * 4, *[_nop] * 2, *[_fence] * 2, *[_once_set] * 3, *[soup.statement] * 4, drop,
 )  # fmt: skip
+#: The first of these may become the function's results; any other statement that comes first settles that there are
+#: none.
+_LEAVING = frozenset({_nothing, drop, _pair})
 #: How many numbers stand for statements.
 KINDS = len(_STATEMENTS)
+THROW = _STATEMENTS.index(branches.throwing)
+#: The number of the last one, which leaves a value, as the numbers behind it do.
+DROP = KINDS - 1

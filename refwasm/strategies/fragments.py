@@ -95,9 +95,6 @@ def bodies(
         declared = [drawing.pick(known) for _ in range(drawing.below(config.limits.locals + 1))]
         body = Body(scope, drawing, kit, [*functype.params, *declared], functype.results)
         body.outermost()
-        for result in functype.results:
-            body.expression(result)
-        body.emit(END)
         return _fragment(scope, body, functype, tuple(body.out), drawn(context))
 
 
@@ -130,7 +127,7 @@ def scope_of(module: DrawnModule, config: Configuration) -> Scope:
 
 def _fragment(scope: Scope, body: Body, t: FuncType, instructions: Expr, context: DrawnModule) -> Fragment:
     module = context.module
-    func = Func(scope.func_index(t), declared_locals(body, t), tuple(body.out))
+    func = Func(scope.func_index(t), declared_locals(body, len(t.params)), tuple(body.out))
     elems = module.elems
     if scope.context.refs:
         inits = tuple((Instr(FORMS["ref.func"], (f,)), END) for f in sorted(scope.context.refs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,6 @@ from refwasm.strategies.body import Body
 from refwasm.strategies.canonical import canonicalised
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.scope import Scope
-from refwasm.syntax.instructions import END
 from refwasm.syntax.modules import Func
 from refwasm.syntax.types import FuncType, ValType
 
@@ -21,10 +21,17 @@ def function(kit: Kit, drawing: Drawing) -> None:
     """Draw a function of any type, and add it to the module."""
     scope = kit.scope
     limits = scope.config.limits
-    params = tuple(_type(scope, drawing) for _ in range(drawing.below(limits.params + 1)))
+    params = tuple(_type(scope, drawing) for _ in drawing.several(limits.params, limits.params / 2))
     most = min(limits.results, 2 if "multi-value" in scope.features else 1)
-    count = min((0, 1, 1, 1, 2)[drawing.below(5)], most)
-    define(kit, drawing, FuncType(params, tuple(_type(scope, drawing) for _ in range(count))))
+    declared = _locals(scope, drawing)
+    # Directly before the first value: the shrinker deletes this choice and the one behind, and has no value there.
+    shape = drawing.below(8) if most else 0
+    last = (_type(scope, drawing),) if shape == 7 else ()
+
+    def typed(first: tuple[ValType, ...]) -> FuncType:
+        return FuncType(params, (*(first if len(first) <= most else ()), *last)[:most])
+
+    _define(kit, drawing, (params, declared), typed, shape > 1)
 
 
 def _type(scope: Scope, drawing: Drawing) -> ValType:
@@ -36,21 +43,39 @@ def _type(scope: Scope, drawing: Drawing) -> ValType:
     return numbers[(0, 1, 2, 3, 0, 1, -1, 0, 2, 3, 0, 1)[k]]
 
 
+def _locals(scope: Scope, drawing: Drawing) -> tuple[ValType, ...]:
+    """Types of locals behind the parameters."""
+    most = scope.config.limits.locals
+    return tuple(_type(scope, drawing) for _ in drawing.several(most, most / 2))
+
+
 def define(kit: Kit, drawing: Drawing, t: FuncType) -> None:
     """Draw a function of a type, and add it to the module."""
-    scope = kit.scope
-    index = scope.func_index(t)
-    scope.context.funcs.append(scope.context.space.types[index])
-    declared = [_type(scope, drawing) for _ in range(drawing.below(scope.config.limits.locals + 1))]
-    body = Body(scope, drawing, kit, [*t.params, *declared], t.results)
-    body.outermost()
-    for result in t.results:
-        body.expression(result)
-    body.emit(END)
-    func = Func(index, declared_locals(body, t), tuple(body.out))
-    scope.funcs.append(canonicalised(func, len(t.params)) if scope.config.nan == "canonicalised" else func)
+    _define(kit, drawing, (t.params, _locals(kit.scope, drawing)), lambda first: t, None)
 
 
-def declared_locals(body: Body, t: FuncType) -> tuple[tuple[int, ValType], ...]:
+def _define(
+    kit: Kit, drawing: Drawing, locals: tuple[tuple[ValType, ...], tuple[ValType, ...]],
+    typed: Callable[[tuple[ValType, ...]], FuncType], begins: bool | None,
+) -> None:  # fmt: skip
+    """Draw a function, and add it to the module as soon as its type is known. It ``begins`` with a value, its result,
+    or not; None: its type is known. ``locals`` are the parameters, and the others."""
+    scope, (params, declared) = kit.scope, locals
+
+    def define(first: tuple[ValType, ...]) -> tuple[ValType, ...]:
+        t = typed(first)
+        scope.context.funcs.append(scope.context.space.types[scope.func_index(t)])
+        return t.results
+
+    body = Body(scope, drawing, kit, [*params, *declared], None, define)
+    if begins is None:
+        body.settle()
+    body.outermost(bool(begins))
+    index = scope.func_index(FuncType(params, body.results))
+    func = Func(index, declared_locals(body, len(params)), tuple(body.out))
+    scope.funcs.append(canonicalised(func, len(params)) if scope.config.nan == "canonicalised" else func)
+
+
+def declared_locals(body: Body, params: int) -> tuple[tuple[int, ValType], ...]:
     """The locals behind the parameters in runs, as the module writes them."""
-    return tuple((len(list(run)), kind) for kind, run in groupby(map(body.scope.open, body.locals[len(t.params) :])))
+    return tuple((len(list(run)), kind) for kind, run in groupby(map(body.scope.open, body.locals[params:])))

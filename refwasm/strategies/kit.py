@@ -14,6 +14,7 @@ from refwasm.strategies import definitions, functions
 from refwasm.strategies.body import Body, numbers_of
 from refwasm.strategies.configuration import SWITCHES, Configuration
 from refwasm.strategies.drawing import Drawing
+from refwasm.strategies.effects import DROP, THROW
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.types import NUM_TYPES
 
@@ -26,16 +27,13 @@ class Kit:
     body: Body
 
     def __init__(self, config: Configuration) -> None:
-        limits = config.limits
         self.expressions = {t: _node(self, *numbers_of(t)) for t in (*NUM_TYPES, "ref")}
-        statement = _node(self, 0, numbers_of("v128")[1])
-        self.statements = [st.lists(statement, max_size=most) for most in (1, 2, 3)]
-        self.outermost = st.lists(statement, max_size=limits.statements)
-        most = limits.types + limits.memories + limits.tables + limits.globals + limits.tags + 2 * limits.segments
-        self.definitions = st.lists(_definition(self), max_size=most)
-        self.functions = st.lists(_function(self), min_size=1, max_size=limits.functions)
-        switches = [feature for feature in SWITCHES if feature in config.features]
-        self.banned = st.frozensets(st.sampled_from(switches), max_size=4) if switches else st.just(frozenset())
+        self.statement = _node(self, 0, numbers_of("ref")[1])
+        self.value = _node(self, DROP, numbers_of("ref")[1])
+        self.throwing = _node(self, THROW, THROW)
+        self.definition = _definition(self)
+        self.function = _function(self)
+        self.switches = [feature for feature in SWITCHES if feature in config.features]
 
 
 @lru_cache(maxsize=64)

@@ -100,5 +100,9 @@ def aggregate(scope: Scope, drawing: Drawing, out: list[Instr], deftype: DefType
         out.append(instr("struct.new", index))
         return
     assert isinstance(composite, ArrayType)
-    leaf(scope, drawing, out, unpacked(composite.field.storage), floor)
-    out.extend([constant(I32, floor + drawing.below(4)), instr("array.new", index)])
+    k = drawing.below(8)
+    opener = "array.new_default"
+    if k > 3 or not is_defaultable(composite.field.storage):
+        opener = "array.new"
+        leaf(scope, drawing, out, unpacked(composite.field.storage), floor)
+    out.extend([constant(I32, floor + k % 4), instr(opener, index)])

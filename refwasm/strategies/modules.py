@@ -12,7 +12,7 @@ from hypothesis.strategies import DrawFn
 
 from refwasm import embedding as e
 from refwasm.strategies.configuration import Imports, Limits, configuration, without_orphans
-from refwasm.strategies.definitions import begin, fill_elements, finish
+from refwasm.strategies.definitions import begin, fill_elements, finish, most_definitions
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.functions import define
 from refwasm.strategies.kit import kit_for
@@ -96,13 +96,18 @@ def modules(
     drawing = Drawing(draw)
     with kit_for(config) as kit:
         enabled = config.features
-        if drawing.below(2):
-            enabled = without_orphans(enabled - draw(kit.banned))
+        banned = {drawing.pick(kit.switches) for _ in drawing.several(4 if kit.switches else 0, 1)}
+        if banned:
+            enabled = without_orphans(enabled - banned)
         kit.scope = scope = Scope(config, enabled)
         begin(scope)
-        draw(kit.definitions)
+        most = most_definitions(config.limits)
+        for _ in drawing.several(most, min(5, most / 2)):
+            draw(kit.definition)
         finish(scope)
-        draw(kit.functions)
+        draw(kit.function)
+        for _ in drawing.several(config.limits.functions - 1, (config.limits.functions - 1) / 2):
+            draw(kit.function)
         named = {}
         if not isinstance(config.exports, str):
             for name, t in config.exports:

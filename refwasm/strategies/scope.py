@@ -119,6 +119,13 @@ class Scope:
         """The nullable reference types."""
         return [RefType(True, heap) for heap in self.heaps()]
 
+    def reference(self) -> RefType | None:
+        """The type of references of which a value is made where any type will do: to the module's last array or
+        structure if it has some; None: it has no references. No choice tells it, so that such a value is drawn as one
+        of a given type is, and either can stand in the place of the other."""
+        heaps = self.heaps()
+        return RefType(not self.constructible(heaps[-1]), heaps[-1]) if heaps else None
+
     def constructible(self, heap: HeapType) -> bool:
         """Whether a constant expression makes a reference to it that is not null."""
         if isinstance(heap, DefType):
