@@ -43,7 +43,7 @@ INSTEAD = {
     "refwasm engines": ("", "starts every engine; test_engines.py does it"),
     "refwasm check mandelbrot.wasm": ("… --only order", "takes a minute"),
     "python -m conformance --engine refwasm  ": ("", "test_conformance.py runs all cases"),
-    "python -m conformance --engine refwasm --filter 'traps/*'": ("… --filter devices/hint-cpu", "takes a while"),
+    "python -m conformance --engine refwasm --filter 'traps/*'": ("", "takes a while"),
     "REFWASM_OPTIONS=": ("… --filter devices/hint-cpu", "takes a while"),
     "python -m conformance --engine my_adapter.py": ("", "my_adapter.py is the reader's"),
     "python -m conformance --add mine.json": ("", "of the line before"),

@@ -74,13 +74,14 @@ def outputs(tmp_path: Path, wheel: Path, commands: list[list[str]], *folders: Pa
 @pytest.mark.skipif(not SUITE, reason="needs REFWASM_TESTSUITE, a checkout of the official suite")
 @pytest.mark.parametrize("tier", ["interpret", "compile"])
 def test_the_official_suite(wheel: Path, tmp_path: Path, tier: str) -> None:
-    """The core's files on each tier, but for SLOW ones, and every tenth file of SIMD."""
+    """The core's files, but for SLOW ones, and every tenth file of SIMD: every other one on each tier, to save time."""
     assert SUITE is not None
     scalar = sorted(path for path in Path(SUITE).glob("*.wast") if not path.name.startswith("simd_"))
     vector = sorted(Path(SUITE).glob("simd_*.wast"))[::10]
-    paths = [str(path) for path in (*scalar, *vector, Path(SUITE) / "proposals/threads") if path.stem not in SLOW]
+    every = [path for path in (*scalar, *vector) if path.stem not in SLOW]
+    paths = [*map(str, every[tier == "compile" :: 2]), f"{SUITE}/proposals/threads"]
     (output,) = outputs(tmp_path, wheel, [["wast", "-q", "--tier", tier, *paths]], SUITE)
-    assert "0 failures in 0 files" in output and int(output.split(" files, ")[0].split()[-1]) > 100, output
+    assert "0 failures in 0 files" in output and int(output.split(" files, ")[0].split()[-1]) > 60, output
 
 
 def test_programs_litmus_tests_and_explorations(wheel: Path, tmp_path: Path) -> None:
