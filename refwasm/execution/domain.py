@@ -78,9 +78,9 @@ class Domain:
         self.fd = state["fd"].detach()
         self._open()
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], object] = os.close) -> None:  # at the end of a process, os is gone
         if getattr(self, "fd", -1) >= 0:
-            os.close(self.fd)
+            close(self.fd)
             self.fd = -1
 
     def new_identity(self) -> int:
