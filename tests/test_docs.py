@@ -51,6 +51,7 @@ INSTEAD = {
     "python -m conformance --build": ("", "writes to a place of the reader's; test_conformance.py builds"),
     "python -m tests.conformance_faults": ("", ".ci/run does it"),
     "python -m conformance.write_cases": ("", "writes into the checkout; test_conformance.py compares"),
+    "pytest -q --refwasm-engine wasmtime": ("", "test_strategies.py does it"),
     "pytest --refwasm-engine wasmtime --refwasm-parallel": ("", "test_strategies.py does it"),
 }  # fmt: skip
 #: Files that examples speak of as the reader's own.
@@ -173,3 +174,18 @@ def test_reproducers_reproduce(path: Path) -> None:
         [sys.executable, "-m", "refwasm", "diff", str(path), "--engine", "pywasm"], capture_output=True, check=False
     )
     assert done.returncode == 1 and b"differs from the oracle" in done.stdout, done
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/toolchain").glob("*.md")), ids=lambda path: path.stem)
+def test_the_examples_in_c_compile(page: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ziglang")
+    blocks = re.findall(r"^```(c|cpp)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for number, (language, text) in enumerate(blocks):
+        source = tmp_path / f"{number}.{language}"
+        source.write_text(text, encoding="utf-8")
+        command = ["cc"] if language == "c" else ["c++", "-std=c++17"]
+        done = subprocess.run(
+            [sys.executable, "-m", "refwasm", *command, "-c", str(source), "-o", str(tmp_path / "out.o")],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()

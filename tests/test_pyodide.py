@@ -74,14 +74,16 @@ def outputs(tmp_path: Path, wheel: Path, commands: list[list[str]], *folders: Pa
 @pytest.mark.skipif(not SUITE, reason="needs REFWASM_TESTSUITE, a checkout of the official suite")
 @pytest.mark.parametrize("tier", ["interpret", "compile"])
 def test_the_official_suite(wheel: Path, tmp_path: Path, tier: str) -> None:
-    """The core's files, but for SLOW ones, and every tenth file of SIMD: every other one on each tier, to save time."""
+    """The core's files, but for SLOW ones, and every tenth file of SIMD; of these, to save time, a fourth on each tier.
+
+    ``refwasm wast`` on the whole suite there takes a minute and a half, and passes."""
     assert SUITE is not None
     scalar = sorted(path for path in Path(SUITE).glob("*.wast") if not path.name.startswith("simd_"))
     vector = sorted(Path(SUITE).glob("simd_*.wast"))[::10]
     every = [path for path in (*scalar, *vector) if path.stem not in SLOW]
-    paths = [*map(str, every[tier == "compile" :: 2]), f"{SUITE}/proposals/threads"]
+    paths = [*map(str, every[2 * (tier == "compile") :: 4]), f"{SUITE}/proposals/threads"]
     (output,) = outputs(tmp_path, wheel, [["wast", "-q", "--tier", tier, *paths]], SUITE)
-    assert "0 failures in 0 files" in output and int(output.split(" files, ")[0].split()[-1]) > 60, output
+    assert "0 failures in 0 files" in output and int(output.split(" files, ")[0].split()[-1]) > 30, output
 
 
 def test_programs_litmus_tests_and_explorations(wheel: Path, tmp_path: Path) -> None:
@@ -93,17 +95,19 @@ def test_programs_litmus_tests_and_explorations(wheel: Path, tmp_path: Path) -> 
             ["run", "examples/squares.wat"],
             ["run", "--device", "cpu", "examples/nstream.wasm"],
             ["litmus", "-q", "conformance/litmus"],
-            ["explore", "--races", "examples/concurrency/lost_update.wasm"],
+            ["explore", "--races", "docs/playground/examples/lost-update.wat"],
+            ["explore", "--executions", "5", "examples/concurrency/lost_update.wasm"],
             ["explain", "examples/squares_kernel.wat", "0"],
             ["run", "--timeout", "0.5", "--invoke", "f", str(endless)],
             ["doctor"],
         ],
         tmp_path,
     )  # fmt: skip
-    squares, nstream, litmus, explore, explain, loop, doctor = results
+    squares, nstream, litmus, explore, program, explain, loop, doctor = results
     assert "squares: correct" in squares and "on SEQUENTIAL" in nstream
     assert "0 of them wrong" in litmus
-    assert "2 final states, 1 of them failures, 2 races" in explore
+    assert "2 final states, 0 of them failures, 2 races" in explore
+    assert "exit code 0    (" in program
     assert "def " in explain
     assert "exit code 124" in loop
     assert "Emscripten" in doctor and "exit code 0" in doctor

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from refwasm.cli import COMMANDS, COMPILERS, main, parser_of
+from refwasm.engines import catalogue
 from refwasm.reports.data import BadDocument
 from refwasm.reports.documents import KINDS, parse, schema_of, text_of
 from refwasm.reports.pages import render
@@ -137,8 +138,17 @@ def test_the_others(tmp_path: Path) -> None:
     assert any(f.name == "sequential" for f in found.findings) and "sequential" in page
     found, page = reported(tmp_path, "devices")
     assert found.devices[0].spec == "sequential" and "SEQUENTIAL" in page
-    found, page = reported(tmp_path, "engines")
-    assert any(engine.name == "refwasm-auto" and engine.features for engine in found.engines) and "wasm3" in page
+
+
+def test_engines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without starting them all."""
+    engine = catalogue.engine("refwasm-auto", False)
+    monkeypatch.setattr("refwasm.cli.engines.found", lambda install: [("refwasm-auto", engine), ("wasm3", "not here")])
+    assert main(["engines", "--json"]) == 0
+    text = capsys.readouterr().out
+    jsonschema.validate(json.loads(text), schema_of("engines"))
+    page = read(render([parse(text)]))
+    assert "refwasm-auto" in page and "tail-call" in page and "not here" in page
 
 
 def test_a_campaign(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Build the web site: the documentation (Sphinx), and the playground in it.
 
 ``python -m tools.site [FOLDER]``; the folder is site/ unless another one is named. Needs the extra docs, and, for the
-playground, node and ``npm ci --prefix docs/playground``. Every warning is an error, and so is a link that leads nowhere.
+playground, node and ``npm ci --prefix docs/playground``. Every warning is an error, and every link that leads nowhere.
 """
 
 from __future__ import annotations

@@ -114,13 +114,24 @@ class Formats(Generated):
 
     def markdown(self) -> Iterator[str]:
         for name, kind in KINDS.items():
-            yield from (f"(format-{name})=", f"## refwasm {name}", "", _prose(" ".join((kind.__doc__ or "").split())), "")
+            yield from (
+                f"(format-{name})=",
+                f"## refwasm {name}",
+                "",
+                _prose(" ".join((kind.__doc__ or "").split())),
+                "",
+            )
             for part in _parts(kind):
                 if part is not kind:
-                    yield from (f"**{part.__name__}**: {_prose(' '.join((part.__doc__ or '').split()))}", "")
+                    yield from (f"**{part.__name__}**: {_about(part)}", "")
                 yield from _fields(part)
             schema = json.dumps(schema_of(name), indent=1)
             yield from (":::{dropdown} JSON Schema", "```json", schema, "```", ":::", "")
+
+
+def _about(kind: type) -> str:
+    """What the docstring of a class says."""
+    return _prose(" ".join((kind.__doc__ or "").split()))
 
 
 def _parts(kind: type) -> list[type]:

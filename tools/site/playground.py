@@ -52,11 +52,13 @@ LEFT_OUT = ("campaign", "engines", "native", "strategies", "toolchain")
 #: Parts of Python's library that nothing in the page uses: for servers, mail, desktops, debugging and tests, and old
 #: encodings (cp437 is that of archives).
 LEFT_OUT_OF_LIBRARY = (
-    "_pyrepl", "_pyio.py", "bdb.py", "cProfile.py", "encodings/[bcehjkmst]*_*", "encodings/cp[0-35-9]*",
-    "encodings/gb*", "encodings/iso*", "encodings/koi8*", "encodings/mac*", "logging/handlers.py", "doctest.py", "email", "ensurepip", "ftplib.py", "html/parser.py", "http", "idlelib", "imaplib.py",
-    "mailbox.py", "modulefinder.py", "multiprocessing/dummy", "multiprocessing/managers.py", "multiprocessing/pool.py", "nntplib.py", "optparse.py", "pdb.py", "pickletools.py", "plistlib.py", "poplib.py", "pstats.py",
-    "pydoc.py", "pydoc_data", "smtplib.py", "ssl.py", "statistics.py", "tomllib", "trace.py", "turtle.py", "unittest", "venv", "wsgiref",
-    "xml", "xmlrpc", "zoneinfo",
+    "_pyio.py", "_pyrepl", "bdb.py", "cProfile.py", "doctest.py", "email", "encodings/[bcehjkmst]*_*",
+    "encodings/cp[0-35-9]*", "encodings/gb*", "encodings/iso*", "encodings/koi8*", "encodings/mac*", "ensurepip",
+    "ftplib.py", "html/parser.py", "http", "idlelib", "imaplib.py", "logging/handlers.py", "mailbox.py",
+    "modulefinder.py", "multiprocessing/dummy", "multiprocessing/managers.py", "multiprocessing/pool.py",
+    "nntplib.py", "optparse.py", "pdb.py", "pickletools.py", "plistlib.py", "poplib.py", "pstats.py", "pydoc.py",
+    "pydoc_data", "smtplib.py", "ssl.py", "statistics.py", "tomllib", "trace.py", "turtle.py", "unittest", "venv",
+    "wsgiref", "xml", "xmlrpc", "zoneinfo",
 )  # fmt: skip
 #: Runs in Pyodide: compiles what was unpacked, and packs it again without its sources. They come as sources, and
 #: compiling them takes most of the time that Python needs to start.
