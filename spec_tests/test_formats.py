@@ -21,7 +21,7 @@ from tools.fuzz import mutate_bytes, mutate_text, pieces, try_binary, try_text
 from tools.guests import shipped as guest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-MUTANTS = 3000
+MUTANTS = 1500
 
 
 def test_mutated_binaries_give_documented_errors_only() -> None:

@@ -104,7 +104,7 @@ def test_sections_that_are_damaged_cost_the_lines_only(program: Path) -> None:
         content = locate.sections[name]
         for damaged in (b"", content[: len(content) // 2], b"\xff" * len(content)):
             broken = Locations(locate.code, [Custom(n, c) for n, c in {**locate.sections, name: damaged}.items()])
-            for position in (0, locate.code + 1000, 1 << 31):
+            for position in (locate.code + 1000, 1 << 31):
                 assert broken(position).startswith("0x")
 
 

@@ -47,11 +47,13 @@ const handlers = {
       done(answer);
     }
   },
-  broken({ text }) {
+  broken({ id, text }) {
     finish("Something went wrong that should not. Please report it with this message and the link.");
     show(text);
     worker.terminate();
-    start();
+    if (id !== undefined) {
+      start(); // a run broke, not the loading: the next run may do
+    }
   },
 };
 
@@ -78,12 +80,8 @@ function ask(request, data, done) {
 }
 
 function finish(text) {
-  if (running) {
-    clearInterval(running.timer);
-    status.textContent = text;
-  } else {
-    status.textContent = text;
-  }
+  clearInterval(running?.timer);
+  status.textContent = text;
   running = null;
   byId("stop").disabled = true;
 }
