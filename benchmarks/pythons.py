@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tools.wheel import build_wheel
 
 MEASURE = """
 import sys, time
@@ -60,8 +60,7 @@ def measure(python: str, wheel: Path) -> tuple[str, list[float], str]:
 def main() -> None:
     """Measure and print a table."""
     with tempfile.TemporaryDirectory() as folder:
-        run([sys.executable, "-m", "pip", "-q", "wheel", "--no-deps", "-w", folder, str(ROOT)])
-        (wheel,) = Path(folder).glob("*.whl")
+        wheel = build_wheel(Path(folder))
         results = [measure(python, wheel) for python in sys.argv[1:] or [sys.executable]]
     first = results[0][1]
     for version, times, said in results:

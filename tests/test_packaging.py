@@ -12,20 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tools.wheel import build_wheel
+
 ROOT = Path(__file__).parent.parent
-
-
-def build(target: Path, *, source: Path = ROOT) -> Path:
-    """A wheel of a checkout."""
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", "-w"]
-    subprocess.run([*command, str(target), str(source)], check=True, capture_output=True, timeout=300)
-    (wheel,) = target.glob("*.whl")
-    return wheel
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("wheel"))
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_same_files_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -41,7 +35,7 @@ def test_the_same_files_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes((ROOT / name).read_bytes())
             os.utime(copy / name, (10**9, 10**9))
-    other = build(tmp_path / "out", source=copy)
+    other = build_wheel(tmp_path / "out", copy)
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (wheel, other)}
     assert len(digests) == 1 and wheel.name == other.name
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.wheel import build_wheel
+
 ROOT = Path(__file__).parent.parent
 PYODIDE = ROOT / "docs/playground/node_modules/pyodide"
 SUITE = os.environ.get("REFWASM_TESTSUITE")
@@ -33,10 +35,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This checkout as a wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "-w", str(folder), str(ROOT))
-    (found,) = folder.glob("refwasm-*.whl")
-    return found
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def pip(*args: str) -> None:

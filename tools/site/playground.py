@@ -1,14 +1,14 @@
-"""The playground as a folder of static files: the page, Python (Pyodide), and this checkout as a wheel."""
+"""The playground as a folder of static files: the page, Python (Pyodide), and the package, compiled for it."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from refwasm.reports.pages.look import STYLE
+from tools.wheel import build_wheel
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs/playground"
@@ -89,9 +89,7 @@ pack("/tmp/library", {library!r}, folder / "python_stdlib.zip")
 def _compiled(target: Path) -> None:
     """The package and Python's library, compiled by the Python that runs them."""
     with tempfile.TemporaryDirectory() as folder:
-        _run([sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", "-w", folder,
-              str(ROOT)])  # fmt: skip
-        (wheel,) = Path(folder).glob("*.whl")
+        wheel = build_wheel(Path(folder))
         shutil.copy(wheel, Path(folder, "package.zip"))
         shutil.copy(PYODIDE / "python_stdlib.zip", Path(folder, "library.zip"))
         script = Path(folder, "compile.py")
