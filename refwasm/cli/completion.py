@@ -12,8 +12,6 @@ from typing import Any
 from refwasm.cli import COMMANDS, UsageError, module_of
 
 SHELLS = ("bash", "zsh", "fish")
-#: The variable that a shell sets when it asks what a line could go on with.
-ASKED = "_ARGCOMPLETE"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from refwasm.cli import described, exit_code
 from refwasm.errors import Exit, ResourceLimit, Trap, UncaughtException, WasmError
-from refwasm.reports.documents.programs import Block, ParallelExecution, Run
 
 if TYPE_CHECKING:
     from refwasm.concurrency.races import RaceDetector
     from refwasm.host.parallel import Context
     from refwasm.host.parallel.types import ExecutionRecord
+    from refwasm.reports.documents.programs import ParallelExecution, Run
 
 
 @dataclass
@@ -44,17 +44,22 @@ def run_document(
     options: argparse.Namespace, context: Context, ending: Ending, races: RaceDetector | None
 ) -> Run:  # fmt: skip
     """The document."""
-    told = isinstance(ending.error, WasmError) and not isinstance(ending.error, Exit)
+    from refwasm.reports.documents.programs import Run  # most runs are not reported
+
+    error = ending.error
+    message = described(error) if isinstance(error, WasmError) and not isinstance(error, Exit) else ""
     origin = context.runs[0].begin if context.runs else 0.0
     return Run(
         options.file, list(options.args), options.words, ending.kind(options.invoke is not None), ending.exit_code(),
-        described(ending.error) if told and isinstance(ending.error, WasmError) else "", ending.results,
-        time.monotonic() - options.started, [_execution(record, origin) for record in context.runs],
+        message, ending.results, time.monotonic() - options.started,
+        [_execution(record, origin) for record in context.runs],
         list(map(str, context.failures)), [str(race) for race in races.races] if races else [],
     )  # fmt: skip
 
 
 def _execution(record: ExecutionRecord, origin: float) -> ParallelExecution:
+    from refwasm.reports.documents.programs import Block, ParallelExecution
+
     blocks = [
         Block(block.worker, block.iterations, block.begin - origin, block.end - origin, block.iteration)
         for block in record.blocks
