@@ -114,13 +114,7 @@ class Formats(Generated):
 
     def markdown(self) -> Iterator[str]:
         for name, kind in KINDS.items():
-            yield from (
-                f"(format-{name})=",
-                f"## refwasm {name}",
-                "",
-                _prose(" ".join((kind.__doc__ or "").split())),
-                "",
-            )
+            yield from (f"(format-{name})=", f"## refwasm {name}", "", _about(kind), "")
             for part in _parts(kind):
                 if part is not kind:
                     yield from (f"**{part.__name__}**: {_about(part)}", "")
@@ -218,32 +212,25 @@ class PageLinks(SphinxTransform):
         for literal in list(self.document.findall(nodes.literal)):
             page = self._PAGE.fullmatch(literal.astext())
             if page and not isinstance(literal.parent, nodes.reference):
-                self._link(literal, page.group(1), "")
+                literal.parent.replace(literal, self._page(page.group(1), literal.deepcopy()))
         for text in list(self.document.findall(nodes.Text)):
             if isinstance(text.parent, (nodes.paragraph, nodes.entry)) and self._RULE.search(text):
                 self._link_rules(text)
 
-    def _link(self, node: nodes.Node, page: str, anchor: str) -> None:
-        node.parent.replace(node, self._reference(page, anchor, node.deepcopy()))
-
-    def _reference(self, page: str, anchor: str, shown: nodes.Node) -> nodes.Node:
-        if anchor:
-            found = nodes.reference("", "", shown, refuri=f"{self._to(page)}#{anchor}", internal=True)
-            return found
+    def _page(self, page: str, shown: nodes.Node) -> nodes.Node:
         return pending_xref("", shown, refdomain="std", reftype="doc", reftarget=f"/{page}", refexplicit=True,
                             refwarn=True)  # fmt: skip
 
-    def _to(self, page: str) -> str:
-        builder = getattr(self.app, "builder", None)
-        here = self.env.docname
-        return str(builder.get_relative_uri(here, page)) if builder is not None else f"{page}.html"
+    def _rule(self, name: str) -> nodes.Node:
+        page = self.app.builder.get_relative_uri(self.env.docname, "semantics")
+        return nodes.reference("", "", nodes.Text(name), refuri=f"{page}#{name.lower()}", internal=True)
 
     def _link_rules(self, text: nodes.Text) -> None:
         parts: list[nodes.Node] = []
         position = 0
         for rule in self._RULE.finditer(text):
             parts.append(nodes.Text(text[position : rule.start()]))
-            parts.append(self._reference("semantics", rule.group().lower(), nodes.Text(rule.group())))
+            parts.append(self._rule(rule.group()))
             position = rule.end()
         parts.append(nodes.Text(text[position:]))
         text.parent.replace(text, parts)
