@@ -1,4 +1,4 @@
-"""How good the Hypothesis strategies are: ``python -m benchmarks.strategies [PART…] [--count N] [--seeds N]``.
+"""How good the Hypothesis strategies are: ``python -m benchmarks.strategies [PART…] [OPTIONS]``.
 
 The parts are ``valid`` (every module, our validator and wasm-tools'), ``instructions`` (which occur), ``speed`` (drawn,
 executed, reached, returned; wasm-tools smith in the same run), ``shrinking`` (30 predicates) and ``power`` (the faults
@@ -9,7 +9,6 @@ valid.
 from __future__ import annotations
 
 import argparse
-import random
 import re
 import statistics
 import subprocess
@@ -20,8 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, find, settings
-
+from benchmarks.shrinking import shrinking
 from refwasm import embedding as e
 from refwasm.campaign.smith import program, smith
 from refwasm.engines.judging import judge, plan
@@ -37,7 +35,6 @@ from tools.oracle_faults import FAULTS, Fault, faulty_engine
 #: A small module.
 SMALL = Limits(functions=2, statements=3, instructions=40, depth=3, nesting=2, locals=2, globals=2, types=2, segments=1)
 BATCH = 1_000
-quick = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def drawn(count: int, **options: Any) -> Iterator[DrawnModule]:
@@ -112,86 +109,6 @@ def _executed(made: list[bytes]) -> tuple[float, float]:
     return reached / whole, told[True] / sum(told.values())
 
 
-# ---- shrinking ------------------------------------------------------------------------------------------------------
-
-Predicate = Callable[[DrawnModule], bool]
-
-
-def _has(*names: str) -> Predicate:
-    return lambda m: set(names) <= {i.form.mnemonic for f in m.module.funcs for i in f.body}
-
-
-def _in_a_row(*names: str) -> Predicate:
-    """One instruction takes what the one before leaves."""
-
-    def holds(m: DrawnModule) -> bool:
-        rows = ([i.form.mnemonic for i in f.body] for f in m.module.funcs)
-        return any(row[k : k + len(names)] == list(names) for row in rows for k in range(len(row)))
-
-    return holds
-
-
-def _outcome(text: str) -> Predicate:
-    """A call without arguments that are not zero comes to this."""
-    oracle = Oracle()
-
-    def holds(m: DrawnModule) -> bool:
-        case = oracle.instantiate(m.bytes)
-        if case.now is None or case.now.instance is None:
-            return False
-        calls = ((name, [0 if hasattr(p, "bits") else None for p in t.params]) for name, t in case.types.items())
-        return any(text in repr(case.call(name, args)) for name, args in calls)
-
-    return holds
-
-
-#: Predicates, and the number of instructions (with each function's ``end``) of the smallest module that holds.
-PREDICATES: dict[str, tuple[Predicate, int]] = {
-    **{name: (_has(name), least) for name, least in (
-        ("i64.rotl", 4), ("f32.sqrt", 3), ("i8x16.shuffle", 4), ("i32x4.extract_lane", 3), ("i32.load", 3),
-        ("i64.store8", 3), ("memory.fill", 4), ("table.init", 4), ("table.get", 3), ("br_table", 4), ("br_if", 3),
-        ("loop", 3), ("call", 2), ("call_indirect", 3), ("ref.cast", 3), ("struct.new", 2), ("array.set", 5),
-        ("try_table", 5), ("throw", 5), ("i64.add128", 6), ("i32.atomic.rmw.add", 4), ("return_call", 5),
-    )},
-    "i64.rotl, i32.clz": (_has("i64.rotl", "i32.clz"), 7),
-    "f64.mul, memory.grow": (_has("f64.mul", "memory.grow"), 7),
-    "i32.add then i32.ctz": (_in_a_row("i32.add", "i32.ctz"), 5),
-    "f64.neg then f64.abs": (_in_a_row("f64.neg", "f64.abs"), 4),
-    "i32.wrap_i64 then if": (_in_a_row("i32.wrap_i64", "if"), 5),
-    "a memory trap": (_outcome("trap: memory-access"), 3),
-    "a cast that fails": (_outcome("trap: cast"), 3),
-    "a null reference": (_outcome("trap: null-reference"), 3),
-}  # fmt: skip
-
-
-def shrinking(seeds: int) -> None:
-    """How small modules shrink, against the smallest that exists."""
-    print("predicate, smallest, found, calls of the predicate")
-    ratios = []
-    for name, (holds, least) in PREDICATES.items():
-        sizes, tries = [], []
-        for number in range(seeds):
-            count = [0]
-
-            def counted(m: DrawnModule, count: list[int] = count, holds: Predicate = holds) -> bool:
-                count[0] += 1
-                return holds(m)
-
-            thorough = settings(quick, max_examples=20_000, phases=list(Phase))
-            traps = "allowed" if " " in name and not _is_row(name) else "rare"
-            strategy = modules(termination=None, traps=traps)
-            found = find(strategy, counted, settings=thorough, random=random.Random(number))
-            sizes.append(sum(len(f.body) for f in found.module.funcs))
-            tries.append(count[0])
-        ratios.append(statistics.median(sizes) / least)
-        print(f"  {name:22} {least:3} {' '.join(f'{s:3}' for s in sizes)}   {' '.join(map(str, tries))}", flush=True)
-    print(f"  median of the ratios {statistics.median(ratios):.2f}, worst median {max(ratios):.2f}")
-
-
-def _is_row(name: str) -> bool:
-    return "," in name or " then " in name
-
-
 # ---- power ----------------------------------------------------------------------------------------------------------
 
 
@@ -233,10 +150,12 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help="valid, instructions, speed, shrinking, power")
     parser.add_argument("--count", type=int, default=2_000, help="modules; default 2000")
     parser.add_argument("--seeds", type=int, default=5, help="for shrinking; default 5")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="predicates, or faults, of these names")
+    parser.add_argument("--show", action="store_true", help="print what does not shrink to the smallest")
     chosen = parser.parse_args()
     known: dict[str, Callable[[], object]] = {
         "valid": lambda: valid(chosen.count), "instructions": lambda: instructions(chosen.count),
-        "speed": lambda: speed(chosen.count), "shrinking": lambda: shrinking(chosen.seeds),
+        "speed": lambda: speed(chosen.count), "shrinking": lambda: shrinking(chosen.seeds, chosen.only, chosen.show),
         "power": lambda: power(chosen.count),
     }  # fmt: skip
     for part in chosen.parts:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from refwasm.strategies import control, effects, references
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import leaf
-from refwasm.strategies.operands import FLOOR, is_safe, operand, risks
+from refwasm.strategies.operands import FLOOR, dangerous, is_safe, operand, risks, special
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, rows
 from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
@@ -28,16 +28,26 @@ KINDS = 16
 _NUMBERS = ("leaf", "local", "local", "local", "numeric", "numeric", "numeric", "numeric", "numeric", "vector", "load",
             "load", "typed", "atomic", "control", "call")  # fmt: skip
 _REFERENCES = ("leaf", "local", "local", "local", "typed", "typed", "typed", "made", "made", "leaf", "typed", "control",
-               "control", "call", "made", "local")  # fmt: skip
+               "control", "local", "made", "call")  # fmt: skip
 
 
 NUMBERS = tuple(NUM_TYPES.values())
+#: How many types an expression that nobody asked for may have: these, and a reference.
+_TYPES = len(NUMBERS) + 1
+#: The greatest number that the first statement of a body may have. Five numbers stand for each expression there, since
+#: most functions should have a result.
+FIRST = effects.KINDS + 5 * KINDS * _TYPES - 1
 
 
 def numbers_of(name: str) -> tuple[int, int]:
     """The least and the greatest number that stands for an expression of a number type, or of a reference ("ref")."""
     least = effects.KINDS + KINDS * [*NUM_TYPES, "ref"].index(name)
     return least, least + KINDS - 1
+
+
+def _kind(t: ValType, number: int) -> str:
+    """The kind of an expression of a type with that number."""
+    return (_NUMBERS if isinstance(t, NumType) else _REFERENCES)[number]
 
 
 class Label:
@@ -66,6 +76,7 @@ class Body:
         self.tail: list[Instr] = []  # what stands behind all statements
         self.define = define
         self.drawn_results = 0
+        self.own: int | None = None  # the index of the function, if it may be called
         self.results = tuple(results or ())
         self.labels = [Label(self.results)]  # innermost last
         self.depth = 0
@@ -101,6 +112,7 @@ class Body:
         if self.define is None:
             return False
         self.results, self.define = self.define(tuple(types)), None
+        self.own = self.scope.callable() - 1
         self.labels = [Label(self.results)]
         if self.results[: len(types)] == tuple(types):
             self.drawn_results = len(types)
@@ -111,7 +123,14 @@ class Body:
         if are_results:
             self.out, self.tail = [], self.out
         else:
-            self.emit(*[PLAIN["drop"]] * len(types))
+            for t in reversed(types):
+                self._keep(t)
+
+    def _keep(self, t: ValType) -> None:
+        """Put a value where it can be seen from outside, if there is a global for it; else drop it."""
+        globals, own = self.scope.context.globals, self.scope.fuel
+        found = [i for i, g in enumerate(globals) if g.mutable and i != own and match_val_type(t, g.value)]
+        self.emit(instr("global.set", self.drawing.pick(found)) if found else PLAIN["drop"])
 
     def can_set(self, index: int) -> bool:
         """Whether any statement may set a local."""
@@ -132,26 +151,46 @@ class Body:
         """What the strategy of statements and expressions does. The number is that of a kind: of statements, below
         their count, or else of expressions, of each type in turn."""
         goal, self.goal = self.goal, None
-        of_type, kind = divmod(number - effects.KINDS, KINDS)
+        of_type, of_kind = divmod(number - effects.KINDS, KINDS)
         if goal is not None:
-            self._expression(goal, kind)
+            self._expression(goal, _kind(goal, of_kind))
         elif of_type < 0:
             effects.statement(self, number)
         elif not self.is_full:
-            t = self.scope.reference() if of_type == len(NUMBERS) else NUMBERS[of_type]
-            if t is None or (t is V128 and "simd" not in self.scope.features):
-                t = I32
-            are_results = self.settle([t])
-            self._expression(t, kind)
-            self.put_away([t], are_results)
+            self._valued(self._type_of(of_type % _TYPES), of_kind)
 
-    def _expression(self, goal: ValType, number: int) -> None:
-        """An expression of the kind with that number."""
-        kind = (_NUMBERS if isinstance(goal, NumType) else _REFERENCES)[number]
+    def _type_of(self, number: int) -> ValType:
+        """The type of an expression that nobody asked for."""
+        t = self.scope.reference() if number == len(NUMBERS) else NUMBERS[number]
+        return I32 if t is None or (t is V128 and "simd" not in self.scope.features) else t
+
+    def _valued(self, t: ValType, of_kind: int) -> None:
+        """An expression as a statement: its value becomes the function's result, or is put away. A call, and some
+        structured instructions, are what they are as statements, whatever they leave."""
+        kind, of_control = _kind(t, of_kind), None
+        if kind == "call" and (found := control.callees(self)):
+            effects.call(self, found)
+            return
+        if kind == "control":
+            of_control = self.drawing.below(control.KINDS)
+            if of_control in effects.STRUCTURED:
+                self.settle()
+                effects.STRUCTURED[of_control](self)
+                return
+        are_results = self.settle([t])
+        self._expression(t, kind, of_control)
+        self.put_away([t], are_results)
+
+    def _expression(self, goal: ValType, kind: str, of_control: int | None = None) -> None:
+        """An expression of a kind; if that is "control", perhaps it is known of which."""
         if kind != "leaf" and (self.depth >= self.config.limits.depth or self.is_full):
             kind = "local"
         self.depth += 1
-        if kind == "leaf" or not _KINDS[kind](self, goal):
+        if kind == "control":
+            is_made = control.expression(self, goal, of_control)
+        else:
+            is_made = kind != "leaf" and _KINDS[kind](self, goal)
+        if not is_made:
             self.leaf(goal)
         self.depth -= 1
 
@@ -206,7 +245,11 @@ class Body:
             first, step = self.drawing.below(32), self.drawing.below(32)
             lane = (tuple((first + step * i) % 32 for i in range(16)),)
         instruction = Instr(form, lane) if lane else instr(form.mnemonic)
-        self.apply((instruction, list(form.params or ()), [goal]))
+        if self.drawing.rarely(4) and form.mnemonic not in ROLES:
+            special(self, form)
+            self.emit(instruction)
+        else:
+            self.apply((instruction, list(form.params or ()), [goal]))
         return True
 
     def typed(self, goal: ValType) -> bool:
@@ -223,14 +266,20 @@ class Body:
         return True
 
     def apply(self, candidate: Candidate, safe: bool | None = None) -> None:
-        """Emit an instruction with its operands."""
+        """Emit an instruction with its operands. If it is not to be ``safe``, some of those may make it trap."""
         instruction, params, results = candidate
         roles = ROLES.get(instruction.form.mnemonic, ())
         if roles and safe is None:
             safe = not risks(self)
+        risky = 0
+        if roles and not safe:
+            every = (1 << len(params)) - 1
+            risky = self.drawing.below(every + 1) if is_safe(self, instruction) else every
         for number, t in enumerate(params):
             role = roles[number] if roles else ""
-            if role and safe:
+            if risky >> number & 1:
+                dangerous(self, instruction, role, t)
+            elif role:
                 operand(self, instruction, role, t, results[0] if results else None)
             else:
                 self.expression(t)
@@ -243,11 +292,12 @@ class Body:
         if not self.is_full:
             self._some(most + 1)
 
-    def outermost(self, begins: bool = False) -> None:
-        """Emit the whole body. It ``begins`` with a value if it is to have a result in any case."""
-        if begins:
-            self.drawing.draw(self.kit.value)
-        self._some(self.config.limits.statements)
+    def outermost(self) -> None:
+        """Emit the whole body."""
+        most = self.config.limits.statements
+        if most:
+            self.drawing.draw(self.kit.statement if self.define is None else self.kit.first)
+            self._some(most - 1)
         self.settle()
         self.out += self.tail
         self.tail = []
@@ -273,5 +323,5 @@ class Body:
 
 _KINDS: dict[str, Callable[[Body, ValType], bool]] = {
     "local": Body.local, "numeric": Body.numeric, "vector": Body.vector, "load": Body.load, "atomic": Body.atomic,
-    "typed": Body.typed, "control": control.expression, "call": control.call, "made": references.made,
+    "typed": Body.typed, "call": control.call, "made": references.made,
 }  # fmt: skip

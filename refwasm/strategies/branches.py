@@ -1,10 +1,11 @@
-"""Statements that branch, return, throw or trap, always on a condition, so that what follows can be reached."""
+"""Statements that branch, return, throw or trap, nearly always on a condition, so that what follows can be reached."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, tick, values
+from refwasm.strategies.control import block, call_of, callees, condition, end, is_nested, sink, tick, values
 from refwasm.strategies.operands import risks
 from refwasm.syntax.instructions import FORMS, PLAIN, Catch, Instr, instr
 from refwasm.syntax.types import I32, RefType, ValType
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from refwasm.strategies.body import Body
 
 EXNREF = RefType(True, "exn")
+
+
+def _on_condition(body: Body, departure: Callable[[Body], None]) -> None:
+    """What leaves for good stands in an ``if``, but for one in sixteen, which is the simplest choice: what is behind
+    that one can't be reached."""
+    if not body.drawing.below(16):
+        departure(body)
+    elif not is_nested(body):
+        condition(body)
+        block(body, "if", (), ())
+        departure(body)
+        end(body)
 
 
 def leave(body: Body) -> None:
@@ -34,11 +47,11 @@ def _forward(body: Body) -> list[int]:
 
 
 def table(body: Body) -> None:
-    """``br_table`` among blocks that carry the same types, under a condition."""
-    if is_nested(body):
-        return
-    condition(body)
-    block(body, "if", (), ())
+    """``br_table`` among blocks that carry the same types."""
+    _on_condition(body, _table)
+
+
+def _table(body: Body) -> None:
     depth = body.drawing.pick(_forward(body))
     types = body.labels[-1 - depth].types
     alike = [d for d in _forward(body) if body.labels[-1 - d].types == types]
@@ -46,7 +59,6 @@ def table(body: Body) -> None:
     values(body, types)
     body.expression(I32)
     body.emit(Instr(FORMS["br_table"], (targets, depth)))
-    end(body)
 
 
 def switch(body: Body) -> None:
@@ -64,11 +76,11 @@ def switch(body: Body) -> None:
 
 
 def out(body: Body) -> None:
-    """Out of the function or a block, for good: under a condition."""
-    if is_nested(body):
-        return
-    condition(body)
-    block(body, "if", (), ())
+    """Out of the function or a block, for good."""
+    _on_condition(body, _out)
+
+
+def _out(body: Body) -> None:
     kind = body.drawing.below(6)
     if kind == 0:
         values(body, body.results)
@@ -81,31 +93,30 @@ def out(body: Body) -> None:
         _tail_call(body)
     elif kind > 3 and risks(body):
         body.emit(PLAIN["unreachable"])
-    end(body)
 
 
 def _tail_call(body: Body) -> None:
     scope = body.scope
     if "tail-call" not in scope.features:
         return
-    found = [i for i in range(scope.callable()) if match_result_type(scope.func_type(i).results, body.results)]
+    found = [i for i in callees(body) if match_result_type(scope.func_type(i).results, body.results)]
     if found:
         call_of(body, body.drawing.pick(found), tail=True)
 
 
 def throwing(body: Body) -> None:
-    """``throw`` on a condition. It is a statement of its own also in a ``try_table``, so that the shrinker can put it
-    in the place of that; there it mostly throws what is caught."""
-    tags, is_caught = body.scope.context.tags, body.catching is not None
-    if not tags or (not is_caught and (body.config.traps == "none" or is_nested(body))):
-        return
-    k = body.drawing.below(4 * len(tags))
-    tag = body.catching if body.catching is not None and k < 3 * len(tags) else k % len(tags)
-    condition(body)
-    block(body, "if", (), ())
+    """``throw``. It is a statement of its own also in a ``try_table``, so that the shrinker can put it in the place of
+    that; there it mostly throws what is caught."""
+    if body.scope.context.tags and (body.catching is not None or body.config.traps != "none"):
+        _on_condition(body, _throw)
+
+
+def _throw(body: Body) -> None:
+    count = len(body.scope.context.tags)
+    k = body.drawing.below(4 * count)
+    tag = body.catching if body.catching is not None and k < 3 * count else k % count
     values(body, body.scope.context.tag(tag).params)
     body.emit(instr("throw", tag))
-    end(body)
 
 
 def on_null(body: Body) -> None:
@@ -123,8 +134,13 @@ def on_null(body: Body) -> None:
 
 
 def try_table(body: Body) -> None:
-    """Statements, perhaps an exception, and a handler that takes its values."""
+    """Statements, perhaps an exception, and a handler that takes its values, or none."""
     if "exception-handling" not in body.scope.features or len(body.labels) >= body.config.limits.nesting:
+        return
+    if not body.drawing.below(16):
+        block(body, "try_table", (), (), ())
+        body.statements()
+        end(body)
         return
     tags = body.scope.context.tags
     tag = body.drawing.below(len(tags)) if tags and body.drawing.below(4) else None

@@ -72,9 +72,14 @@ def end(body: Body) -> None:
 # ---- expressions ----------------------------------------------------------------------------------------------------
 
 
-def expression(body: Body, goal: ValType) -> bool:
-    """A value by way of a structured instruction, ``select`` or ``local.tee``."""
-    kind = body.drawing.below(8)
+#: How many kinds of such expressions there are.
+KINDS = 8
+
+
+def expression(body: Body, goal: ValType, kind: int | None = None) -> bool:
+    """A value by way of a structured instruction, ``select`` or ``local.tee``: of the ``kind``, if that is known."""
+    if kind is None:
+        kind = body.drawing.below(KINDS)
     if kind == 0 or is_nested(body):
         _select(body, goal)
     elif kind == 1:
@@ -126,9 +131,7 @@ def _if(body: Body, goal: ValType) -> None:
 def _leaving(body: Body, goal: ValType) -> bool:
     """A block that is left early with the value, or not."""
     block(body, "block", (), [goal])
-    body.expression(goal)
-    condition(body)
-    body.emit(instr("br_if", 0), PLAIN["drop"])
+    body.drawing.draw(body.kit.leave)
     body.statements(1)
     body.expression(goal)
     end(body)
@@ -187,10 +190,19 @@ def _cast(body: Body, goal: RefType) -> bool:
 # ---- calls ----------------------------------------------------------------------------------------------------------
 
 
+def callees(body: Body) -> Sequence[int]:
+    """The functions that a body may call. If it has to count fuel when it calls itself, it does so seldom, and only if
+    there is another function, which is simpler."""
+    count = body.scope.callable()
+    if body.own is None or body.scope.fuel is None:
+        return range(count)
+    return range(count if count > 1 and body.drawing.rarely(8) else count - 1)
+
+
 def call(body: Body, goal: ValType) -> bool:
     """A call of a function with one result; False: there is none."""
     found = []
-    for index in range(body.scope.callable()):
+    for index in callees(body):
         results = body.scope.func_type(index).results
         if len(results) == 1 and match_val_type(results[0], goal):
             found.append(index)
@@ -206,12 +218,11 @@ def call_of(body: Body, index: int, tail: bool = False) -> None:
     scope, features, prefix = body.scope, body.scope.features, "return_" if tail else ""
     deftype = scope.context.funcs[index]
     way = body.drawing.below(8)
-    if way == 6 and scope.call_table is not None:
-        slot = scope.slot(index)
-        if risks(body):
-            body.expression(I32)
-        else:
-            body.emit(constant(I32, slot))
+    slot = scope.slot(index) if way == 6 else None
+    if slot is not None:
+        if risks(body):  # another function, null, or none at all
+            slot = body.drawing.below(len(scope.slots) + 2)
+        body.emit(constant(I32, slot))
         body.emit(instr(f"{prefix}call_indirect", scope.index(deftype), scope.call_table))
     elif way == 7 and "function-references" in features:
         body.expression(RefType(risks(body), deftype))

@@ -61,13 +61,6 @@ def definition(scope: Scope, drawing: Drawing, number: int) -> None:
         kind.define(scope, drawing)
 
 
-def finish(scope: Scope) -> None:
-    """Add the table through which functions are called, if there may be another table."""
-    if "reference-types" in scope.features or not scope.context.tables:
-        scope.call_table = len(scope.context.tables)
-        scope.context.tables.append(TableType(I32, Limits(0, None), FUNCREF))
-
-
 def _imports(scope: Scope) -> None:
     context = scope.context
     for _, t in scope.config.imports:
@@ -88,16 +81,16 @@ def _imports(scope: Scope) -> None:
 
 
 def _type(scope: Scope, drawing: Drawing) -> None:
-    """An array, a structure, one that extends another, or two that mention each other."""
+    """A structure, one that extends another, two that mention each other, or an array."""
     kind = drawing.below(7)
     own = len(scope.context.space.types)
-    if kind in (0, 5, 6):
+    if kind > 3:
         packed = drawing.below(4)
         field = _field(scope, drawing) if packed < 2 else FieldType((I8, I16)[packed - 2], True)
         _define(scope, SubType(True, (), ArrayType(field)))
-    elif kind in (1, 2):
-        _define(scope, SubType(kind == 1, (), StructType(_fields(scope, drawing))))
-    elif kind == 3:
+    elif kind < 2:
+        _define(scope, SubType(kind == 0, (), StructType(_fields(scope, drawing))))
+    elif kind == 2:
         types = scope.context.space.types
         open_ = [i for i in scope.composites(StructType) if not types[i].sub.final]
         parent = drawing.pick(open_) if open_ else None
@@ -162,17 +155,14 @@ def _memory(scope: Scope, drawing: Drawing) -> None:
 
 def _table(scope: Scope, drawing: Drawing) -> None:
     tables, features = scope.context.tables, scope.features
-    if tables and "reference-types" not in features:
+    if tables and scope.tables_are_few:
         return
     elements = scope.nullable() if "reference-types" in features else []
     element = drawing.pick([FUNCREF, *elements])
     least = _LEAST + drawing.below(max(scope.config.limits.table_elements - _LEAST, 0) + 1)
     address = I64 if "memory64" in features and drawing.rarely(8) else I32
     assert isinstance(element, RefType)
-    tables.append(TableType(address, Limits(least, least + 4), element))
-    opened = scope.open(element)
-    assert isinstance(opened, RefType)
-    scope.tables.append(TableType(address, Limits(least, least + 4), opened))
+    scope.add_table(TableType(address, Limits(least, least + 4), element))
 
 
 def _global(scope: Scope, drawing: Drawing) -> None:
@@ -218,10 +208,9 @@ def _data(scope: Scope, drawing: Drawing) -> None:
         memory = drawing.pick(usable)
         address = scope.context.memories[memory].address
         offset = constant(address, drawing.pick(_OFFSETS))
-        scope.datas.append(Data(content, "active", memory, (offset, END)))
+        scope.add_data(Data(content, "active", memory, (offset, END)))
     elif "bulk-memory" in scope.features:
-        scope.datas.append(Data(content, "passive"))
-    scope.context.datas = len(scope.datas)
+        scope.add_data(Data(content, "passive"))
 
 
 _CONTENTS = st.binary(max_size=48)
@@ -230,16 +219,17 @@ _CONTENTS = st.binary(max_size=48)
 def _elem(scope: Scope, drawing: Drawing) -> None:
     """A segment whose elements are null until all functions are known."""
     count = _SEGMENT + drawing.below(3)
-    tables = scope.context.tables
-    table = drawing.below(len(tables)) if tables else 0
-    if tables and (drawing.below(2) == 0 or "reference-types" not in scope.features):
-        t, count = tables[table], min(count, tables[table].limits.minimum)
+    tables = [i for i in range(len(scope.context.tables)) if i != scope.call_table]
+    table = drawing.pick(tables) if tables else 0
+    if tables and (drawing.below(2) == 0 or scope.tables_are_few):
+        t = scope.context.tables[table]
+        count = min(count, t.limits.minimum)
         offset = constant(t.address, drawing.below(t.limits.minimum - count + 1))
-        _add_elem(scope, t.element, count, Elem(t.element, (), "active", table, (offset, END)))
-    elif "reference-types" in scope.features:
+        scope.add_elem(t.element, count, Elem(t.element, (), "active", table, (offset, END)))
+    elif not scope.tables_are_few:
         element = drawing.pick([FUNCREF, *_of_tables(scope), *_in_arrays(scope), *scope.nullable()])
         assert isinstance(element, RefType)
-        _add_elem(scope, element, count, Elem(element, (), "passive"))
+        scope.add_elem(element, count, Elem(element, (), "passive"))
 
 
 def _of_tables(scope: Scope) -> list[ValType]:
@@ -252,14 +242,6 @@ def _in_arrays(scope: Scope) -> list[ValType]:
     types = [scope.context.space.types[i].composite for i in scope.composites(ArrayType)]
     held = [t.field.storage for t in types if isinstance(t, ArrayType) and isinstance(t.field.storage, RefType)]
     return [t for t in held for _ in range(8) if t.nullable]
-
-
-def _add_elem(scope: Scope, element: RefType, count: int, elem: Elem) -> None:
-    opened = scope.open(element)
-    assert isinstance(opened, RefType)
-    null = (instr("ref.null", opened.heap), END)
-    scope.elems.append(elem._replace(type=opened, inits=(null,) * count))
-    scope.context.elems.append(element)
 
 
 def fill_elements(scope: Scope, drawing: Drawing) -> None:
@@ -288,7 +270,7 @@ class Kind(NamedTuple):
 
 _GLOBAL = Kind(_global, "mvp", lambda scope: scope.globals[scope.fuel is not None :], lambda limits: limits.globals)
 _MEMORY = Kind(_memory, "mvp", lambda scope: scope.memories, lambda limits: limits.memories)
-_TABLE = Kind(_table, "mvp", lambda scope: scope.tables, lambda limits: limits.tables)
+_TABLE = Kind(_table, "mvp", lambda scope: scope.tables[scope.call_table is not None :], lambda limits: limits.tables)
 _TYPE = Kind(_type, "gc", lambda scope: scope.types, lambda limits: limits.types)
 _TAG = Kind(_tag, "exception-handling", lambda scope: scope.context.tags, lambda limits: limits.tags)
 _DATA = Kind(_data, "mvp", lambda scope: scope.datas, lambda limits: limits.segments)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from refwasm.strategies import branches, loops, soup
-from refwasm.strategies.control import block, call_of, condition, end, is_nested, sink, values
+from refwasm.strategies.control import block, call_of, callees, condition, end, is_nested, sink, values
 from refwasm.strategies.leaves import constant
-from refwasm.strategies.operands import access, risks
+from refwasm.strategies.operands import access, is_safe, risks
+from refwasm.strategies.provision import provide
 from refwasm.strategies.tables import EFFECTS, WAITS, pairs, stores
 from refwasm.syntax.instructions import PLAIN, Form, Instr, instr
 from refwasm.syntax.types import I64, RefType, ValType
@@ -76,11 +77,14 @@ def _store(body: Body) -> None:
 
 
 def _effect(body: Body) -> None:
-    """An instruction that changes a global, memory, table, structure or array."""
-    form = body.drawing.pick(EFFECTS)
-    found = body.scope.candidates(form)
-    if found:
-        body.candidate(body.drawing.pick(found))
+    """An instruction that changes a global, memory, table, structure or array: the one that was chosen, or the next
+    one that the module has something for."""
+    first, safe = body.drawing.below(len(EFFECTS)), not risks(body)
+    provide(body.scope, EFFECTS[first])
+    for form in (*EFFECTS[first:], *EFFECTS[:first]):
+        found = [c for c in body.scope.candidates(form) if not safe or is_safe(body, c[0])]
+        if found:
+            return body.apply(body.drawing.pick(found), safe)
 
 
 def _set_global(body: Body) -> None:
@@ -145,10 +149,20 @@ def _many(body: Body) -> None:
 
 def _call(body: Body) -> None:
     """A call whose results are kept or not."""
-    if body.scope.callable():
-        index = body.drawing.below(body.scope.callable())
+    call(body, callees(body))
+
+
+def call(body: Body, found: Sequence[int]) -> None:
+    """A call of one of some functions, if there are any. Its results may become those of the body."""
+    if found:
+        index = body.drawing.pick(found)
+        results = body.scope.func_type(index).results
+        are_results = body.settle(results)
         call_of(body, index)
-        sink(body, body.scope.func_type(index).results)
+        if are_results:
+            body.put_away(results, are_results)
+        else:
+            sink(body, results)
 
 
 def _once_set(body: Body) -> None:
@@ -163,19 +177,22 @@ def _once_set(body: Body) -> None:
     body.emit(instr("local.set", index), instr("local.get", index), PLAIN["drop"])
 
 
-#: The kinds of statements, the simplest one first; the more often one stands here, the more often it is chosen.
+#: The kinds of statements, the simplest one first; the more often one stands here, the more often it is chosen. Those
+#: that have an instruction in common are neighbours: the shrinker counts down from the larger one.
 #: (Besides, each kind of expression is one, with its value put away.)
 _STATEMENTS: tuple[Callable[[Body], None], ...] = (
-    _nothing, *[_set_local] * 8, *[_set_global] * 7, *[_store] * 10, *[_if] * 7, *[_block] * 4, *[loops.counted] * 8,
-    *[loops.loop] * 4, *[_call] * 7, *[_effect] * 10, *[_pair] * 4, *[_many] * 4, *[branches.leave] * 7,
-    *[branches.table] * 4, *[branches.switch] * 4, *[branches.out] * 4, branches.throwing, *[branches.on_null] * 4,
+    _nothing, *[_set_local] * 8, *[_set_global] * 4, *[_store] * 10, *[_effect] * 16, *[_call] * 7, *[_pair] * 4,
+    *[_block] * 4, *[_if] * 7, *[_many] * 4, *[branches.leave] * 7, *[loops.loop] * 4, *[loops.counted] * 8,
+    *[branches.out] * 4, *[branches.table] * 4, *[branches.switch] * 4, *[branches.on_null] * 4, branches.throwing,
     *[branches.try_table] * 4, *[_nop] * 2, *[_fence] * 2, *[_once_set] * 3, *[soup.statement] * 4, drop,
 )  # fmt: skip
+#: What is a statement of its own where no value is asked for, by the number of its kind among the expressions of
+#: :func:`refwasm.strategies.control.expression`.
+STRUCTURED = {2: _if, 3: _block, 4: loops.loop, 5: branches.leave}
 #: The first of these may become the function's results; any other statement that comes first settles that there are
 #: none.
-_LEAVING = frozenset({_nothing, drop, _pair})
+_LEAVING = frozenset({_nothing, drop, _pair, _call})
 #: How many numbers stand for statements.
 KINDS = len(_STATEMENTS)
-THROW = _STATEMENTS.index(branches.throwing)
-#: The number of the last one, which leaves a value, as the numbers behind it do.
-DROP = KINDS - 1
+#: The number of those that others are made of.
+LEAVE, THROW = _STATEMENTS.index(branches.leave), _STATEMENTS.index(branches.throwing)

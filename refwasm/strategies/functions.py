@@ -10,6 +10,7 @@ from refwasm.strategies.body import Body
 from refwasm.strategies.canonical import canonicalised
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.scope import Scope
+from refwasm.syntax.instructions import END
 from refwasm.syntax.modules import Func
 from refwasm.syntax.types import FuncType, ValType
 
@@ -18,20 +19,28 @@ if TYPE_CHECKING:
 
 
 def function(kit: Kit, drawing: Drawing) -> None:
-    """Draw a function of any type, and add it to the module."""
+    """Draw a function of any type, and add it to the module. No function is the simplest one, which the shrinker can
+    delete wherever it stands."""
+    if not drawing.below(16):
+        return
     scope = kit.scope
     limits = scope.config.limits
     params = tuple(_type(scope, drawing) for _ in drawing.several(limits.params, limits.params / 2))
     most = min(limits.results, 2 if "multi-value" in scope.features else 1)
     declared = _locals(scope, drawing)
-    # Directly before the first value: the shrinker deletes this choice and the one behind, and has no value there.
-    shape = drawing.below(8) if most else 0
-    last = (_type(scope, drawing),) if shape == 7 else ()
+    last = (_type(scope, drawing),) if most and drawing.rarely(8) else ()
 
     def typed(first: tuple[ValType, ...]) -> FuncType:
         return FuncType(params, (*(first if len(first) <= most else ()), *last)[:most])
 
-    _define(kit, drawing, (params, declared), typed, shape > 1)
+    _define(kit, drawing, (params, declared), typed)
+
+
+def empty(scope: Scope) -> None:
+    """Add a function that does nothing."""
+    index = scope.func_index(FuncType((), ()))
+    scope.context.funcs.append(scope.context.space.types[index])
+    scope.funcs.append(Func(index, (), (END,)))
 
 
 def _type(scope: Scope, drawing: Drawing) -> ValType:
@@ -51,15 +60,15 @@ def _locals(scope: Scope, drawing: Drawing) -> tuple[ValType, ...]:
 
 def define(kit: Kit, drawing: Drawing, t: FuncType) -> None:
     """Draw a function of a type, and add it to the module."""
-    _define(kit, drawing, (t.params, _locals(kit.scope, drawing)), lambda first: t, None)
+    _define(kit, drawing, (t.params, _locals(kit.scope, drawing)), lambda first: t, is_known=True)
 
 
 def _define(
     kit: Kit, drawing: Drawing, locals: tuple[tuple[ValType, ...], tuple[ValType, ...]],
-    typed: Callable[[tuple[ValType, ...]], FuncType], begins: bool | None,
+    typed: Callable[[tuple[ValType, ...]], FuncType], is_known: bool = False,
 ) -> None:  # fmt: skip
-    """Draw a function, and add it to the module as soon as its type is known. It ``begins`` with a value, its result,
-    or not; None: its type is known. ``locals`` are the parameters, and the others."""
+    """Draw a function, and add it to the module as soon as its type is known: from the start, or else when the first
+    values are. ``locals`` are the parameters, and the others."""
     scope, (params, declared) = kit.scope, locals
 
     def define(first: tuple[ValType, ...]) -> tuple[ValType, ...]:
@@ -68,9 +77,9 @@ def _define(
         return t.results
 
     body = Body(scope, drawing, kit, [*params, *declared], None, define)
-    if begins is None:
+    if is_known:
         body.settle()
-    body.outermost(bool(begins))
+    body.outermost()
     index = scope.func_index(FuncType(params, body.results))
     func = Func(index, declared_locals(body, len(params)), tuple(body.out))
     scope.funcs.append(canonicalised(func, len(params)) if scope.config.nan == "canonicalised" else func)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from refwasm.strategies import definitions, functions
-from refwasm.strategies.body import Body, numbers_of
+from refwasm.strategies.body import FIRST, Body, numbers_of
 from refwasm.strategies.configuration import SWITCHES, Configuration
 from refwasm.strategies.drawing import Drawing
-from refwasm.strategies.effects import DROP, THROW
+from refwasm.strategies.effects import LEAVE, THROW
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.types import NUM_TYPES
 
@@ -29,7 +29,8 @@ class Kit:
     def __init__(self, config: Configuration) -> None:
         self.expressions = {t: _node(self, *numbers_of(t)) for t in (*NUM_TYPES, "ref")}
         self.statement = _node(self, 0, numbers_of("ref")[1])
-        self.value = _node(self, DROP, numbers_of("ref")[1])
+        self.first = _node(self, 0, FIRST)
+        self.leave = _node(self, LEAVE, LEAVE)
         self.throwing = _node(self, THROW, THROW)
         self.definition = _definition(self)
         self.function = _function(self)

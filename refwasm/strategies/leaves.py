@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 from refwasm.execution.numerics.edges import EDGES
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.instructions import FORMS, PLAIN, Instr, instr
 from refwasm.syntax.types import (
     I32,
+    V128,
     ArrayType,
     DefType,
     FuncType,
@@ -17,6 +21,35 @@ from refwasm.syntax.types import (
     ValType,
 )
 from refwasm.validation.matching import is_defaultable, unpacked
+
+#: Values of lanes that implementations treat specially, by the shape of a vector.
+_LANES = {
+    "i8x16": (0, 1, 0x7F, 0x80, 0xFF),
+    "i16x8": (0, 1, 0x7FFF, 0x8000, 0xFFFF),
+    **{f"{name}x{128 // int(name[1:])}": EDGES[name] for name in ("i32", "i64", "f32", "f64")},
+}
+
+
+def _vectors(shape: str) -> tuple[int, ...]:
+    """Vectors of such lanes: all the same, or every first, second or third value of the row, from any on."""
+    lanes, width = _LANES[shape], 128 // int(shape.partition("x")[2])
+    return tuple(
+        sum(lanes[(start + step * i) % len(lanes)] << width * i for i in range(128 // width))
+        for step in range(4)
+        for start in range(len(lanes))
+    )
+
+
+_VECTORS = {shape: _vectors(shape) for shape in _LANES}
+_SHAPE = re.compile("|".join(_LANES))
+
+
+@cache
+def edges_of(t: NumType, mnemonic: str) -> tuple[int, ...]:
+    """Values of a type that implementations of an instruction treat specially, the simplest one first."""
+    shapes = _SHAPE.findall(mnemonic)
+    return EDGES[t.name] if t is not V128 or not shapes else _VECTORS[shapes[-1]]
+
 
 _CONST = {name: FORMS[f"{name}.const"] for name in EDGES}
 #: Every other integer is a small one: addresses, counts and indices are.

@@ -25,14 +25,15 @@ _LEAVES = {"ne": "eq", "lt_u": "ge_u", "lt_s": "ge_s", "gt_u": "le_u", "gt_s": "
 
 
 def loop(body: Body) -> None:
-    """A loop that goes round while a condition holds."""
+    """A loop that goes round while a condition holds, or, seldom and more simply, only if a statement goes back."""
     if is_nested(body):
         return
     block(body, "loop", (), ())
     body.statements()
-    condition(body)
-    tick(body)
-    body.emit(instr("br_if", 0))
+    if body.drawing.below(8):
+        condition(body)
+        tick(body)
+        body.emit(instr("br_if", 0))
     end(body)
 
 

@@ -12,9 +12,9 @@ from hypothesis.strategies import DrawFn
 
 from refwasm import embedding as e
 from refwasm.strategies.configuration import Imports, Limits, configuration, without_orphans
-from refwasm.strategies.definitions import begin, fill_elements, finish, most_definitions
+from refwasm.strategies.definitions import begin, fill_elements, most_definitions
 from refwasm.strategies.drawing import Drawing
-from refwasm.strategies.functions import define
+from refwasm.strategies.functions import define, empty
 from refwasm.strategies.kit import kit_for
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.scope import Scope
@@ -104,7 +104,6 @@ def modules(
         most = most_definitions(config.limits)
         for _ in drawing.several(most, min(5, most / 2)):
             draw(kit.definition)
-        finish(scope)
         draw(kit.function)
         for _ in drawing.several(config.limits.functions - 1, (config.limits.functions - 1) / 2):
             draw(kit.function)
@@ -113,6 +112,8 @@ def modules(
             for name, t in config.exports:
                 named[name] = scope.callable()
                 define(kit, drawing, t)
+        if not scope.funcs:
+            empty(scope)
         fill_elements(scope, drawing)
         return DrawnModule(without_unused_fuel(assembled(scope, drawing, named), scope.fuel))
 
@@ -124,9 +125,9 @@ def assembled(scope: Scope, drawing: Drawing, named: Mapping[str, int]) -> Modul
     """The module of what was drawn. ``named`` are functions to export."""
     funcs = bounded(scope, drawing, scope.funcs)
     tables, elems = [Table(t) for t in scope.tables], list(scope.elems)
-    if scope.slots and scope.call_table is not None:
-        size = len(scope.slots)
-        tables.append(Table(TableType(I32, Sizes(size, size), FUNCREF)))
+    if scope.call_table is not None:
+        size = len(scope.slots) + 1  # the last element is null
+        tables[scope.call_table - scope.imported.get("table", 0)] = Table(TableType(I32, Sizes(size, size), FUNCREF))
         inits = tuple((instr("ref.func", func), END) for func in scope.slots)
         elems.append(Elem(FUNCREF, inits, "active", scope.call_table, (constant(I32, 0), END)))
     exports = _exports(scope, named)
@@ -171,7 +172,8 @@ def _exports(scope: Scope, named: Mapping[str, int]) -> tuple[Export, ...]:
             if not globals[index].mutable or "mutable-globals" in scope.features:
                 name = "fuel" if index == scope.fuel else f"g{index}"
                 found.append(Export(name, "global", index))
-        found += [Export(f"t{i}", "table", i) for i in range(scope.imported.get("table", 0), len(scope.tables))]
+        tables = range(scope.imported.get("table", 0), len(scope.context.tables))
+        found += [Export(f"t{i}", "table", i) for i in tables if i != scope.call_table]
     return tuple(found)
 
 

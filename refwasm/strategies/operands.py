@@ -1,14 +1,16 @@
-"""Operands on which it depends whether an instruction traps: mostly such that it does not."""
+"""Operands on which it depends whether an instruction traps: mostly such that it does not, else near the border."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from refwasm.execution.numerics.edges import EDGES
 from refwasm.strategies.configuration import TRAPS
-from refwasm.strategies.leaves import constant
+from refwasm.strategies.leaves import constant, edges_of
+from refwasm.strategies.provision import provide_memory
 from refwasm.strategies.tables import WAITS
 from refwasm.syntax.instructions import PLAIN, Form, Instr, MemArg, instr
-from refwasm.syntax.types import I32, ArrayType, Limits, MemType, NumType, RefType, ValType
+from refwasm.syntax.types import I32, ArrayType, NumType, RefType, ValType
 
 if TYPE_CHECKING:
     from refwasm.strategies.body import Body
@@ -70,6 +72,54 @@ def _bytes(body: Body, data: int) -> int:
     return len(segment.init) if segment.mode == "passive" else 0
 
 
+def special(body: Body, form: Form) -> None:
+    """Emit constants that implementations treat specially, as the operands of an instruction. The second one has often
+    to do with the first: it is the same, or the one with the other sign."""
+    first, types = 0, form.params or []
+    for number, t in enumerate(types):
+        assert isinstance(t, NumType)
+        edges = edges_of(t, form.mnemonic)
+        k = body.drawing.below(4) if number and t is types[0] else 0
+        bits = body.drawing.pick(edges) if k < 2 else first if k == 2 else first ^ 1 << t.bits - 1
+        body.emit(constant(t, bits))
+        first = first if number else bits
+
+
+def dangerous(body: Body, instruction: Instr, role: str, t: ValType) -> None:
+    """Emit an operand of type ``t`` that has a role and may make the instruction trap."""
+    name = instruction.form.mnemonic
+    if role == "truncated":
+        assert isinstance(t, NumType)
+        body.emit(constant(t, body.drawing.pick(EDGES[t.name])))
+    elif not role and name.endswith(("div_s", "rem_s")):
+        assert isinstance(t, NumType)
+        body.emit(constant(t, 1 << t.bits - 1))
+    elif role in ("", "object", "cast", "growth"):
+        body.expression(t)
+    else:
+        assert isinstance(t, NumType)
+        bound, k = _bound(body, instruction, role), body.drawing.below(5)
+        if k == 4:
+            body.expression(t)
+        else:
+            body.emit(constant(t, (bound, bound + 1, bound - 1, -1)[k] & (1 << t.bits) - 1))
+
+
+def _bound(body: Body, instruction: Instr, role: str) -> int:
+    """The least number that an operand must not be, or that it must not be with the greatest of others."""
+    if role == "divisor":
+        return 0
+    if role in ("address", "length"):
+        return min(body.scope.context.memories[i].limits.minimum for i in _places(instruction)) << 16
+    if role == "position":
+        return FLOOR
+    if role == "size" and instruction.form.immediates == ("type",):
+        return 0
+    if {"data", "elem"} & set(instruction.form.immediates):
+        return _available(body, instruction)
+    return _most(body, instruction, role) + 1
+
+
 def operand(body: Body, instruction: Instr, role: str, t: ValType, result: ValType | None) -> None:
     """Emit an operand of type ``t`` that has a role; ``result`` is what the instruction leaves."""
     if role == "object" and isinstance(t, RefType):
@@ -90,8 +140,7 @@ def operand(body: Body, instruction: Instr, role: str, t: ValType, result: ValTy
 def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
     """An operand that is a number."""
     if role == "divisor":
-        body.expression(t)
-        body.emit(constant(t, 0x7F), PLAIN[f"{t.name}.and"], constant(t, 1), PLAIN[f"{t.name}.or"])
+        _divisor(body, instruction, t)
     elif role == "address":
         masked(body, t, WITHIN)
     elif role in ("growth", "length"):
@@ -103,8 +152,24 @@ def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
         body.emit(constant(t, FLOOR + body.drawing.below(most + 1)))
     elif role == "zero":
         body.emit(constant(t, 0))
+    elif role == "few":
+        most = max(_most(body, instruction, role), 0)
+        body.emit(constant(t, body.drawing.pick((0, most, min(most, 1), most // 2))))
     else:
         body.emit(constant(t, body.drawing.below(_most(body, instruction, role) + 1)))
+
+
+def _divisor(body: Body, instruction: Instr, t: NumType) -> None:
+    """An operand that is not zero, nor, where that may overflow, -1."""
+    k = body.drawing.below(4)
+    if k == 3:
+        edges = [edge for edge in EDGES[t.name] if 0 < edge < (1 << t.bits) - 1]
+        body.emit(constant(t, body.drawing.pick(edges)))
+        return
+    body.expression(t)
+    if k < 2 or instruction.form.mnemonic.endswith("div_s"):
+        body.emit(constant(t, 0x7F), PLAIN[f"{t.name}.and"])
+    body.emit(constant(t, 1), PLAIN[f"{t.name}.or"])
 
 
 def _most(body: Body, instruction: Instr, role: str) -> int:
@@ -165,7 +230,7 @@ def access(body: Body, form: Form, safe: bool) -> MemArg | None:
     if not usable and (memories or not body.config.limits.memories):
         return None
     if not usable:  # the module has a memory if an access wants one
-        body.scope.add_memory(MemType(I32, Limits(1, max(body.config.limits.memory_pages, 1)), waits))
+        provide_memory(body.scope, waits)
         usable = [0]
     index = body.drawing.pick(usable)
     address, natural = memories[index].address, form.width.bit_length() - 1

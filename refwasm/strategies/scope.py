@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from refwasm.errors import Invalid
 from refwasm.strategies.configuration import Configuration
 from refwasm.strategies.tables import TYPED, immediates_of
-from refwasm.syntax.instructions import Form, Instr
+from refwasm.syntax.instructions import END, Form, Instr, instr
 from refwasm.syntax.modules import Data, Elem, Func, Global
 from refwasm.syntax.types import (
     F32,
     F64,
+    FUNCREF,
     I32,
     I64,
     V128,
@@ -20,6 +21,7 @@ from refwasm.syntax.types import (
     DefType,
     FuncType,
     HeapType,
+    Limits,
     MemType,
     RecType,
     RefType,
@@ -108,11 +110,11 @@ class Scope:
         return [I32, I64, F32, F64, *([V128] if "simd" in self.features else [])]
 
     def heaps(self) -> list[HeapType]:
-        """The heap types that references may have: abstract ones, then the module's structures and arrays."""
+        """The heap types that references may have: abstract ones, then the module's arrays and structures."""
         found: list[HeapType] = [h for f, heaps in _ABSTRACT.items() if f in self.features for h in heaps]
         if "gc" in self.features:
             types = self.context.space.types
-            found += [types[i] for kind in (StructType, ArrayType) for i in self.composites(kind)]
+            found += [types[i] for kind in (ArrayType, StructType) for i in self.composites(kind)]
         return found
 
     def nullable(self) -> list[ValType]:
@@ -120,11 +122,15 @@ class Scope:
         return [RefType(True, heap) for heap in self.heaps()]
 
     def reference(self) -> RefType | None:
-        """The type of references of which a value is made where any type will do: to the module's last array or
-        structure if it has some; None: it has no references. No choice tells it, so that such a value is drawn as one
-        of a given type is, and either can stand in the place of the other."""
+        """The type of references of which a value is made where any type will do: to the module's last structure or
+        array, a function or a number, as far as there are such; None: it has no references. No choice tells it, so that
+        such a value is drawn as one of a given type is, and either can stand in the place of the other."""
         heaps = self.heaps()
-        return RefType(not self.constructible(heaps[-1]), heaps[-1]) if heaps else None
+        if not heaps:
+            return None
+        found = (heap for heap in (heaps[-1], "func", "i31") if self.constructible(heap))
+        heap = next(found, None)
+        return RefType(True, heaps[-1]) if heap is None else RefType(False, heap)
 
     def constructible(self, heap: HeapType) -> bool:
         """Whether a constant expression makes a reference to it that is not null."""
@@ -144,8 +150,40 @@ class Scope:
         """Define a memory."""
         self.context.memories.append(t)
         self.memories.append(t)
+        self.forget()
+
+    def add_data(self, segment: Data) -> None:
+        """Define a data segment."""
+        self.datas.append(segment)
+        self.context.datas = len(self.datas)
+        self.forget()
+
+    def add_elem(self, element: RefType, count: int, segment: Elem) -> None:
+        """Define an element segment of so many elements of a closed type, which are null for the time being."""
+        opened = self.open(element)
+        assert isinstance(opened, RefType)
+        null = (instr("ref.null", opened.heap), END)
+        self.elems.append(segment._replace(type=opened, inits=(null,) * count))
+        self.context.elems.append(element)
+        self.forget()
+
+    def forget(self) -> None:
+        """Have instructions looked for again, after a definition was added while functions are drawn."""
         self._candidates.clear()
         self._leaving.clear()
+
+    @property
+    def tables_are_few(self) -> bool:
+        """Whether a module has one table at most."""
+        return "reference-types" not in self.features
+
+    def add_table(self, t: TableType) -> None:
+        """Define a table, of a closed type."""
+        opened = self.open(t.element)
+        assert isinstance(opened, RefType)
+        self.context.tables.append(t)
+        self.tables.append(TableType(t.address, t.limits, opened))
+        self.forget()
 
     # ---- instructions ------------------------------------------------------------------------------------------------
 
@@ -184,6 +222,12 @@ class Scope:
         assert isinstance(composite, FuncType)
         return composite
 
-    def slot(self, func: int) -> int:
-        """The element of the table of calls that holds a function."""
+    def slot(self, func: int) -> int | None:
+        """The element of the table of calls that holds a function. The module gets that table with the first one; None:
+        it may not have it."""
+        if self.call_table is None:
+            if not self.config.limits.tables or (self.tables_are_few and self.context.tables):
+                return None
+            self.call_table = len(self.context.tables)
+            self.add_table(TableType(I32, Limits(0, None), FUNCREF))
         return self.slots.setdefault(func, len(self.slots))

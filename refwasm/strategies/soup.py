@@ -7,6 +7,7 @@ constants as operands, or is left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +46,29 @@ def _table(features: frozenset[str]) -> list[Form]:
 
 
 def statement(body: Body) -> None:
-    """A block of stack code."""
+    """Stack code: in a block, if something branches to its end or it has an end that can't be reached."""
     if control.is_nested(body):
         return
+    start = len(body.out)
     control.block(body, "block", (), ())
     soup = Soup(body)
     for intent in body.drawing.draw(_INTENTS):
         soup.intend(intent)
     soup.close_all()
+    is_dead = soup.stacks.control.unreachable
     control.end(body)
+    if not is_dead and not _is_target(body.out[start:]):
+        del body.out[start], body.out[-1]
+
+
+def _is_target(code: Sequence[Instr]) -> bool:
+    """Whether something in a block branches to its label; ``code`` begins with the block."""
+    depth = -1
+    for instruction in code:
+        depth += instruction.form.opens - (instruction.form is END.form)
+        if "label" in instruction.form.immediates and instruction.args[0] == depth:
+            return True
+    return False
 
 
 class Soup:

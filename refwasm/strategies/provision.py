@@ -1,0 +1,68 @@
+"""What an instruction is about, for modules that have nothing of the kind: the simplest definition of it.
+
+Nothing is drawn for that: so the choices of what follows mean the same whether an earlier instruction was the first to
+need something or not.
+"""
+
+from __future__ import annotations
+
+from refwasm.strategies.scope import Scope
+from refwasm.syntax.instructions import Form
+from refwasm.syntax.modules import Data, Elem
+from refwasm.syntax.types import (
+    FUNCREF,
+    I8,
+    I32,
+    ArrayType,
+    CompositeType,
+    FieldType,
+    Limits,
+    MemType,
+    RecType,
+    RefType,
+    StructType,
+    SubType,
+    TableType,
+)
+
+#: Elements of tables and segments; bytes of segments.
+_ELEMENTS, _BYTES = 4, bytes(range(1, 9))
+
+
+def provide(scope: Scope, form: Form) -> None:
+    """Define what a form names in its immediates, if the module has nothing of the kind and may have some."""
+    limits, features, space = scope.config.limits, scope.features, scope.context
+    for word in form.immediates:
+        if word == "memory" and not space.memories and limits.memories:
+            provide_memory(scope)
+        elif word == "table" and not space.tables and limits.tables:
+            scope.add_table(TableType(I32, Limits(_ELEMENTS, 2 * _ELEMENTS), FUNCREF))
+        elif word == "data" and not scope.datas and limits.segments and "bulk-memory" in features:
+            scope.add_data(Data(_BYTES, "passive"))
+        elif word == "elem" and not scope.elems and limits.segments and not scope.tables_are_few:
+            scope.add_elem(_element(scope, form), _ELEMENTS, Elem(FUNCREF, (), "passive"))
+        elif word == "type" and "gc" in features and limits.types:
+            _provide_type(scope, form)
+
+
+def provide_memory(scope: Scope, shared: bool = False) -> None:
+    """Define a memory."""
+    scope.add_memory(MemType(I32, Limits(1, max(scope.config.limits.memory_pages, 1)), shared))
+
+
+def _element(scope: Scope, form: Form) -> RefType:
+    """The type of a segment's elements: that of the last table, if the instruction is about tables."""
+    return scope.context.tables[-1].element if "table" in form.immediates and scope.context.tables else FUNCREF
+
+
+def _provide_type(scope: Scope, form: Form) -> None:
+    composite: CompositeType
+    if form.mnemonic.startswith("struct."):
+        composite = StructType((FieldType(I8, True), FieldType(I32, True)))
+    elif form.mnemonic.startswith("array."):
+        composite = ArrayType(FieldType(FUNCREF if "elem" in form.immediates else I8, True))
+    else:
+        return
+    if not scope.composites(type(composite)):
+        scope.define(RecType((SubType(True, (), composite),)))
+        scope.forget()
