@@ -9,15 +9,17 @@ valid.
 from __future__ import annotations
 
 import argparse
+import fnmatch
+import os
 import re
 import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.shrinking import shrinking
 from refwasm import embedding as e
@@ -55,7 +57,8 @@ def valid(count: int) -> bool:
 
     bad = 0
     with ThreadPoolExecutor(2) as pool:
-        for batch in iter(lambda found=drawn(count): list(islice(found, BATCH)), []):
+        every = drawn(count)
+        while batch := list(islice(every, BATCH)):
             for module in batch:
                 e.module_validate(e.module_decode(module.bytes))
             bad += sum(not ok for ok in pool.map(other, [module.bytes for module in batch]))
@@ -112,24 +115,45 @@ def _executed(made: list[bytes]) -> tuple[float, float]:
 # ---- power ----------------------------------------------------------------------------------------------------------
 
 
-def power(count: int) -> None:
+class Made(NamedTuple):
+    """Modules of one source, and the instructions of each."""
+
+    binaries: list[bytes]
+    used: list[set[str]]
+
+
+def _made(binaries: Iterable[bytes]) -> Made:
+    found = list(binaries)
+    return Made(found, [{i.form.mnemonic for f in e.module_decode(b).funcs for i in f.body} for b in found])
+
+
+def power(count: int, pattern: str = "*", sources: Sequence[str] = ("strategies", "smith")) -> None:
     """In how many modules each fault is found. Only modules with an instruction that it breaks are judged."""
-    made = {"strategies": [m.bytes for m in drawn(count)], "smith": [i.module for i in islice(smith(ALL), count)]}
-    used = {source: [_mnemonics(binary) for binary in binaries] for source, binaries in made.items()}
-    print(f"fault, modules of the strategies, and of smith, until it is found (-: not in {count})", flush=True)
+    known: dict[str, Callable[[], Iterable[bytes]]] = {
+        "strategies": lambda: (m.bytes for m in _of_both_kinds(count)),
+        "smith": lambda: (item.module for item in islice(smith(ALL), count)),
+    }
+    made = [_made(known[source]()) for source in sources]
+    print(f"fault, modules of {', and of '.join(sources)}, until it is found (-: not in {count})", flush=True)
+    faults = [fault for fault in FAULTS if fnmatch.fnmatchcase(fault.what, pattern)]
     told: Counter[str] = Counter()
-    for fault in FAULTS:
-        broken = {form.mnemonic for form in FORMS.values() if re.fullmatch(fault.kinds, form.mnemonic)}
-        told_by = {source: [not broken or bool(n & broken) for n in names] for source, names in used.items()}
-        numbers = {source: _found(fault, binaries, told_by[source]) for source, binaries in made.items()}
-        told.update(source for source, number in numbers.items() if number)
-        shown = "  ".join(f"{number or '-':>6}" for number in numbers.values())
-        print(f"  {fault.what:56} {shown}", flush=True)
-    print(f"  found: {', '.join(f'{source} {told[source]} of {len(FAULTS)}' for source in made)}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for fault, numbers in zip(faults, pool.map(lambda fault: _numbers(fault, made), faults)):
+            told.update(source for source, number in zip(sources, numbers) if number)
+            shown = "  ".join(f"{number or '-':>6}" for number in numbers)
+            print(f"  {fault.what:56} {shown}", flush=True)
+    print(f"  found: {', '.join(f'{source} {told[source]} of {len(faults)}' for source in sources)}")
 
 
-def _mnemonics(binary: bytes) -> set[str]:
-    return {i.form.mnemonic for func in e.module_decode(binary).funcs for i in func.body}
+def _of_both_kinds(count: int) -> Iterator[DrawnModule]:
+    """Modules that seldom trap, and, as many, modules that often do."""
+    for rare, allowed in zip(drawn(count // 2), drawn(count // 2, traps="allowed")):
+        yield from (rare, allowed)
+
+
+def _numbers(fault: Fault, made: Sequence[Made]) -> list[int]:
+    broken = {form.mnemonic for form in FORMS.values() if re.fullmatch(fault.kinds, form.mnemonic)}
+    return [_found(fault, each.binaries, [not broken or bool(n & broken) for n in each.used]) for each in made]
 
 
 def _found(fault: Fault, binaries: list[bytes], told: list[bool]) -> int:
@@ -156,7 +180,7 @@ def main() -> int:
     known: dict[str, Callable[[], object]] = {
         "valid": lambda: valid(chosen.count), "instructions": lambda: instructions(chosen.count),
         "speed": lambda: speed(chosen.count), "shrinking": lambda: shrinking(chosen.seeds, chosen.only, chosen.show),
-        "power": lambda: power(chosen.count),
+        "power": lambda: power(chosen.count, chosen.only),
     }  # fmt: skip
     for part in chosen.parts:
         if part not in known:

@@ -101,7 +101,7 @@ def _tail_call(body: Body) -> None:
         return
     found = [i for i in callees(body) if match_result_type(scope.func_type(i).results, body.results)]
     if found:
-        call_of(body, body.drawing.pick(found), tail=True)
+        call_of(body, body.drawing.choose(found), tail=True)
 
 
 def throwing(body: Body) -> None:

@@ -190,42 +190,44 @@ def _cast(body: Body, goal: RefType) -> bool:
 # ---- calls ----------------------------------------------------------------------------------------------------------
 
 
-def callees(body: Body) -> Sequence[int]:
-    """The functions that a body may call. If it has to count fuel when it calls itself, it does so seldom, and only if
-    there is another function, which is simpler."""
+def callees(body: Body, itself: bool = True) -> Sequence[int]:
+    """The functions that a body may call. If it has to count fuel when it calls ``itself``, it does so seldom, and only
+    if there is another function, which is simpler."""
     count = body.scope.callable()
-    if body.own is None or body.scope.fuel is None:
+    if body.scope.fuel is None:
         return range(count)
-    return range(count if count > 1 and body.drawing.rarely(8) else count - 1)
+    calls_itself = itself and body.drawing.rarely(8)
+    return range(count if body.own is None or (count > 1 and calls_itself) else count - 1)
 
 
 def call(body: Body, goal: ValType) -> bool:
-    """A call of a function with one result; False: there is none."""
+    """A call of another function with one result; False: there is none."""
     found = []
-    for index in callees(body):
+    for index in callees(body, itself=False):
         results = body.scope.func_type(index).results
         if len(results) == 1 and match_val_type(results[0], goal):
             found.append(index)
     if not found:
         return False
-    call_of(body, body.drawing.pick(found))
+    call_of(body, body.drawing.choose(found))
     return True
 
 
 def call_of(body: Body, index: int, tail: bool = False) -> None:
-    """Emit a call of a function, in one of the ways that there are."""
+    """Emit a call of a function, in one of the ways that there are. All choices come before those of the arguments: the
+    shrinker takes away a parameter, and what is left behind of its argument decides nothing here."""
+    scope, prefix = body.scope, "return_" if tail else ""
+    deftype, way = scope.context.funcs[index], body.drawing.below(8)
+    is_risky = way > 4 and risks(body)
+    slot = scope.slot(index) if way in (5, 6) else None
+    if slot is not None and is_risky:  # another function, null, or none at all
+        slot = body.drawing.below(len(scope.slots) + 2)
     values(body, body.scope.func_type(index).params)
-    scope, features, prefix = body.scope, body.scope.features, "return_" if tail else ""
-    deftype = scope.context.funcs[index]
-    way = body.drawing.below(8)
-    slot = scope.slot(index) if way == 6 else None
     if slot is not None:
-        if risks(body):  # another function, null, or none at all
-            slot = body.drawing.below(len(scope.slots) + 2)
         body.emit(constant(I32, slot))
         body.emit(instr(f"{prefix}call_indirect", scope.index(deftype), scope.call_table))
-    elif way == 7 and "function-references" in features:
-        body.expression(RefType(risks(body), deftype))
+    elif way == 7 and "function-references" in scope.features:
+        body.expression(RefType(is_risky, deftype))
         body.emit(instr(f"{prefix}call_ref", scope.index(deftype)))
     else:
         body.emit(instr(f"{prefix}call", index))

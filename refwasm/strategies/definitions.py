@@ -12,7 +12,7 @@ from refwasm.strategies.drawing import Drawing, below
 from refwasm.strategies.leaves import constant, leaf
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.instructions import END, PLAIN, Instr, instr
-from refwasm.syntax.modules import Data, Elem, Global
+from refwasm.syntax.modules import Data, Elem
 from refwasm.syntax.types import (
     EXTERN_KINDS,
     F32,
@@ -46,7 +46,7 @@ def begin(scope: Scope) -> None:
     _imports(scope)
     if scope.config.termination == "fuel":
         scope.fuel = len(scope.context.globals)
-        _add_global(scope, GlobalType(I32, True), (constant(I32, scope.config.limits.fuel), END))
+        scope.add_global(GlobalType(I32, True), (constant(I32, scope.config.limits.fuel), END))
 
 
 def most_definitions(limits: configuration.Limits) -> int:
@@ -173,12 +173,7 @@ def _global(scope: Scope, drawing: Drawing) -> None:
     t = drawing.pick(found) if k > 12 and found else numbers[order[k % len(order)]]
     out: list[Instr] = []
     constant_expression(scope, drawing, out, t)
-    _add_global(scope, GlobalType(t, not drawing.rarely(5)), (*out, END))
-
-
-def _add_global(scope: Scope, t: GlobalType, init: tuple[Instr, ...]) -> None:
-    scope.context.globals.append(t)
-    scope.globals.append(Global(GlobalType(scope.open(t.value), t.mutable), init))
+    scope.add_global(GlobalType(t, not drawing.rarely(5)), (*out, END))
 
 
 def constant_expression(scope: Scope, drawing: Drawing, out: list[Instr], goal: ValType, depth: int = 2) -> None:

@@ -63,6 +63,11 @@ class Drawing:
         """One of some items, the first one being the simplest."""
         return items[self._integer(0, len(items) - 1)] if len(items) > 1 else items[0]
 
+    def choose(self, items: Sequence[T]) -> T:
+        """As :meth:`pick`, but a choice is made even if there is one item only: so what is behind keeps its place when the
+        other items are deleted."""
+        return items[self._integer(0, len(items) - 1)]
+
     def rarely(self, n: int) -> bool:
         """True once in n times; False is simpler."""
         return bool(self._integer(0, n - 1) == n - 1)

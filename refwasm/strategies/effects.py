@@ -80,8 +80,8 @@ def _effect(body: Body) -> None:
     """An instruction that changes a global, memory, table, structure or array: the one that was chosen, or the next
     one that the module has something for."""
     first, safe = body.drawing.below(len(EFFECTS)), not risks(body)
-    provide(body.scope, EFFECTS[first])
     for form in (*EFFECTS[first:], *EFFECTS[:first]):
+        provide(body.scope, form)
         found = [c for c in body.scope.candidates(form) if not safe or is_safe(body, c[0])]
         if found:
             return body.apply(body.drawing.pick(found), safe)
@@ -155,7 +155,7 @@ def _call(body: Body) -> None:
 def call(body: Body, found: Sequence[int]) -> None:
     """A call of one of some functions, if there are any. Its results may become those of the body."""
     if found:
-        index = body.drawing.pick(found)
+        index = body.drawing.choose(found)
         results = body.scope.func_type(index).results
         are_results = body.settle(results)
         call_of(body, index)

@@ -121,7 +121,7 @@ def scope_of(module: DrawnModule, config: Configuration) -> Scope:
     scope.datas, scope.elems, context.datas = list(syntax.datas), list(syntax.elems), len(syntax.datas)
     scope.fuel = len(context.globals)
     context.globals.append(GlobalType(I32, True))
-    scope.config = config._replace(limits=config.limits._replace(memories=0, tables=0, types=0, segments=0))
+    scope.config = config._replace(limits=config.limits._replace(memories=0, tables=0, types=0, globals=0, segments=0))
     return scope
 
 

@@ -6,8 +6,9 @@ need something or not.
 
 from __future__ import annotations
 
+from refwasm.strategies.leaves import constant
 from refwasm.strategies.scope import Scope
-from refwasm.syntax.instructions import Form
+from refwasm.syntax.instructions import END, Form
 from refwasm.syntax.modules import Data, Elem
 from refwasm.syntax.types import (
     FUNCREF,
@@ -16,6 +17,7 @@ from refwasm.syntax.types import (
     ArrayType,
     CompositeType,
     FieldType,
+    GlobalType,
     Limits,
     MemType,
     RecType,
@@ -41,8 +43,15 @@ def provide(scope: Scope, form: Form) -> None:
             scope.add_data(Data(_BYTES, "passive"))
         elif word == "elem" and not scope.elems and limits.segments and not scope.tables_are_few:
             scope.add_elem(_element(scope, form), _ELEMENTS, Elem(FUNCREF, (), "passive"))
+        elif word == "global" and not _own_globals(scope) and limits.globals:
+            scope.add_global(GlobalType(I32, True), (constant(I32, 0), END))
         elif word == "type" and "gc" in features and limits.types:
             _provide_type(scope, form)
+
+
+def _own_globals(scope: Scope) -> list[GlobalType]:
+    """All globals but the one for fuel."""
+    return [t for i, t in enumerate(scope.context.globals) if i != scope.fuel]
 
 
 def provide_memory(scope: Scope, shared: bool = False) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from refwasm.errors import Invalid
 from refwasm.strategies.configuration import Configuration
-from refwasm.strategies.tables import TYPED, immediates_of
+from refwasm.strategies.tables import TYPED, immediates_of, spaces_of
 from refwasm.syntax.instructions import END, Form, Instr, instr
-from refwasm.syntax.modules import Data, Elem, Func, Global
+from refwasm.syntax.modules import Data, Elem, Expr, Func, Global
 from refwasm.syntax.types import (
     F32,
     F64,
@@ -20,6 +21,7 @@ from refwasm.syntax.types import (
     BlockType,
     DefType,
     FuncType,
+    GlobalType,
     HeapType,
     Limits,
     MemType,
@@ -63,6 +65,7 @@ class Scope:
         self.fuel: int | None = None  # the index of the global that counts down
         self.slots: dict[int, int] = {}  # elements of the table of calls, by function
         self.call_table: int | None = None
+        self._spaces: dict[str, Sequence[Any]] | None = None
         self._candidates: dict[Form, list[Candidate]] = {}
         self._leaving: dict[ValType, list[list[Candidate]]] = {}
 
@@ -152,6 +155,12 @@ class Scope:
         self.memories.append(t)
         self.forget()
 
+    def add_global(self, t: GlobalType, init: Expr) -> None:
+        """Define a global, of a closed type."""
+        self.context.globals.append(t)
+        self.globals.append(Global(GlobalType(self.open(t.value), t.mutable), init))
+        self.forget()
+
     def add_data(self, segment: Data) -> None:
         """Define a data segment."""
         self.datas.append(segment)
@@ -169,6 +178,7 @@ class Scope:
 
     def forget(self) -> None:
         """Have instructions looked for again, after a definition was added while functions are drawn."""
+        self._spaces = None
         self._candidates.clear()
         self._leaving.clear()
 
@@ -186,6 +196,13 @@ class Scope:
         self.forget()
 
     # ---- instructions ------------------------------------------------------------------------------------------------
+
+    @property
+    def spaces(self) -> dict[str, Sequence[Any]]:
+        """What immediates may be, by their names."""
+        if self._spaces is None:
+            self._spaces = spaces_of(self)
+        return self._spaces
 
     def candidates(self, form: Form) -> list[Candidate]:
         """A form with all immediates with which it is valid here."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from refwasm.syntax.instructions import FORMS, Form
-from refwasm.syntax.types import F32, F64, NUM_TYPES
+from refwasm.syntax.types import F32, F64, NUM_TYPES, ArrayType, StructType
 from refwasm.validation.instructions import TYPINGS
 
 if TYPE_CHECKING:
@@ -57,17 +57,22 @@ TYPED: tuple[Form, ...] = tuple(
 
 def immediates_of(form: Form, scope: Scope) -> Iterator[tuple[Any, ...]]:
     """All rows of immediates of a typed form; not all of them are valid."""
+    composite = form.mnemonic.partition(".")[0]
+    spaces = [scope.spaces.get(composite if word == "type" else word, ()) for word in form.immediates]
+    return product(*spaces)
+
+
+def spaces_of(scope: Scope) -> dict[str, Sequence[Any]]:
+    """What immediates may be, by their names; a "type" by the instruction that names it."""
     context = scope.context
-    spaces: dict[str, Any] = {
-        "type": range(len(context.space.types)),
+    return {
+        "struct": scope.composites(StructType), "array": scope.composites(ArrayType),
         "table": [i for i in range(len(context.tables)) if i != scope.call_table],
         "memory": range(len(context.memories)), "data": range(context.datas), "elem": range(len(context.elems)),
         "global": [i for i in range(len(context.globals)) if i != scope.fuel],
         "field": range(max((len(getattr(t.composite, "fields", ())) for t in context.space.types), default=0)),
         "heap": [scope.open_heap(heap) for heap in scope.heaps()],
     }  # fmt: skip
-    if all(word in spaces for word in form.immediates):
-        yield from product(*(spaces[word] for word in form.immediates))
 
 
 class Rows:
