@@ -13,8 +13,9 @@ from refwasm.strategies import control, effects, references
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import leaf
 from refwasm.strategies.operands import FLOOR, dangerous, is_safe, operand, risks, special
+from refwasm.strategies.provision import provide
 from refwasm.strategies.scope import Candidate, Scope
-from refwasm.strategies.tables import ROLES, rows
+from refwasm.strategies.tables import ROLES, TYPED_I32, rows
 from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
 from refwasm.syntax.types import I32, NUM_TYPES, V128, NumType, ValType
 from refwasm.validation.matching import match_val_type
@@ -124,9 +125,9 @@ class Body:
             self.out, self.tail = [], self.out
         else:
             for t in reversed(types):
-                self._keep(t)
+                self.keep(t)
 
-    def _keep(self, t: ValType) -> None:
+    def keep(self, t: ValType) -> None:
         """Put a value where it can be seen from outside, if there is a global for it; else drop it."""
         globals, own = self.scope.context.globals, self.scope.fuel
         found = [i for i, g in enumerate(globals) if g.mutable and i != own and match_val_type(t, g.value)]
@@ -253,9 +254,17 @@ class Body:
         return True
 
     def typed(self, goal: ValType) -> bool:
-        """An instruction whose type depends on its immediates."""
-        found = self.scope.leaving(goal)
-        return bool(found) and self.candidate(self.drawing.pick(self.drawing.pick(found)))
+        """An instruction whose type depends on its immediates. Where an i32 is wanted, the module gets what the chosen
+        one is about."""
+        if goal is I32:
+            first = self.drawing.below(len(TYPED_I32))
+            provide(self.scope, TYPED_I32[first])
+            by_form = (self.scope.candidates(form) for form in (*TYPED_I32[first:], *TYPED_I32[:first]))
+            found = next((c for c in ([c for c in known if c[2] == [I32]] for known in by_form) if c), [])
+        else:
+            forms = self.scope.leaving(goal)
+            found = self.drawing.pick(forms) if forms else []
+        return bool(found) and self.candidate(self.drawing.pick(found))
 
     def candidate(self, candidate: Candidate) -> bool:
         """Emit an instruction with its operands, unless there are none with which it surely does not trap."""
@@ -265,8 +274,9 @@ class Body:
         self.apply(candidate, safe)
         return True
 
-    def apply(self, candidate: Candidate, safe: bool | None = None) -> None:
-        """Emit an instruction with its operands. If it is not to be ``safe``, some of those may make it trap."""
+    def apply(self, candidate: Candidate, safe: bool | None = None, kept: int | None = None) -> None:
+        """Emit an instruction with its operands. If it is not to be ``safe``, some of those may make it trap. The first
+        operand is ``kept`` in the local of that index."""
         instruction, params, results = candidate
         roles = ROLES.get(instruction.form.mnemonic, ())
         if roles and safe is None:
@@ -283,6 +293,8 @@ class Body:
                 operand(self, instruction, role, t, results[0] if results else None)
             else:
                 self.expression(t)
+            if kept is not None and not number:
+                self.emit(instr("local.tee", kept))
         self.emit(instruction)
 
     # ---- statements --------------------------------------------------------------------------------------------------

@@ -64,9 +64,9 @@ class Drawing:
         return items[self._integer(0, len(items) - 1)] if len(items) > 1 else items[0]
 
     def choose(self, items: Sequence[T]) -> T:
-        """As :meth:`pick`, but a choice is made even if there is one item only: so what is behind keeps its place when the
-        other items are deleted."""
-        return items[self._integer(0, len(items) - 1)]
+        """As :meth:`pick`, but a choice is made even if there is one item only: so what is behind keeps its place when
+        the other items are deleted."""
+        return items[int(self._integer(0, len(items) - 1))]
 
     def rarely(self, n: int) -> bool:
         """True once in n times; False is simpler."""

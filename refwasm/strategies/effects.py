@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from refwasm.strategies import branches, loops, soup
 from refwasm.strategies.control import block, call_of, callees, condition, end, is_nested, sink, values
 from refwasm.strategies.leaves import constant
-from refwasm.strategies.operands import access, is_safe, risks
+from refwasm.strategies.operands import FLOOR, access, is_safe, risks
 from refwasm.strategies.provision import provide
+from refwasm.strategies.scope import Candidate
 from refwasm.strategies.tables import EFFECTS, WAITS, pairs, stores
 from refwasm.syntax.instructions import PLAIN, Form, Instr, instr
-from refwasm.syntax.types import I64, RefType, ValType
+from refwasm.syntax.types import I32, I64, ArrayType, DefType, PackedType, RefType, StructType, ValType
+from refwasm.validation.matching import unpacked
 
 if TYPE_CHECKING:
     from refwasm.strategies.body import Body
@@ -84,7 +86,56 @@ def _effect(body: Body) -> None:
         provide(body.scope, form)
         found = [c for c in body.scope.candidates(form) if not safe or is_safe(body, c[0])]
         if found:
-            return body.apply(body.drawing.pick(found), safe)
+            return _seen(body, body.drawing.pick(found), safe)
+
+
+def _seen(body: Body, candidate: Candidate, safe: bool) -> None:
+    """Emit an instruction with its operands, and often look at what it has done: what becomes of tables, and of
+    structures and arrays that nothing refers to, is seen nowhere else."""
+    instruction, params, results = candidate
+    is_look = bool(body.drawing.below(2))
+    kept = None
+    if is_look and instruction.form.mnemonic.startswith(("struct.", "array.")):
+        kept = body.new_local(params[0], hidden=True)
+    body.apply(candidate, safe, kept)
+    body.put_away(results, False)
+    if kept is not None:
+        _look_into(body, kept)
+    elif is_look and "table" in instruction.form.immediates:
+        _look_at_table(body, instruction.args[0 if instruction.form.mnemonic == "table.copy" else -1])
+
+
+def _look_into(body: Body, kept: int) -> None:
+    """Read a field of a structure, or an element of an array, that is in a local."""
+    t = body.locals[kept]
+    assert isinstance(t, RefType) and isinstance(t.heap, DefType)
+    composite, index, get = t.heap.composite, body.scope.index(t.heap), instr("local.get", kept)
+    if isinstance(composite, ArrayType):
+        field, number = composite.field, body.drawing.below(FLOOR)
+        body.emit(get, constant(I32, number))
+    else:
+        assert isinstance(composite, StructType)
+        number = body.drawing.below(len(composite.fields))
+        field = composite.fields[number]
+        body.emit(get)
+    sign = ("_s", "_u")[body.drawing.below(2)] if isinstance(field.storage, PackedType) else ""
+    name, where = ("array", (index,)) if isinstance(composite, ArrayType) else ("struct", (index, number))
+    body.emit(instr(f"{name}.get{sign}", *where))
+    body.keep(unpacked(field.storage))
+
+
+def _look_at_table(body: Body, table: int) -> None:
+    """Whether an element of a table is null: one of the first, or the last one."""
+    t = body.scope.context.tables[table]
+    number = body.drawing.below(t.limits.minimum + 1)
+    if not t.limits.minimum:
+        return
+    if number < t.limits.minimum:
+        body.emit(constant(t.address, number))
+    else:
+        body.emit(instr("table.size", table), constant(t.address, 1), PLAIN[f"{t.address.name}.sub"])
+    body.emit(instr("table.get", table), PLAIN["ref.is_null"])
+    body.keep(I32)
 
 
 def _set_global(body: Body) -> None:

@@ -55,6 +55,11 @@ TYPED: tuple[Form, ...] = tuple(
 ) + tuple(FORMS[name] for name in ("ref.eq", "ref.i31", "i31.get_s", "i31.get_u", "array.len"))
 
 
+#: Typed forms that may leave an i32, by the ends of their names.
+_LEAVES_I32 = ("size", "grow", "get", "get_s", "get_u", "len", "test", "test null", "eq")
+TYPED_I32 = tuple(form for form in TYPED if form.mnemonic.partition(".")[2] in _LEAVES_I32)
+
+
 def immediates_of(form: Form, scope: Scope) -> Iterator[tuple[Any, ...]]:
     """All rows of immediates of a typed form; not all of them are valid."""
     composite = form.mnemonic.partition(".")[0]
@@ -83,7 +88,10 @@ class Rows:
         made = [f for f in FORMS.values() if f.feature in features and f.results == [NUM_TYPES[result]]]
         plain = [f for f in made if not f.takes_address and f.params]
         is_vector = ("simd", "relaxed-simd")
-        self.numeric = [f for f in plain if result == "v128" or f.feature not in is_vector]
+        numeric = [f for f in plain if result == "v128" or f.feature not in is_vector]
+        # what makes a number of others of its type is chosen twice as often as conversions and comparisons
+        alike = [f for f in numeric if set(f.params or ()) == {NUM_TYPES[result]}]
+        self.numeric = numeric if result == "v128" else [*alike, *numeric]
         self.vector = [f for f in plain if result != "v128" and f.feature in is_vector]
         self.load = [f for f in made if f.takes_address and f.feature != "threads"]
         self.atomic = [f for f in made if f.takes_address and f.feature == "threads"]
@@ -107,13 +115,13 @@ def pairs(features: frozenset[str]) -> list[Form]:
     return [f for f in FORMS.values() if f.feature in features and f.results is not None and len(f.results) == 2]
 
 
-#: Instructions that change tables, memories, structures and arrays, and leave nothing; those that seldom have what they
+#: Instructions that change tables, memories, structures and arrays; those that seldom have what they
 #: need more than once.
 EFFECTS: tuple[Form, ...] = tuple(
     FORMS[name]
     for name in (
         "global.set", "memory.fill", "memory.copy", "memory.init", "data.drop", "table.set", "table.fill", "table.copy",
         "table.init", "elem.drop", "struct.set", "array.set", "array.fill", "array.copy", "array.init_data",
-        "array.init_elem", "array.init_elem", "array.init_data", "array.copy", "array.init_elem",
+        "array.init_elem", "array.init_elem", "array.init_data", "array.copy", "array.init_elem", "table.grow",
     )
 )  # fmt: skip
