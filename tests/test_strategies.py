@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from benchmarks.shrinking import GOALS, Goal, size
 from refwasm import Program
 from refwasm import embedding as e
 from refwasm.campaign.smith import program as wasm_tools
@@ -50,6 +51,7 @@ from refwasm.strategies import (
     values,
 )
 from refwasm.strategies.breaches import BREACHES
+from refwasm.strategies.sampling import sample
 from refwasm.syntax.instructions import END, Instr
 from refwasm.syntax.modules import Func, Module
 from refwasm.syntax.types import F64, I32, I64, FuncType, MemType, RecType, RefType, SubType
@@ -334,20 +336,34 @@ def test_choices_shrink_to_the_first_option() -> None:
 # ---- shrinking, plugin ----------------------------------------------------------------------------------------------
 
 
-def _size(module: DrawnModule) -> int:
-    return sum(len(func.body) for func in module.module.funcs)
-
-
-@pytest.mark.parametrize("name, most", [("i64.rotl", 10), ("ref.cast", 8), ("try_table", 10)])
+@pytest.mark.parametrize("name, most", [("i64.rotl", 6), ("br_if", 5), ("call_indirect", 8), ("try_table", 5)])
 def test_modules_shrink(name: str, most: int) -> None:
-    """``benchmarks/strategies.py`` has the figures; these are bounds."""
+    """``benchmarks/shrinking.py`` has the figures; these are bounds."""
 
     def has(module: DrawnModule) -> bool:
         return any(i.form.mnemonic == name for func in module.module.funcs for i in func.body)
 
-    small = Limits(functions=2, statements=3, instructions=40, depth=3, nesting=2)
-    found = find(modules(limits=small), has, settings=settings(many, max_examples=5_000), random=random.Random(1))
-    assert _size(found) <= most, found
+    found = find(modules(), has, settings=settings(many, max_examples=5_000), random=random.Random(1))
+    assert size(found) <= most, found
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.name)
+def test_the_smallest_examples_are_some(goal: Goal) -> None:
+    """The benchmark measures shrinking against these."""
+    assert goal.holds(goal.least)
+
+
+def test_samples_are_the_same_for_the_same_seed() -> None:
+    first, second, other = sample(modules(), 5), sample(modules(), 5), sample(modules(), 5, 1)
+    assert first == second and len(first) == 5
+    assert not set(first) & set(other)
+
+
+@few
+@given(st.data())
+def test_no_statement_is_drawn_where_none_may_be(data: st.DataObject) -> None:
+    module = data.draw(modules(limits=Limits(statements=0)))
+    assert all(i.form.mnemonic != "loop" for func in module.module.funcs for i in func.body)
 
 
 def test_what_fuzzers_and_the_database_replay() -> None:
