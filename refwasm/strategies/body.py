@@ -15,7 +15,7 @@ from refwasm.strategies.leaves import leaf
 from refwasm.strategies.operands import FLOOR, dangerous, is_safe, operand, risks, special
 from refwasm.strategies.provision import provide
 from refwasm.strategies.scope import Candidate, Scope
-from refwasm.strategies.tables import ROLES, TYPED_I32, rows
+from refwasm.strategies.tables import ROLES, rows, typed_forms
 from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
 from refwasm.syntax.types import I32, NUM_TYPES, V128, NumType, ValType
 from refwasm.validation.matching import match_val_type
@@ -254,17 +254,17 @@ class Body:
         return True
 
     def typed(self, goal: ValType) -> bool:
-        """An instruction whose type depends on its immediates. Where an i32 is wanted, the module gets what the chosen
-        one is about."""
+        """An instruction whose type depends on its immediates: the one that was chosen, or the next one that there is.
+        Where an i32 is wanted, the module gets what the chosen one is about."""
+        forms = typed_forms(goal)
+        first = self.drawing.below(len(forms))
         if goal is I32:
-            first = self.drawing.below(len(TYPED_I32))
-            provide(self.scope, TYPED_I32[first])
-            by_form = (self.scope.candidates(form) for form in (*TYPED_I32[first:], *TYPED_I32[:first]))
-            found = next((c for c in ([c for c in known if c[2] == [I32]] for known in by_form) if c), [])
-        else:
-            forms = self.scope.leaving(goal)
-            found = self.drawing.pick(forms) if forms else []
-        return bool(found) and self.candidate(self.drawing.pick(found))
+            provide(self.scope, forms[first])
+        for form in (*forms[first:], *forms[:first]):
+            found = self.scope.leaving(form, goal)
+            if found:
+                return self.candidate(self.drawing.pick(found))
+        return False
 
     def candidate(self, candidate: Candidate) -> bool:
         """Emit an instruction with its operands, unless there are none with which it surely does not trap."""

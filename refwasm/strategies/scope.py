@@ -7,7 +7,7 @@ from typing import Any
 
 from refwasm.errors import Invalid
 from refwasm.strategies.configuration import Configuration
-from refwasm.strategies.tables import TYPED, immediates_of, spaces_of
+from refwasm.strategies.tables import immediates_of, spaces_of
 from refwasm.syntax.instructions import END, Form, Instr, instr
 from refwasm.syntax.modules import Data, Elem, Expr, Func, Global
 from refwasm.syntax.types import (
@@ -67,7 +67,7 @@ class Scope:
         self.call_table: int | None = None
         self._spaces: dict[str, Sequence[Any]] | None = None
         self._candidates: dict[Form, list[Candidate]] = {}
-        self._leaving: dict[ValType, list[list[Candidate]]] = {}
+        self._leaving: dict[tuple[Form, ValType], list[Candidate]] = {}
 
     # ---- types -------------------------------------------------------------------------------------------------------
 
@@ -218,15 +218,13 @@ class Scope:
                         continue
         return found
 
-    def leaving(self, goal: ValType) -> list[list[Candidate]]:
-        """The instructions whose type the validator knows from their immediates, and that leave a value of a type: for
-        each form those that there are."""
-        found = self._leaving.get(goal)
+    def leaving(self, form: Form, goal: ValType) -> list[Candidate]:
+        """The candidates of a form that leave a value of a type."""
+        found = self._leaving.get((form, goal))
         if found is None:
-            by_form = (
-                [c for c in self.candidates(form) if len(c[2]) == 1 and match_val_type(c[2][0], goal)] for form in TYPED
-            )
-            found = self._leaving[goal] = list(filter(None, by_form))
+            known = self.candidates(form)
+            found = [c for c in known if len(c[2]) == 1 and match_val_type(c[2][0], goal)]
+            self._leaving[form, goal] = found
         return found
 
     def callable(self) -> int:

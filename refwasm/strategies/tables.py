@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from refwasm.syntax.instructions import FORMS, Form
-from refwasm.syntax.types import F32, F64, NUM_TYPES, ArrayType, StructType
+from refwasm.syntax.types import F32, F64, I32, NUM_TYPES, ArrayType, NumType, StructType, ValType
 from refwasm.validation.instructions import TYPINGS
 
 if TYPE_CHECKING:
@@ -55,9 +55,20 @@ TYPED: tuple[Form, ...] = tuple(
 ) + tuple(FORMS[name] for name in ("ref.eq", "ref.i31", "i31.get_s", "i31.get_u", "array.len"))
 
 
-#: Typed forms that may leave an i32, by the ends of their names.
-_LEAVES_I32 = ("size", "grow", "get", "get_s", "get_u", "len", "test", "test null", "eq")
-TYPED_I32 = tuple(form for form in TYPED if form.mnemonic.partition(".")[2] in _LEAVES_I32)
+#: What typed forms that may leave an i32, another number or a reference do, by the ends of their names.
+_LEAVE = {
+    "i32": ("size", "grow", "get", "get_s", "get_u", "len", "test", "test null", "eq"),
+    "number": ("get", "size", "grow"),
+    "ref": ("get", "new", "new_default", "new_data", "new_elem", "cast", "cast null", "i31"),
+}
+_TYPED = {
+    name: tuple(form for form in TYPED if form.mnemonic.partition(".")[2] in ends) for name, ends in _LEAVE.items()
+}
+
+
+def typed_forms(goal: ValType) -> tuple[Form, ...]:
+    """The typed forms that may leave a value of a type, of which a module has not all."""
+    return _TYPED["i32" if goal is I32 else "number" if isinstance(goal, NumType) else "ref"]
 
 
 def immediates_of(form: Form, scope: Scope) -> Iterator[tuple[Any, ...]]:
