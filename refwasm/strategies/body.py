@@ -107,6 +107,11 @@ class Body:
             self.fixed.add(index)
         return index
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the results are known."""
+        return self.define is None
+
     def settle(self, types: Sequence[ValType] = ()) -> bool:
         """Let the function have results of these types, in front of any others; False: it has none of these, since its
         results were known, or it may not have so many."""

@@ -204,16 +204,20 @@ def _call(body: Body) -> None:
 
 
 def call(body: Body, found: Sequence[int]) -> None:
-    """A call of one of some functions, if there are any. Its results may become those of the body."""
-    if found:
-        index = body.drawing.choose(found)
-        results = body.scope.func_type(index).results
-        are_results = body.settle(results)
-        call_of(body, index)
-        if are_results:
-            body.put_away(results, are_results)
-        else:
-            sink(body, results)
+    """A call of one of some functions, if there are any. If the body comes first to it, it may be a tail call at the
+    end, or its results may become those of the body."""
+    if not found:
+        return
+    index, is_last = body.drawing.choose(found), body.drawing.rarely(3)
+    results = body.scope.func_type(index).results
+    is_last = is_last and not body.is_settled and "tail-call" in body.scope.features
+    are_results = body.settle(results)
+    is_last = is_last and body.results == results
+    call_of(body, index, is_last)
+    if is_last or are_results:
+        body.put_away(results, True)
+    else:
+        sink(body, results)
 
 
 def _once_set(body: Body) -> None:
