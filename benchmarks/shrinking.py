@@ -174,36 +174,50 @@ GOALS = (
 # ---- the measurement ------------------------------------------------------------------------------------------------
 
 
-def shrunk(goal: Goal, seed: int) -> tuple[Any, int]:
-    """What a goal shrinks to from a seed, and how often the predicate was called."""
-    calls = [0]
+class Shrunk(NamedTuple):
+    """What a goal shrinks to, after how many examples the first one was found, and how often the predicate was called
+    from there on."""
 
-    def counted(value: Any) -> bool:
-        calls[0] += 1
-        return goal.holds(value)
+    value: Any
+    examples: int
+    calls: int
+
+
+def shrunk(goal: Goal, seed: int) -> Shrunk:
+    """Find an example from a seed, and shrink it."""
+    told: list[bool] = []
+
+    def recorded(value: Any) -> bool:
+        told.append(goal.holds(value))
+        return told[-1]
 
     thorough = settings(
         max_examples=20_000, phases=list(Phase), database=None, deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    return find(goal.strategy, counted, settings=thorough, random=random.Random(seed)), calls[0]
+    found = find(goal.strategy, recorded, settings=thorough, random=random.Random(seed))
+    examples = told.index(True) + 1
+    return Shrunk(found, examples, len(told) - examples)
 
 
 def shrinking(seeds: int, pattern: str = "*", shown: bool = False) -> None:
     """Print how small each goal shrinks from some seeds, beside the smallest that exists. What is larger is ``shown``,
     if that is wanted."""
-    print("predicate, smallest, found, calls of the predicate")
-    medians, worst, calls = [], 0.0, 0
+    print("predicate, smallest, shrunk, examples until one holds + calls of the predicate to shrink it")
+    ratios: list[list[float]] = []
+    calls = 0
     for goal in (goal for goal in GOALS if fnmatch.fnmatchcase(goal.name, pattern)):
-        assert goal.holds(goal.least), goal.name
         made = [shrunk(goal, seed) for seed in range(seeds)]
-        least, sizes = size(goal.least), [size(found) for found, _ in made]
-        medians.append(statistics.median(sizes) / least)
-        worst, calls = max(worst, max(sizes) / least), max(calls, *(count for _, count in made))
-        row = " ".join(f"{s:3}" for s in sizes)
-        print(f"  {goal.name:22} {least:3} {row}   {' '.join(str(count) for _, count in made)}", flush=True)
-        for found, _ in made:
-            if shown and size(found) > least:
-                print(found)
-    print(f"  times the smallest: medians {statistics.median(medians):.2f}, worst median {max(medians):.2f}, "
-          f"worst {worst:.2f}; at most {calls} calls")  # fmt: skip
+        least, sizes = size(goal.least), [size(each.value) for each in made]
+        ratios.append([found / least for found in sizes])
+        calls = max(calls, *(each.calls for each in made))
+        row = " ".join(f"{found:3}" for found in sizes)
+        print(f"  {goal.name:22} {least:3} {row}   {' '.join(f'{m.examples}+{m.calls}' for m in made)}", flush=True)
+        for each in made:
+            if shown and size(each.value) > least:
+                print(each.value)
+    if ratios:
+        every = [ratio for of_goal in ratios for ratio in of_goal]
+        medians = max(map(statistics.median, ratios))
+        print(f"  times the smallest: median {statistics.median(every):.2f}, worst {max(every):.2f}", end="; ")
+        print(f"worst median of a predicate {medians:.2f}; at most {calls} calls")
