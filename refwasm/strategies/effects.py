@@ -95,7 +95,7 @@ def _seen(body: Body, candidate: Candidate, safe: bool) -> None:
     instruction, params, results = candidate
     is_look = bool(body.drawing.below(2))
     kept = None
-    if is_look and instruction.form.mnemonic.startswith(("struct.", "array.")):
+    if is_look and "type" in instruction.form.immediates:
         kept = body.new_local(params[0], hidden=True)
     body.apply(candidate, safe, kept)
     body.put_away(results, False)

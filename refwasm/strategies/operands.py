@@ -87,11 +87,10 @@ def special(body: Body, form: Form) -> None:
 
 def dangerous(body: Body, instruction: Instr, role: str, t: ValType) -> None:
     """Emit an operand of type ``t`` that has a role and may make the instruction trap."""
-    name = instruction.form.mnemonic
     if role == "truncated":
         assert isinstance(t, NumType)
         body.emit(constant(t, body.drawing.pick(EDGES[t.name])))
-    elif not role and name.endswith(("div_s", "rem_s")):
+    elif role == "dividend":
         assert isinstance(t, NumType)
         body.emit(constant(t, 1 << t.bits - 1))
     elif role in ("", "object", "cast", "growth"):
@@ -107,7 +106,7 @@ def dangerous(body: Body, instruction: Instr, role: str, t: ValType) -> None:
 
 def _bound(body: Body, instruction: Instr, role: str) -> int:
     """The least number that an operand must not be, or that it must not be with the greatest of others."""
-    if role == "divisor":
+    if role in ("divisor", "signed divisor"):
         return 0
     if role in ("address", "length"):
         return min(body.scope.context.memories[i].limits.minimum for i in _places(instruction)) << 16
@@ -128,6 +127,8 @@ def operand(body: Body, instruction: Instr, role: str, t: ValType, result: ValTy
     elif role == "cast":
         assert result is not None
         body.expression(result)
+    elif role == "dividend":
+        body.expression(t)
     elif role == "truncated":
         assert isinstance(t, NumType)
         body.expression(I32)
@@ -139,8 +140,8 @@ def operand(body: Body, instruction: Instr, role: str, t: ValType, result: ValTy
 
 def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
     """An operand that is a number."""
-    if role == "divisor":
-        _divisor(body, instruction, t)
+    if role in ("divisor", "signed divisor"):
+        _divisor(body, t, role == "signed divisor")
     elif role == "address":
         masked(body, t, WITHIN)
     elif role in ("growth", "length"):
@@ -159,15 +160,15 @@ def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
         body.emit(constant(t, body.drawing.below(_most(body, instruction, role) + 1)))
 
 
-def _divisor(body: Body, instruction: Instr, t: NumType) -> None:
-    """An operand that is not zero, nor, where that may overflow, -1."""
+def _divisor(body: Body, t: NumType, may_overflow: bool) -> None:
+    """An operand that is not zero, nor, where the quotient may overflow, -1."""
     k = body.drawing.below(4)
     if k == 3:
         edges = [edge for edge in EDGES[t.name] if 0 < edge < (1 << t.bits) - 1]
         body.emit(constant(t, body.drawing.pick(edges)))
         return
     body.expression(t)
-    if k < 2 or instruction.form.mnemonic.endswith("div_s"):
+    if k < 2 or may_overflow:
         body.emit(constant(t, 0x7F), PLAIN[f"{t.name}.and"])
     body.emit(constant(t, 1), PLAIN[f"{t.name}.or"])
 

@@ -46,7 +46,7 @@ def provide(scope: Scope, form: Form) -> None:
         elif word == "global" and not _own_globals(scope) and limits.globals:
             scope.add_global(GlobalType(I32, True), (constant(I32, 0), END))
         elif word == "type" and "gc" in features and limits.types:
-            _provide_type(scope, form)
+            _provide_composite(scope, form)
 
 
 def _own_globals(scope: Scope) -> list[GlobalType]:
@@ -64,14 +64,13 @@ def _element(scope: Scope, form: Form) -> RefType:
     return scope.context.tables[-1].element if "table" in form.immediates and scope.context.tables else FUNCREF
 
 
-def _provide_type(scope: Scope, form: Form) -> None:
+def _provide_composite(scope: Scope, form: Form) -> None:
+    """Define a structure, of which a form names a field, or else an array."""
     composite: CompositeType
-    if form.mnemonic.startswith("struct."):
+    if "field" in form.immediates:
         composite = StructType((FieldType(I8, True), FieldType(I32, True)))
-    elif form.mnemonic.startswith("array."):
-        composite = ArrayType(FieldType(FUNCREF if "elem" in form.immediates else I8, True))
     else:
-        return
+        composite = ArrayType(FieldType(FUNCREF if "elem" in form.immediates else I8, True))
     if not scope.composites(type(composite)):
         scope.define(RecType((SubType(True, (), composite),)))
         scope.forget()

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 WAITS = ("memory.atomic.wait32", "memory.atomic.wait64")
 #: Roles of operands whose value decides whether an instruction traps, by the instruction; "" is any operand.
 ROLES: dict[str, tuple[str, ...]] = {
-    **{f"{t}.{name}": ("", "divisor") for t in ("i32", "i64") for name in ("div_s", "div_u", "rem_s", "rem_u")},
+    **{
+        f"{t}.{name}": roles
+        for t in ("i32", "i64")
+        for name, roles in {
+            "div_s": ("dividend", "signed divisor"), "rem_s": ("dividend", "divisor"),
+            "div_u": ("", "divisor"), "rem_u": ("", "divisor"),
+        }.items()
+    },
     **{
         name: ("truncated",)
         for name, form in FORMS.items()
