@@ -174,8 +174,7 @@ class Body:
         """An expression as a statement: its value becomes the function's result, or is put away. A call, and some
         structured instructions, are what they are as statements, whatever they leave."""
         kind, of_control = _kind(t, of_kind), None
-        if kind == "call" and (found := control.callees(self)):
-            effects.call(self, found)
+        if kind == "call" and effects.call(self):
             return
         if kind == "control":
             of_control = self.drawing.below(control.KINDS)
@@ -313,7 +312,7 @@ class Body:
         """Emit the whole body."""
         most = self.config.limits.statements
         if most:
-            self.drawing.draw(self.kit.statement if self.define is None else self.kit.first)
+            self.drawing.draw(self.kit.statement if self.is_settled else self.kit.first)
             self._some(most - 1)
         self.settle()
         self.out += self.tail

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from refwasm.strategies.control import block, call_of, callees, condition, end, is_nested, sink, tick, values
+from refwasm.strategies.control import block, call_of, callee, condition, end, is_nested, sink, tick, values
 from refwasm.strategies.operands import risks
 from refwasm.syntax.instructions import FORMS, PLAIN, Catch, Instr, instr
 from refwasm.syntax.types import I32, RefType, ValType
@@ -91,7 +91,7 @@ def _out(body: Body) -> None:
         body.emit(instr("br", depth))
     elif kind in (2, 3):
         _tail_call(body)
-    elif kind > 3 and risks(body):
+    elif kind > 3 and (body.config.traps == "allowed" or risks(body)):
         body.emit(PLAIN["unreachable"])
 
 
@@ -99,9 +99,9 @@ def _tail_call(body: Body) -> None:
     scope = body.scope
     if "tail-call" not in scope.features:
         return
-    found = [i for i in callees(body) if match_result_type(scope.func_type(i).results, body.results)]
-    if found:
-        call_of(body, body.drawing.choose(found), tail=True)
+    index = callee(body, lambda t: match_result_type(t.results, body.results))
+    if index is not None:
+        call_of(body, index, tail=True)
 
 
 def throwing(body: Body) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import risks
 from refwasm.syntax.instructions import END, FORMS, PLAIN, instr
-from refwasm.syntax.types import F32, F64, I32, I64, V128, NumType, RefType, ValType
+from refwasm.syntax.types import F32, F64, I32, I64, V128, FuncType, NumType, RefType, ValType
 from refwasm.validation.matching import match_ref_type, match_val_type, top_of
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def end(body: Body) -> None:
 # ---- expressions ----------------------------------------------------------------------------------------------------
 
 
-#: How many kinds of such expressions there are.
-KINDS = 8
+#: How many kinds of such expressions there are; which calls may be the last thing that a function does, one of so many.
+KINDS, LAST = 8, 3
 
 
 def expression(body: Body, goal: ValType, kind: int | None = None) -> bool:
@@ -190,26 +190,25 @@ def _cast(body: Body, goal: RefType) -> bool:
 # ---- calls ----------------------------------------------------------------------------------------------------------
 
 
-def callees(body: Body, itself: bool = True) -> Sequence[int]:
-    """The functions that a body may call. If it has to count fuel when it calls ``itself``, it does so seldom, and only
-    if there is another function, which is simpler."""
-    count = body.scope.callable()
-    if body.scope.fuel is None:
-        return range(count)
-    calls_itself = itself and body.drawing.rarely(8)
-    return range(count if body.own is None or (count > 1 and calls_itself) else count - 1)
+def callee(body: Body, fits: Callable[[FuncType], bool], itself: bool = True) -> int | None:
+    """A function that a body may call and whose type fits; None: there is none. If it has to count fuel when it calls
+    ``itself``, it does so seldom, and only if there is another function, which is simpler.
+
+    The same choices are made wherever something is called, so that one call can stand in the place of another."""
+    count, calls_itself = body.scope.callable(), body.drawing.rarely(8) and itself
+    if body.own is not None and body.scope.fuel is not None and not (calls_itself and count > 1):
+        count -= 1
+    found = [i for i in range(count) if fits(body.scope.func_type(i))]
+    return body.drawing.choose(found) if found else None
 
 
 def call(body: Body, goal: ValType) -> bool:
     """A call of another function with one result; False: there is none."""
-    found = []
-    for index in callees(body, itself=False):
-        results = body.scope.func_type(index).results
-        if len(results) == 1 and match_val_type(results[0], goal):
-            found.append(index)
-    if not found:
+    index = callee(body, lambda t: len(t.results) == 1 and match_val_type(t.results[0], goal), itself=False)
+    if index is None:
         return False
-    call_of(body, body.drawing.choose(found))
+    body.drawing.rarely(LAST)
+    call_of(body, index)
     return True
 
 

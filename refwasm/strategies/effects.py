@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from refwasm.strategies import branches, loops, soup
-from refwasm.strategies.control import block, call_of, callees, condition, end, is_nested, sink, values
+from refwasm.strategies.control import LAST, block, call_of, callee, condition, end, is_nested, sink, values
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import FLOOR, access, is_safe, risks
 from refwasm.strategies.provision import provide
@@ -198,19 +198,14 @@ def _many(body: Body) -> None:
     sink(body, results)
 
 
-def _call(body: Body) -> None:
-    """A call whose results are kept or not."""
-    call(body, callees(body))
-
-
-def call(body: Body, found: Sequence[int]) -> None:
-    """A call of one of some functions, if there are any. If the body comes first to it, it may be a tail call at the
-    end, or its results may become those of the body."""
-    if not found:
-        return
-    index, is_last = body.drawing.choose(found), body.drawing.rarely(3)
+def call(body: Body) -> bool:
+    """A call whose results are kept or not; False: there is nothing to call. If the body comes first to it, it may be a
+    tail call at the end, or its results may become those of the body."""
+    index = callee(body, lambda t: True)
+    if index is None:
+        return False
+    is_last = body.drawing.rarely(LAST) and not body.is_settled and "tail-call" in body.scope.features
     results = body.scope.func_type(index).results
-    is_last = is_last and not body.is_settled and "tail-call" in body.scope.features
     are_results = body.settle(results)
     is_last = is_last and body.results == results
     call_of(body, index, is_last)
@@ -218,6 +213,11 @@ def call(body: Body, found: Sequence[int]) -> None:
         body.put_away(results, True)
     else:
         sink(body, results)
+    return True
+
+
+def _call(body: Body) -> None:
+    call(body)
 
 
 def _once_set(body: Body) -> None:

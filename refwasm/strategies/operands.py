@@ -8,7 +8,7 @@ from refwasm.execution.numerics.edges import EDGES
 from refwasm.strategies.configuration import TRAPS
 from refwasm.strategies.leaves import constant, edges_of
 from refwasm.strategies.provision import provide_memory
-from refwasm.strategies.tables import WAITS
+from refwasm.strategies.tables import ROLES, WAITS
 from refwasm.syntax.instructions import PLAIN, Form, Instr, MemArg, instr
 from refwasm.syntax.types import I32, ArrayType, NumType, RefType, ValType
 
@@ -149,10 +149,10 @@ def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
     elif role == "position":
         masked(body, t, FLOOR - 1)
     elif role == "size":
-        most = 4 if instruction.form.immediates == ("type",) else _available(body, instruction) - FLOOR
-        body.emit(constant(t, FLOOR + body.drawing.below(most + 1)))
-    elif role == "zero":
-        body.emit(constant(t, 0))
+        most = 4 if instruction.form.immediates == ("type",) else _available(body, instruction) - FLOOR - 1
+        body.emit(constant(t, FLOOR + body.drawing.below(max(most, 0) + 1)))
+    elif role == "start":
+        body.emit(constant(t, body.drawing.between(0, _start(body, instruction))))
     elif role == "few":
         most = max(_most(body, instruction, role), 0)
         body.emit(constant(t, body.drawing.pick((0, most, min(most, 1), most // 2))))
@@ -177,13 +177,21 @@ def _most(body: Body, instruction: Instr, role: str) -> int:
     """The greatest element ("element") or number of elements ("few")."""
     name, immediates = instruction.form.mnemonic, instruction.form.immediates
     if "table" not in immediates:
-        fixed = LENGTH if "memory" in immediates else FLOOR
-        return min(fixed, _available(body, instruction)) if {"data", "elem"} & set(immediates) else fixed
+        fixed = LENGTH if "memory" in immediates else FLOOR - 1
+        return min(fixed, _available(body, instruction) - 1) if {"data", "elem"} & set(immediates) else fixed
     least = min(body.scope.context.tables[i].limits.minimum for i in _places(instruction))
     if role == "element":
         return least - 1 if name in ("table.get", "table.set") else least // 2
     few = least - least // 2
-    return min(few, _available(body, instruction)) if name == "table.init" else few
+    return min(few, _available(body, instruction) - 1) if name == "table.init" else few
+
+
+def _start(body: Body, instruction: Instr) -> int:
+    """The greatest place in a segment or an array where something begins, with which any number of elements is left."""
+    if not {"data", "elem"} & set(instruction.form.immediates):
+        return 1
+    least = FLOOR if "size" in ROLES[instruction.form.mnemonic] else 0
+    return min(1, max(_available(body, instruction) - least, 0))
 
 
 def masked(body: Body, t: NumType, mask: int) -> None:

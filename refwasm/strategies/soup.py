@@ -84,9 +84,11 @@ class Soup:
         self.table = _table(body.config.features)
 
     def intend(self, intent: int) -> None:
-        """Emit what an intent means here, if anything."""
-        rest, index = divmod(intent, len(self.table))
-        form = self.table[index]
+        """Emit what an intent means here, if anything; 0 means nothing."""
+        rest, index = divmod(intent, len(self.table) + 1)
+        if not index:
+            return
+        form = self.table[index - 1]
         if form.feature not in self.scope.features or not self._is_allowed(form):
             return
         instruction = self._instruction(form, rest)
