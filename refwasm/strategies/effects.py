@@ -125,9 +125,9 @@ def _look_into(body: Body, kept: int) -> None:
 
 
 def _look_at_table(body: Body, table: int) -> None:
-    """Whether an element of a table is null: one of the first, or the last one."""
+    """Whether an element of a table is null: one of the first, or, as often, the last one."""
     t = body.scope.context.tables[table]
-    number = body.drawing.below(t.limits.minimum + 1)
+    number = body.drawing.below(2 * t.limits.minimum)
     if not t.limits.minimum:
         return
     if number < t.limits.minimum:
