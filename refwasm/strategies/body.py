@@ -77,7 +77,7 @@ class Body:
         self.tail: list[Instr] = []  # what stands behind all statements
         self.define = define
         self.drawn_results = 0
-        self.own: int | None = None  # the index of the function, if it may be called
+        self.is_declared = False  # whether the function is the last one of those that may be called
         self.results = tuple(results or ())
         self.labels = [Label(self.results)]  # innermost last
         self.depth = 0
@@ -118,7 +118,7 @@ class Body:
         if self.define is None:
             return False
         self.results, self.define = self.define(tuple(types)), None
-        self.own = self.scope.callable() - 1
+        self.is_declared = True
         self.labels = [Label(self.results)]
         if self.results[: len(types)] == tuple(types):
             self.drawn_results = len(types)
@@ -134,8 +134,8 @@ class Body:
 
     def keep(self, t: ValType) -> None:
         """Put a value where it can be seen from outside, if there is a global for it; else drop it."""
-        globals, own = self.scope.context.globals, self.scope.fuel
-        found = [i for i, g in enumerate(globals) if g.mutable and i != own and match_val_type(t, g.value)]
+        globals = self.scope.context.globals
+        found = [i for i in self.scope.spaces["global"] if globals[i].mutable and match_val_type(t, globals[i].value)]
         self.emit(instr("global.set", self.drawing.pick(found)) if found else PLAIN["drop"])
 
     def can_set(self, index: int) -> bool:
@@ -260,11 +260,10 @@ class Body:
     def typed(self, goal: ValType) -> bool:
         """An instruction whose type depends on its immediates: the one that was chosen, or the next one that there is.
         Where an i32 is wanted, the module gets what the chosen one is about."""
-        forms = typed_forms(goal)
-        first = self.drawing.below(len(forms))
+        forms = self.drawing.rotated(typed_forms(goal))
         if goal is I32:
-            provide(self.scope, forms[first])
-        for form in (*forms[first:], *forms[:first]):
+            provide(self.scope, forms[0])
+        for form in forms:
             found = self.scope.leaving(form, goal)
             if found:
                 return self.candidate(self.drawing.pick(found))

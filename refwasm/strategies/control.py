@@ -196,7 +196,7 @@ def callee(body: Body, fits: Callable[[FuncType], bool], itself: bool = True) ->
 
     The same choices are made wherever something is called, so that one call can stand in the place of another."""
     count, calls_itself = body.scope.callable(), body.drawing.rarely(8) and itself
-    if body.own is not None and body.scope.fuel is not None and not (calls_itself and count > 1):
+    if body.is_declared and body.scope.fuel is not None and not (calls_itself and count > 1):
         count -= 1
     found = [i for i in range(count) if fits(body.scope.func_type(i))]
     return body.drawing.choose(found) if found else None

@@ -68,6 +68,11 @@ class Drawing:
         the other items are deleted."""
         return items[int(self._integer(0, len(items) - 1))]
 
+    def rotated(self, items: Sequence[T]) -> tuple[T, ...]:
+        """The items from one of them on, then those in front of it: for whoever takes the next one that will do."""
+        first = self.below(len(items))
+        return (*items[first:], *items[:first])
+
     def rarely(self, n: int) -> bool:
         """True once in n times; False is simpler."""
         return bool(self._integer(0, n - 1) == n - 1)

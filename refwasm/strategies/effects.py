@@ -81,8 +81,8 @@ def _store(body: Body) -> None:
 def _effect(body: Body) -> None:
     """An instruction that changes a global, memory, table, structure or array: the one that was chosen, or the next
     one that the module has something for."""
-    first, safe = body.drawing.below(len(EFFECTS)), not risks(body)
-    for form in (*EFFECTS[first:], *EFFECTS[:first]):
+    forms, safe = body.drawing.rotated(EFFECTS), not risks(body)
+    for form in forms:
         provide(body.scope, form)
         found = [c for c in body.scope.candidates(form) if not safe or is_safe(body, c[0])]
         if found:

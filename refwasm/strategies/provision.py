@@ -33,25 +33,20 @@ _ELEMENTS, _BYTES = 4, bytes(range(1, 9))
 
 def provide(scope: Scope, form: Form) -> None:
     """Define what a form names in its immediates, if the module has nothing of the kind and may have some."""
-    limits, features, space = scope.config.limits, scope.features, scope.context
+    limits, features, context = scope.config.limits, scope.features, scope.context
     for word in form.immediates:
-        if word == "memory" and not space.memories and limits.memories:
+        if word == "memory" and not context.memories and limits.memories:
             provide_memory(scope)
-        elif word == "table" and not space.tables and limits.tables:
+        elif word == "table" and not context.tables and limits.tables:
             scope.add_table(TableType(I32, Limits(_ELEMENTS, 2 * _ELEMENTS), FUNCREF))
         elif word == "data" and not scope.datas and limits.segments and "bulk-memory" in features:
             scope.add_data(Data(_BYTES, "passive"))
         elif word == "elem" and not scope.elems and limits.segments and not scope.tables_are_few:
             scope.add_elem(_element(scope, form), _ELEMENTS, Elem(FUNCREF, (), "passive"))
-        elif word == "global" and not _own_globals(scope) and limits.globals:
+        elif word == "global" and not scope.spaces["global"] and limits.globals:
             scope.add_global(GlobalType(I32, True), (constant(I32, 0), END))
         elif word == "type" and "gc" in features and limits.types:
             _provide_composite(scope, form)
-
-
-def _own_globals(scope: Scope) -> list[GlobalType]:
-    """All globals but the one for fuel."""
-    return [t for i, t in enumerate(scope.context.globals) if i != scope.fuel]
 
 
 def provide_memory(scope: Scope, shared: bool = False) -> None:
