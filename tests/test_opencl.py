@@ -20,8 +20,10 @@ from refwasm.execution.numerics.table import OPERATIONS
 from refwasm.host.parallel import ParallelLimits
 from refwasm.host.parallel.devices import registry
 from refwasm.host.parallel.devices.child import close_processes
+from refwasm.host.parallel.devices.device import Unsupported
 from refwasm.host.parallel.devices.opencl import device as opencl_device
 from refwasm.host.parallel.devices.opencl import operations, probes, spelling, vectors
+from refwasm.host.parallel.devices.opencl.messages import DeviceFacts
 from refwasm.host.parallel.types import Errno
 from refwasm.strategies import DrawnModule
 from refwasm.syntax.instructions import FORMS
@@ -38,12 +40,10 @@ SQUARES = """(i32.store (i32.add (local.get $p0) (i32.shl (local.get $id) (i32.c
 CHAPTERS = sorted({case.chapter for case in CASES})
 
 
-def _problem() -> str:
-    pytest.importorskip("pyopencl")
-    return registry.backend(OPENCL).found()[0].problem
-
-
-needs_device = pytest.mark.skipif(bool(_problem()), reason=_problem())
+pytest.importorskip("pyopencl")
+FOUND = registry.backend(OPENCL).found()
+USABLE = [found.spec for found in FOUND if not found.problem]
+needs_device = pytest.mark.skipif(not USABLE, reason=FOUND[0].problem)
 
 
 # ---- exactness ------------------------------------------------------------------------------------------------------
@@ -266,8 +266,39 @@ def test_the_probes_notice_what_is_not_exact(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     done = refwasm("devices", "--json", env=os.environ | {"PYTHONPATH": str(tmp_path)})
-    (found,) = (item for item in json.loads(done.stdout)["devices"] if item["spec"] == "opencl:0:0")
+    (found,) = (item for item in json.loads(done.stdout)["devices"] if item["spec"] == USABLE[0])
     assert any("inexact" in fact and what in fact for fact in found["facts"])
+
+
+@needs_device
+def test_a_driver_that_builds_nothing_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "from refwasm.host.parallel.devices.opencl import spelling\nspelling.COMMON = '#error no such processor'\n"
+    )
+    done = refwasm("devices", "--json", env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    for found in json.loads(done.stdout)["devices"]:
+        if found["spec"].startswith(OPENCL):
+            assert found["problem"].startswith("its driver can't build any kernel: "), found
+            assert "\n" not in found["problem"]
+
+
+def test_the_name_alone_is_the_first_device_that_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [DeviceFacts(k, 0, f"d{k}", "", kind, 0, True, True) for k, kind in enumerate(("cpu", "cpu", "gpu"))]
+
+    def made(language: str, platform: int, device: int, limits: ParallelLimits) -> str:
+        if platform != 1:
+            raise Unsupported(f"d{platform} is broken")
+        return f"d{platform}"
+
+    monkeypatch.setattr(opencl_device, "_listed", lambda language: listed)
+    monkeypatch.setattr(opencl_device, "Translating", made)
+    backend = opencl_device.TranslatingBackend(OPENCL)
+    assert backend.make("", ParallelLimits()) == "d1"  # type: ignore[comparison-overlap]
+    with pytest.raises(Unsupported, match="d0 is broken"):
+        backend.make("0:0", ParallelLimits())
+    del listed[1]
+    with pytest.raises(Unsupported, match="d2 is broken"):
+        backend.make("", ParallelLimits())
 
 
 AS_A_GPU = """

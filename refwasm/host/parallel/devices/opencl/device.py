@@ -207,8 +207,8 @@ def _build(process: ChildProcess, number: int, program: DeviceProgram, cache: st
 
 
 class TranslatingBackend:
-    """All devices of a language: its name is the first GPU, otherwise the first of all; numbers after it choose
-    others, ``opencl:PLATFORM:DEVICE``. CUDA has one platform, so that ``cuda:DEVICE`` is enough."""
+    """All devices of a language: its name is the first GPU that can be used, otherwise the first of all; numbers after
+    it choose others, ``opencl:PLATFORM:DEVICE``. CUDA has one platform, so that ``cuda:DEVICE`` is enough."""
 
     def __init__(self, language: str) -> None:
         self.language = language
@@ -261,8 +261,17 @@ class TranslatingBackend:
         fitting = [facts for facts in listed if (facts.platform, facts.device)[: len(wanted)] == wanted]
         if not fitting:
             raise NoSuchDevice(f"there is no device {self.language}:{rest}; refwasm devices lists those that there are")
-        chosen = next((facts for facts in fitting if facts.kind == "gpu"), fitting[0])
-        return Translating(self.language, chosen.platform, chosen.device, limits)
+        return self._first_usable(sorted(fitting, key=lambda facts: facts.kind != "gpu"), limits)
+
+    def _first_usable(self, fitting: list[DeviceFacts], limits: ParallelLimits) -> Translating:
+        """The first one of some devices that can be used. Raises Unsupported, for the first, if none can."""
+        problems = []
+        for facts in fitting:
+            try:
+                return Translating(self.language, facts.platform, facts.device, limits)
+            except Unsupported as problem:
+                problems.append(problem)
+        raise problems[0]
 
 
 BACKEND = TranslatingBackend("opencl")

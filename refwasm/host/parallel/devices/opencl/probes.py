@@ -39,6 +39,11 @@ def _text(number: int, t: str, expression: str) -> str:
     )  # fmt: skip
 
 
+def nothing(language: str) -> str:
+    """The simplest program."""
+    return "\n".join([preamble(language), "ENTRY void nothing(SHARED_WORDS given, SHARED_WORDS made) { }"])
+
+
 def text(language: str, double: bool) -> str:
     """A program with an entry for each probe."""
     longs = "__global u64 *" if language == "opencl" else "u64 *"

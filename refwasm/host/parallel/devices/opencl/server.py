@@ -2,7 +2,8 @@
 name being ``opencl`` or ``cuda``.
 
 * ``("devices",)``: answers ``("devices", [DeviceFacts, …])`` or ``("unavailable", why)``;
-* ``("use", platform, device)``: answers ``("ready", DeviceFacts)``, with what the probes say;
+* ``("use", platform, device)``: answers ``("ready", DeviceFacts)``, with what the probes say, or
+  ``("unavailable", why)``;
 * ``("memory", number, pages, limit, offset)``, followed by a descriptor, and ``("forget", numbers)``;
 * ``("kernel", number, DeviceProgram, cache)``: build, keeping that in a folder; answers ``("ready",)`` or
   ``("refused", why)``;
@@ -33,6 +34,8 @@ DRIVERS = {
 }  # fmt: skip
 #: Work-items of one launch: between launches a trap is noticed.
 MAX_ITEMS = 1 << 22
+#: What to do where the compiler in a driver is older than the processor.
+OLD_COMPILER = "its compiler is older than this processor: install another driver, Debian's pocl-opencl-icd for one"
 
 
 class DeviceMemory:
@@ -63,10 +66,15 @@ class Server:
     def do_use(self, platform: int, device: int) -> None:
         facts = self.driver.use(platform, device)
         try:
+            self.driver.build(probes.nothing(self.language), None)
+        except DriverRefused as error:
+            self.pipe.send(("unavailable", f"its driver can't build any kernel: {_why(error)}"))
+            return
+        try:
             program = self.driver.build(probes.text(self.language, facts.double), None)
             inexact = probes.wrong(lambda *probe: self.driver.probe(program, *probe), facts.double)
         except DriverRefused as error:
-            inexact = (f"f32 anything: the driver refuses the probes: {error}",)
+            inexact = (f"f32 anything: the driver refuses the probes: {_why(error)}",)
         self.in_place = facts.in_place
         self.pipe.send(("ready", facts._replace(inexact=inexact)))
 
@@ -125,6 +133,14 @@ class Server:
             place.pages = pages
         if not self.in_place and pages:
             self.driver.copy_in(place.buffer, view)
+
+
+def _why(error: DriverRefused) -> str:
+    """One line of what a driver says: the compiler's first error, if there is one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = next((line for line in lines if line.startswith("error:")), lines[0] if lines else "it does not say why")
+    why = first.removeprefix("error:").strip()
+    return f"{why} ({OLD_COMPILER})" if "unknown target CPU" in why else why
 
 
 if __name__ == "__main__":
