@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from refwasm import embedding as e
@@ -174,13 +175,20 @@ GOALS = (
 # ---- the measurement ------------------------------------------------------------------------------------------------
 
 
+#: Examples that are tried until one holds.
+EXAMPLES = 20_000
+
+
 class Shrunk(NamedTuple):
     """What a goal shrinks to, after how many examples the first one was found, and how often the predicate was called
-    from there on."""
+    from there on. Of what was not found, the value is None."""
 
     value: Any
     examples: int
     calls: int
+
+    def __str__(self) -> str:
+        return f"not in {self.examples}" if self.value is None else f"{self.examples}+{self.calls}"
 
 
 def shrunk(goal: Goal, seed: int) -> Shrunk:
@@ -192,10 +200,13 @@ def shrunk(goal: Goal, seed: int) -> Shrunk:
         return told[-1]
 
     thorough = settings(
-        max_examples=20_000, phases=list(Phase), database=None, deadline=None,
+        max_examples=EXAMPLES, phases=list(Phase), database=None, deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    found = find(goal.strategy, recorded, settings=thorough, random=random.Random(seed))
+    try:
+        found = find(goal.strategy, recorded, settings=thorough, random=random.Random(seed))
+    except NoSuchExample:
+        return Shrunk(None, len(told), 0)
     examples = told.index(True) + 1
     return Shrunk(found, examples, len(told) - examples)
 
@@ -205,19 +216,20 @@ def shrinking(seeds: int, pattern: str = "*", shown: bool = False) -> None:
     if that is wanted."""
     print("predicate, smallest, shrunk, examples until one holds + calls of the predicate to shrink it")
     ratios: list[list[float]] = []
-    calls = 0
+    calls = missed = 0
     for goal in (goal for goal in GOALS if fnmatch.fnmatchcase(goal.name, pattern)):
         made = [shrunk(goal, seed) for seed in range(seeds)]
-        least, sizes = size(goal.least), [size(each.value) for each in made]
-        ratios.append([found / least for found in sizes])
+        least, sizes = size(goal.least), [size(each.value) if each.value else None for each in made]
+        ratios.append([found / least for found in sizes if found])
+        missed += sizes.count(None)
         calls = max(calls, *(each.calls for each in made))
-        row = " ".join(f"{found:3}" for found in sizes)
-        print(f"  {goal.name:22} {least:3} {row}   {' '.join(f'{m.examples}+{m.calls}' for m in made)}", flush=True)
-        for each in made:
-            if shown and size(each.value) > least:
+        row = " ".join(f"{found or '-':>3}" for found in sizes)
+        print(f"  {goal.name:22} {least:3} {row}   {' '.join(map(str, made))}", flush=True)
+        for each, found in zip(made, sizes):
+            if shown and found and found > least:
                 print(each.value)
-    if ratios:
+    if any(ratios):
         every = [ratio for of_goal in ratios for ratio in of_goal]
-        medians = max(map(statistics.median, ratios))
+        medians = max(map(statistics.median, filter(None, ratios)))
         print(f"  times the smallest: median {statistics.median(every):.2f}, worst {max(every):.2f}", end="; ")
-        print(f"worst median of a predicate {medians:.2f}; at most {calls} calls")
+        print(f"worst median of a predicate {medians:.2f}; at most {calls} calls; {missed} not found")

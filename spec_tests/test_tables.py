@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from refwasm.binary.instructions import OPERANDS as BINARY_OPERANDS
 from refwasm.execution.interpreter.meaning import MEANINGS
 from refwasm.execution.numerics import OPERATIONS, TEMPLATES
 from refwasm.execution.numerics.table import is_numeric
+from refwasm.strategies.tables import EFFECTS, LEAVING, TYPED
 from refwasm.syntax import instructions
 from refwasm.syntax.forms import FORMS_BY_FEATURE
 from refwasm.syntax.instructions import FORMS
@@ -184,6 +186,8 @@ def test_properties_of_instructions_are_what_their_names_say() -> None:
             is_wait = any(part.startswith("wait") for part in parts)
             assert (form.loads, form.stores) == (loads or form.is_rmw or is_wait, stores or form.is_rmw), name
         assert form.is_const == (parts[-1] == "const"), name
+        compares = parts[1:2] and parts[1] in ("eqz", "eq", "ne", "lt", "gt", "le", "ge")
+        assert form.is_relation == (bool(compares) and parts[0] in ("i32", "i64", "f32", "f64")), name
         assert form.is_tail_call == (parts[:2] == ["return", "call"]), name
         assert form.calls >= ("call" in parts), name
         assert form.is_nullable == (parts[-1] == "null" and " " in name), name
@@ -215,3 +219,8 @@ def test_properties_are_never_guessed_from_names() -> None:
         if guess.search(line)
     ]
     assert not found
+
+
+def test_every_instruction_whose_type_follows_from_its_immediates_is_drawn() -> None:
+    """By the strategies: as an effect, or where a value of some type is wanted."""
+    assert set(TYPED) == {*EFFECTS, *chain.from_iterable(LEAVING.values())}

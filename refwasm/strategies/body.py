@@ -13,7 +13,7 @@ from refwasm.strategies import control, effects, references
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import leaf
 from refwasm.strategies.operands import FLOOR, dangerous, is_safe, operand, risks, special
-from refwasm.strategies.provision import provide
+from refwasm.strategies.provision import provide, provide_structure
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, rows, typed_forms
 from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from refwasm.strategies.kit import Kit
 
 #: How many kinds of expressions there are.
-KINDS = 16
-#: What an expression of a number type is, by a number below 16. Kinds that have nothing fall back to a leaf.
-_NUMBERS = ("leaf", "local", "local", "local", "numeric", "numeric", "numeric", "numeric", "numeric", "vector", "load",
-            "load", "typed", "atomic", "control", "call")  # fmt: skip
-_REFERENCES = ("leaf", "local", "local", "local", "typed", "typed", "typed", "made", "made", "leaf", "typed", "control",
-               "control", "local", "made", "call")  # fmt: skip
+KINDS = 20
+#: What an expression of a number type is, by a number below 20. Kinds that have nothing fall back to a leaf.
+_NUMBERS = ("leaf", *["local"] * 3, *["numeric"] * 9, "vector", "load", "load", "typed", "atomic", "control",
+            "call")  # fmt: skip
+_REFERENCES = ("leaf", *["local"] * 4, *["typed"] * 4, *["made"] * 3, "leaf", "typed", "control", "control", "control",
+               "local", "made", "call")  # fmt: skip
 
 
 NUMBERS = tuple(NUM_TYPES.values())
@@ -163,11 +163,15 @@ class Body:
         elif of_type < 0:
             effects.statement(self, number)
         elif not self.is_full:
-            self._valued(self._type_of(of_type % _TYPES), of_kind)
+            self._valued(self._type_of(of_type % _TYPES, of_kind), of_kind)
 
-    def _type_of(self, number: int) -> ValType:
-        """The type of an expression that nobody asked for."""
-        t = self.scope.reference() if number == len(NUMBERS) else NUMBERS[number]
+    def _type_of(self, number: int, of_kind: int) -> ValType:
+        """The type of an expression that nobody asked for. For a reference that an instruction makes, the module gets
+        a structure: then what makes one can stand in the place of what uses it."""
+        is_reference = number == len(NUMBERS)
+        if is_reference and _REFERENCES[of_kind] == "typed":
+            provide_structure(self.scope)
+        t = self.scope.reference() if is_reference else NUMBERS[number]
         return I32 if t is None or (t is V128 and "simd" not in self.scope.features) else t
 
     def _valued(self, t: ValType, of_kind: int) -> None:
@@ -266,7 +270,7 @@ class Body:
         for form in forms:
             found = self.scope.leaving(form, goal)
             if found:
-                return self.candidate(self.drawing.pick(found))
+                return self.candidate(self.drawing.choose(found))
         return False
 
     def candidate(self, candidate: Candidate) -> bool:
@@ -287,7 +291,8 @@ class Body:
         risky = 0
         if roles and not safe:
             every = (1 << len(params)) - 1
-            risky = self.drawing.below(every + 1) if is_safe(self, instruction) else every
+            chosen = self.drawing.below(every + 1)
+            risky = chosen if is_safe(self, instruction) else every
         for number, t in enumerate(params):
             role = roles[number] if roles else ""
             if risky >> number & 1:

@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 #: Comparisons of two numbers, by type.
 _COMPARISONS = {
-    t: [f for f in FORMS.values() if f.feature == "mvp" and f.results == [I32] and f.params == [t, t]
-        and f.mnemonic.partition(".")[2][:2] in ("eq", "ne", "lt", "gt", "le", "ge")]
-    for t in (I32, I64, F32, F64)
+    t: [f for f in FORMS.values() if f.is_relation and f.params == [t, t]] for t in (I32, I64, F32, F64)
 }  # fmt: skip
 
 
 def condition(body: Body) -> None:
-    """Emit an i32 that decides something: mostly a comparison, which is as often false as true.
-
-    It begins as :func:`refwasm.strategies.effects.drop` does, with a value of any type, so that the shrinker can make
-    one of the other."""
-    t = body.value_type()
-    body.expression(t)
+    """Emit an i32 that decides something: mostly a comparison, which is as often false as true. Half of the conditions
+    are about a local: other values, and locals that are not parameters, are often the same in all calls."""
+    found = [i for i in range(len(body.locals)) if i not in body.hidden]
+    if body.drawing.below(2) and found:
+        index = body.drawing.choose(found)
+        t = body.locals[index]
+        body.emit(instr("local.get", index))
+    else:
+        t = body.value_type()
+        body.expression(t)
     if isinstance(t, RefType):
         body.emit(PLAIN["ref.is_null"])
     elif t is V128:
         body.emit(PLAIN["v128.any_true"])
-    elif t is I32 and not body.drawing.below(4):
-        pass
-    else:
+    elif t is not I32 or body.drawing.below(2):
         body.expression(t)
         body.emit(PLAIN[body.drawing.pick(_COMPARISONS[t]).mnemonic])
 

@@ -59,13 +59,22 @@ def _element(scope: Scope, form: Form) -> RefType:
     return scope.context.tables[-1].element if "table" in form.immediates and scope.context.tables else FUNCREF
 
 
+def provide_structure(scope: Scope) -> None:
+    """Define a structure without fields, if the module has no structure and may have one."""
+    if "gc" in scope.features and scope.config.limits.types and not scope.composites(StructType):
+        _define(scope, StructType(()))
+
+
 def _provide_composite(scope: Scope, form: Form) -> None:
     """Define a structure, of which a form names a field, or else an array."""
-    composite: CompositeType
     if "field" in form.immediates:
-        composite = StructType((FieldType(I8, True), FieldType(I32, True)))
-    else:
-        composite = ArrayType(FieldType(FUNCREF if "elem" in form.immediates else I8, True))
-    if not scope.composites(type(composite)):
-        scope.define(RecType((SubType(True, (), composite),)))
-        scope.forget()
+        types = scope.context.space.types
+        if not any(getattr(types[i].composite, "fields", ()) for i in scope.composites(StructType)):
+            _define(scope, StructType((FieldType(I8, True), FieldType(I32, True))))
+    elif not scope.composites(ArrayType):
+        _define(scope, ArrayType(FieldType(FUNCREF if "elem" in form.immediates else I8, True)))
+
+
+def _define(scope: Scope, composite: CompositeType) -> None:
+    scope.define(RecType((SubType(True, (), composite),)))
+    scope.forget()

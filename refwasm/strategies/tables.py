@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from refwasm.syntax.instructions import FORMS, Form
-from refwasm.syntax.types import F32, F64, I32, NUM_TYPES, ArrayType, NumType, StructType, ValType
+from refwasm.syntax.types import F32, F64, I32, I64, NUM_TYPES, ArrayType, NumType, StructType, ValType
 from refwasm.validation.instructions import TYPINGS
 
 if TYPE_CHECKING:
@@ -62,20 +62,27 @@ TYPED: tuple[Form, ...] = tuple(
 ) + tuple(FORMS[name] for name in ("ref.eq", "ref.i31", "i31.get_s", "i31.get_u", "array.len"))
 
 
-#: What typed forms that may leave an i32, another number or a reference do, by the ends of their names.
-_LEAVE = {
-    "i32": ("size", "grow", "get", "get_s", "get_u", "len", "test", "test null", "eq"),
-    "number": ("get", "size", "grow"),
-    "ref": ("get", "new", "new_default", "new_data", "new_elem", "cast", "cast null", "i31"),
-}
-_TYPED = {
-    name: tuple(form for form in TYPED if form.mnemonic.partition(".")[2] in ends) for name, ends in _LEAVE.items()
+def _forms(names: str) -> tuple[Form, ...]:
+    return tuple(FORMS[name] for name in names.split(", "))
+
+
+#: Typed forms that may leave an i32, another number or a reference.
+LEAVING = {
+    "i32": _forms(
+        "struct.get, struct.get_s, struct.get_u, array.get, array.get_s, array.get_u, table.size, table.grow, "
+        "memory.size, memory.grow, ref.test, ref.test null, global.get, ref.eq, i31.get_s, i31.get_u, array.len"
+    ),
+    "number": _forms("struct.get, array.get, table.size, table.grow, memory.size, memory.grow, global.get"),
+    "ref": _forms(
+        "struct.new, struct.new_default, struct.get, array.new, array.new_default, array.new_data, array.new_elem, "
+        "array.get, table.get, ref.cast, ref.cast null, global.get, ref.i31"
+    ),
 }
 
 
 def typed_forms(goal: ValType) -> tuple[Form, ...]:
     """The typed forms that may leave a value of a type, of which a module has not all."""
-    return _TYPED["i32" if goal is I32 else "number" if isinstance(goal, NumType) else "ref"]
+    return LEAVING["i32" if goal is I32 else "number" if isinstance(goal, NumType) else "ref"]
 
 
 def immediates_of(form: Form, scope: Scope) -> Iterator[tuple[Any, ...]]:
@@ -107,9 +114,11 @@ class Rows:
         plain = [f for f in made if not f.takes_address and f.params]
         is_vector = ("simd", "relaxed-simd")
         numeric = [f for f in plain if result == "v128" or f.feature not in is_vector]
-        # what makes a number of others of its type is chosen twice as often as conversions and comparisons
-        alike = [f for f in numeric if set(f.params or ()) == {NUM_TYPES[result]}]
-        self.numeric = numeric if result == "v128" else [*alike, *numeric]
+        # what makes an integer of integers, or a float of floats, is chosen four times as often as other conversions
+        # and comparisons
+        kind = next((kind for kind in ({I32, I64}, {F32, F64}) if NUM_TYPES[result] in kind), set())
+        alike = [f for f in numeric if kind.issuperset(f.params or ()) and not f.is_relation]
+        self.numeric = numeric if result == "v128" else [*alike * 3, *numeric]
         self.vector = [f for f in plain if result != "v128" and f.feature in is_vector]
         self.load = [f for f in made if f.takes_address and f.feature != "threads"]
         self.atomic = [f for f in made if f.takes_address and f.feature == "threads"]
@@ -135,11 +144,8 @@ def pairs(features: frozenset[str]) -> list[Form]:
 
 #: Instructions that change tables, memories, structures and arrays; those that seldom have what they
 #: need more than once.
-EFFECTS: tuple[Form, ...] = tuple(
-    FORMS[name]
-    for name in (
-        "global.set", "memory.fill", "memory.copy", "memory.init", "data.drop", "table.set", "table.fill", "table.copy",
-        "table.init", "elem.drop", "struct.set", "array.set", "array.fill", "array.copy", "array.init_data",
-        "array.init_elem", "array.init_elem", "array.init_data", "array.copy", "array.init_elem", "table.grow",
-    )
-)  # fmt: skip
+EFFECTS = _forms(
+    "global.set, memory.fill, memory.copy, memory.init, data.drop, table.set, table.fill, table.copy, table.init, "
+    "elem.drop, struct.set, array.set, array.fill, array.copy, array.init_data, array.init_elem, array.init_elem, "
+    "array.init_data, array.copy, array.init_elem, table.grow"
+)

@@ -38,6 +38,7 @@ means that the type depends on context and is given by a rule in :mod:`refwasm.v
 ``new``         makes an object for the garbage collector
 ``default``     of which no operand gives the contents
 ``const``       is a number
+``relation``    is 1 where a relation between numbers holds, else 0
 ``signed``      extends the sign of what it reads
 ``packed``      reads a field of fewer bits than a number
 ``splat``       gives every lane what it reads
@@ -67,7 +68,7 @@ class Form:
         "mnemonic", "prefix", "opcode", "immediates", "feature", "params", "results", "takes_address", "width",
         "properties", "loads", "stores", "is_rmw", "is_atomic", "may_trap", "calls", "is_tail_call", "throws",
         "is_final", "is_default", "is_const", "extends_sign", "is_nullable", "takes_descriptor", "on_failure",
-        "is_packed", "splats", "opens", "has_lane",
+        "is_packed", "splats", "is_relation", "opens", "has_lane",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +101,7 @@ class Form:
         self.is_const, self.extends_sign, self.is_nullable = "const" in words, "signed" in words, "nullable" in words
         self.takes_descriptor, self.on_failure = "descriptor" in words, "fail" in words
         self.is_packed, self.splats = "packed" in words, "splat" in words
+        self.is_relation = "relation" in words
         self.opens = "block" in self.immediates
         self.has_lane = "lane" in self.immediates
 
