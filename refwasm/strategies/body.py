@@ -13,7 +13,7 @@ from refwasm.strategies import control, effects, references
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import leaf
 from refwasm.strategies.operands import FLOOR, dangerous, is_safe, operand, risks, special
-from refwasm.strategies.provision import provide, provide_structure
+from refwasm.strategies.provision import provide, provide_global, provide_structure
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, rows, typed_forms
 from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
@@ -133,10 +133,20 @@ class Body:
                 self.keep(t)
 
     def keep(self, t: ValType) -> None:
-        """Put a value where it can be seen from outside, if there is a global for it; else drop it."""
+        """Put a value where it can be seen from outside: into a global, if the module has or may have one for it. Else,
+        and where that is simpler, drop it."""
+        if not self.drawing.below(4):
+            self.emit(PLAIN["drop"])
+            return
+        found = self._globals_for(t)
+        if not found:
+            provide_global(self.scope, t)
+            found = self._globals_for(t)
+        self.emit(instr("global.set", self.drawing.choose(found)) if found else PLAIN["drop"])
+
+    def _globals_for(self, t: ValType) -> list[int]:
         globals = self.scope.context.globals
-        found = [i for i in self.scope.spaces["global"] if globals[i].mutable and match_val_type(t, globals[i].value)]
-        self.emit(instr("global.set", self.drawing.pick(found)) if found else PLAIN["drop"])
+        return [i for i in self.scope.spaces["global"] if globals[i].mutable and match_val_type(t, globals[i].value)]
 
     def can_set(self, index: int) -> bool:
         """Whether any statement may set a local."""

@@ -239,10 +239,10 @@ def values(body: Body, types: Iterable[ValType]) -> None:
 
 
 def sink(body: Body, types: Sequence[ValType]) -> None:
-    """Take values off the stack: into locals, or drop them."""
+    """Take values off the stack: into locals, or elsewhere."""
     for t in reversed(types):
         found = [i for i, known in enumerate(body.locals) if body.can_set(i) and match_val_type(t, known)]
         if found and body.drawing.below(4):
             body.emit(instr("local.set", body.drawing.pick(found)))
         else:
-            body.emit(PLAIN["drop"])
+            body.keep(t)

@@ -91,18 +91,38 @@ def _effect(body: Body) -> None:
 
 def _seen(body: Body, candidate: Candidate, safe: bool) -> None:
     """Emit an instruction with its operands, and often look at what it has done: what becomes of tables, and of
-    structures and arrays that nothing refers to, is seen nowhere else."""
+    structures and arrays that nothing refers to, is seen nowhere else. There, references that it writes are not null,
+    which most elements are."""
     instruction, params, results = candidate
-    is_look = bool(body.drawing.below(2))
-    kept = None
-    if is_look and "type" in instruction.form.immediates:
-        kept = body.new_local(params[0], hidden=True)
-    body.apply(candidate, safe, kept)
+    if not body.drawing.below(2):
+        body.apply(candidate, safe)
+        body.put_away(results, False)
+        return
+    kept = body.new_local(params[0], hidden=True) if "type" in instruction.form.immediates else None
+    tables = instruction.args if instruction.form.immediates == ("table", "table") else instruction.args[-1:]
+    is_about_tables = "table" in instruction.form.immediates
+    if is_about_tables and len(tables) > 1:
+        _put_into_table(body, tables[1])
+    body.apply((instruction, [_present(body, t) for t in params], results), safe, kept)
     body.put_away(results, False)
     if kept is not None:
         _look_into(body, kept)
-    elif is_look and "table" in instruction.form.immediates:
-        _look_at_table(body, instruction.args[0 if instruction.form.mnemonic == "table.copy" else -1])
+    elif is_about_tables:
+        _look_at_table(body, tables[0])
+
+
+def _present(body: Body, t: ValType) -> ValType:
+    """A type without null, if there are such references."""
+    return RefType(False, t.heap) if isinstance(t, RefType) and body.scope.constructible(t.heap) else t
+
+
+def _put_into_table(body: Body, table: int) -> None:
+    """Set an element, so that there is something to copy."""
+    t = body.scope.context.tables[table]
+    if t.limits.minimum:
+        body.emit(constant(t.address, body.drawing.below(t.limits.minimum)))
+        body.expression(_present(body, t.element))
+        body.emit(instr("table.set", table))
 
 
 def _look_into(body: Body, kept: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.scope import Scope
-from refwasm.syntax.instructions import END, Form
+from refwasm.syntax.instructions import END, Form, instr
 from refwasm.syntax.modules import Data, Elem
 from refwasm.syntax.types import (
     FUNCREF,
@@ -20,11 +20,13 @@ from refwasm.syntax.types import (
     GlobalType,
     Limits,
     MemType,
+    NumType,
     RecType,
     RefType,
     StructType,
     SubType,
     TableType,
+    ValType,
 )
 
 #: Elements of tables and segments; bytes of segments.
@@ -43,8 +45,8 @@ def provide(scope: Scope, form: Form) -> None:
             scope.add_data(Data(_BYTES, "passive"))
         elif word == "elem" and not scope.elems and limits.segments and not scope.tables_are_few:
             scope.add_elem(_element(scope, form), _ELEMENTS, Elem(FUNCREF, (), "passive"))
-        elif word == "global" and not scope.spaces["global"] and limits.globals:
-            scope.add_global(GlobalType(I32, True), (constant(I32, 0), END))
+        elif word == "global" and not scope.spaces["global"]:
+            provide_global(scope, I32)
         elif word == "type" and "gc" in features and limits.types:
             _provide_composite(scope, form)
 
@@ -52,6 +54,16 @@ def provide(scope: Scope, form: Form) -> None:
 def provide_memory(scope: Scope, shared: bool = False) -> None:
     """Define a memory."""
     scope.add_memory(MemType(I32, Limits(1, max(scope.config.limits.memory_pages, 1)), shared))
+
+
+def provide_global(scope: Scope, t: ValType) -> None:
+    """Define a global that holds values of a type, if the module may have another one."""
+    if len(scope.globals) - (scope.fuel is not None) < scope.config.limits.globals:
+        if isinstance(t, RefType):
+            scope.add_global(GlobalType(RefType(True, t.heap), True), (instr("ref.null", scope.open_heap(t.heap)), END))
+        else:
+            assert isinstance(t, NumType)
+            scope.add_global(GlobalType(t, True), (constant(t, 0), END))
 
 
 def _element(scope: Scope, form: Form) -> RefType:
