@@ -327,7 +327,7 @@ def test_race_free_threads_share_nothing_but_atomically() -> None:
 
 def test_choices_shrink_to_the_first_option() -> None:
     found = find(choices(["agent"]), lambda drawn: drawn.others != (), settings=many)
-    assert found.others == ((0, 1),) and repr(found) == "DrawnChoices([(0, 1)])"
+    assert found.others == ((0, 1),) and repr(found) == "DrawnChoices([(0, 1)], ['agent'])"
     assert found.choose(next(iter(found.kinds)), 3) == 1 and str(found) == "c1:a1" and found.again().others == ((0, 1),)
     with pytest.raises(InvalidArgument, match="sleep"):
         choices(["sleep"])

@@ -286,7 +286,7 @@ class Body:
     def candidate(self, candidate: Candidate) -> bool:
         """Emit an instruction with its operands, unless there are none with which it surely does not trap."""
         safe = not risks(self)
-        if safe and not is_safe(self, candidate[0]):
+        if safe and not is_safe(self, candidate):
             return False
         self.apply(candidate, safe)
         return True
@@ -302,7 +302,7 @@ class Body:
         if roles and not safe:
             every = (1 << len(params)) - 1
             chosen = self.drawing.below(every + 1)
-            risky = chosen if is_safe(self, instruction) else every
+            risky = chosen if is_safe(self, candidate) else every
         for number, t in enumerate(params):
             role = roles[number] if roles else ""
             if risky >> number & 1:

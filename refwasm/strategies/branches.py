@@ -147,6 +147,8 @@ def try_table(body: Body) -> None:
     with_reference = body.drawing.below(2)
     types: list[ValType] = list(body.scope.context.tag(tag).params) if tag is not None else []
     types += [EXNREF] * with_reference
+    if len(types) > 1 and "multi-value" not in body.scope.features:
+        tag, with_reference, types = None, 0, []
     kind = ("catch" if tag is not None else "catch_all") + ("_ref" if with_reference else "")
     block(body, "block", (), types)
     block(body, "try_table", (), (), (Catch(kind, tag, 0),))

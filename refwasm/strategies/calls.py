@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -17,9 +16,10 @@ from refwasm.strategies.modules import DrawnModule
 from refwasm.strategies.values import NULL, value
 from refwasm.syntax.modules import Module
 from refwasm.syntax.types import FuncType, NumType
+from refwasm.text.printer import quote
 
 #: What strategies about a given module take: a drawn one, its syntax, or one of the two formats.
-AnyModule = DrawnModule | Module | bytes | str
+AnyModule = DrawnModule | Module | bytes | bytearray | str
 
 
 class Call(NamedTuple):
@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
     def __repr__(self) -> str:
         shown = ["(ref.null)" if arg == NULL else repr(arg) for arg in self.args]
-        return f"(invoke {' '.join([json.dumps(self.name), *shown])})"
+        return f"(invoke {' '.join([quote(self.name.encode()), *shown])})"
 
 
 def drawn(module: AnyModule) -> DrawnModule:
@@ -44,8 +44,10 @@ def drawn(module: AnyModule) -> DrawnModule:
         return module
     if isinstance(module, Module):
         return DrawnModule(module)
+    if not isinstance(module, (bytes, bytearray, str)):
+        raise InvalidArgument(f"{module!r} is no module: expected a drawn one, its syntax, its bytes, or its text")
     try:
-        return DrawnModule(e.module_load(module))
+        return DrawnModule(e.module_load(module if isinstance(module, str) else bytes(module)))
     except WasmError as error:
         raise InvalidArgument(f"no module: {error}") from None
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from hypothesis.errors import InvalidArgument
 
-from refwasm.syntax.types import FuncType, GlobalType, MemType, TableType
-from refwasm.validation.features import ALL, UNFINISHED, parse
+from refwasm import embedding as e
+from refwasm.errors import Invalid, did_you_mean
+from refwasm.syntax.modules import Import, Module
+from refwasm.syntax.types import FuncType, FuncUse, GlobalType, MemType, RecType, RefType, SubType, TableType
+from refwasm.validation.features import ALL, NAMES, UNFINISHED, parse
 
 #: Values of the argument ``traps``: the share of instructions that may trap whose operands are left to chance.
 TRAPS = {"allowed": 3, "rare": 40, "none": 0}
@@ -24,6 +27,7 @@ SWITCHES = ("simd", "gc", "exception-handling", "threads", "memory64", "multi-me
 #: Features without which a module can't have another one.
 NEEDS = {
     "relaxed-simd": ("simd",),
+    "exception-handling": ("reference-types",),
     "gc": ("function-references",),
     "function-references": ("reference-types",),
     "reference-types": ("bulk-memory",),
@@ -59,6 +63,14 @@ class Limits(NamedTuple):
     fuel: int = 1000
 
 
+#: The greatest values that limits may have, where not any number will do.
+_GREATEST = {"memory_pages": 1 << 16, "table_elements": 10_000_000, "fuel": (1 << 31) - 1}
+
+
+#: Heap types that generated code has no reference to but null.
+_EMPTY = ("none", "nofunc", "noextern", "noexn", "exn")
+
+
 class Configuration(NamedTuple):
     """The arguments of :func:`refwasm.strategies.modules`, checked."""
 
@@ -69,41 +81,154 @@ class Configuration(NamedTuple):
     traps: str = "rare"
     nan: str = "any"
     termination: str | None = "fuel"
+    needed: frozenset[str] = frozenset()  # features that imports and exports need
 
 
 def configuration(
-    features: str | frozenset[str], limits: Limits | None, imports: Imports,
+    features: str | Iterable[str], limits: Limits | None, imports: Imports,
     exports: str | Mapping[str, FuncType], traps: str, nan: str, termination: str | None,
 ) -> Configuration:  # fmt: skip
     """The configuration. Raises InvalidArgument, as Hypothesis does for arguments of its own."""
-    chosen = _features(features if isinstance(features, str) else frozenset(features))
+    chosen = _features(features if isinstance(features, str) else _set_of(features))
     _one_of("traps", traps, tuple(TRAPS))
     _one_of("nan", nan, NANS)
     _one_of("termination", termination, ("fuel", None))
-    if isinstance(exports, str):
-        _one_of("exports", exports, EXPORTS)
-    limits = Limits() if limits is None else limits
-    if not isinstance(limits, Limits) or min(limits) < 0:
+    limits = _checked(Limits() if limits is None else limits)
+    imported, exported = _imports(imports), _exports(exports)
+    if traps == "none" and not isinstance(exported, str):
+        _refuse_uninhabited(exported)
+    needed = needed_features(chosen, imported, () if isinstance(exported, str) else exported)
+    return Configuration(chosen, limits, imported, exported, traps, nan, termination, needed)
+
+
+def _checked(limits: Limits) -> Limits:
+    if not isinstance(limits, Limits) or not all(isinstance(n, int) and n >= 0 for n in limits):
         raise InvalidArgument(f"limits={limits!r}: expected Limits of numbers that are not negative")
     if limits.functions < 1 or limits.instructions < 1:
         raise InvalidArgument("limits: a module has one function of one instruction at least")
+    for name, most in _GREATEST.items():
+        if getattr(limits, name) > most:
+            raise InvalidArgument(f"limits: {name}={getattr(limits, name)}: expected {most} at most")
+    return limits
+
+
+def _imports(imports: Imports) -> tuple[tuple[tuple[str, str], ImportType], ...]:
+    if not isinstance(imports, Mapping):
+        raise InvalidArgument(f"imports={imports!r}: expected types by pairs of module and name")
     for key, wanted in imports.items():
+        if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(name, str) for name in key)):
+            raise InvalidArgument(f"imports: {key!r} is no pair of module and name")
         if not isinstance(wanted, (FuncType, MemType, TableType, GlobalType)):
             raise InvalidArgument(f"imports: {key!r} has {wanted!r}, which is no type of something to import")
-    named = exports if isinstance(exports, str) else tuple(exports.items())
-    return Configuration(chosen, limits, tuple(imports.items()), named, traps, nan, termination)
+    return tuple(imports.items())
+
+
+def _exports(exports: str | Mapping[str, FuncType]) -> str | tuple[tuple[str, FuncType], ...]:
+    if isinstance(exports, str):
+        _one_of("exports", exports, EXPORTS)
+        return exports
+    if not isinstance(exports, Mapping):
+        raise InvalidArgument(f"exports={exports!r}: expected {', '.join(map(repr, EXPORTS))}, or types by name")
+    for name, wanted in exports.items():
+        if not isinstance(name, str) or not isinstance(wanted, FuncType):
+            raise InvalidArgument(f"exports: {name!r} has {wanted!r}: expected a name and a function type")
+    return tuple(exports.items())
+
+
+def _refuse_uninhabited(exports: tuple[tuple[str, FuncType], ...]) -> None:
+    for name, t in exports:
+        for result in t.results:
+            if isinstance(result, RefType) and not result.nullable and result.heap in _EMPTY:
+                raise InvalidArgument(f"exports: {name!r} can only trap, but traps='none': nothing makes a {result!r}")
+
+
+# ---- features -------------------------------------------------------------------------------------------------------
+
+
+def _set_of(features: Iterable[str]) -> frozenset[str]:
+    try:
+        found = frozenset(features)
+    except TypeError:
+        raise InvalidArgument(f"features={features!r}: expected text, or names of features") from None
+    for name in found:
+        if name not in NAMES:
+            guess = did_you_mean(str(name), NAMES) or f": expected some of {', '.join(sorted(NAMES))}"
+            raise InvalidArgument(f"features: there is no {name!r}{guess}")
+        missing = [needed for needed in NEEDS.get(name, ()) if needed not in found]
+        if missing:
+            raise InvalidArgument(f"features: {name} needs {', '.join(missing)}")
+    return found | {"mvp"}
 
 
 @lru_cache(maxsize=64)
 def _features(features: str | frozenset[str]) -> frozenset[str]:
+    """The features that are meant. A text that names one has those that it needs too; one that takes some away loses
+    those that need them."""
     try:
-        chosen = parse(features) if isinstance(features, str) else features
+        chosen = _with_needs(features) if isinstance(features, str) else features
     except ValueError as error:
         raise InvalidArgument(f"features={features!r}: {error}") from None
     unfinished = chosen & UNFINISHED
     if unfinished:
         raise InvalidArgument(f"features: modules with {', '.join(sorted(unfinished))} can't be generated")
     return without_orphans(chosen)
+
+
+def _with_needs(features: str) -> frozenset[str]:
+    words = [word.strip() for word in features.split(",")]
+    needed = [word.removeprefix("+") for word in words if not word.startswith("-")]
+    for name in needed:  # which grows
+        needed += NEEDS.get(name, ())
+    return parse(",".join([*needed, *words]))
+
+
+def needed_features(
+    features: frozenset[str], imports: tuple[tuple[tuple[str, str], ImportType], ...],
+    exports: tuple[tuple[str, FuncType], ...],
+) -> frozenset[str]:  # fmt: skip
+    """The features of which no module with these imports and exports can be without. Raises InvalidArgument for types
+    that are invalid, or need other features."""
+    return _needed(features, tuple(t for _, t in imports), tuple(t for _, t in exports))
+
+
+@lru_cache(maxsize=256)
+def _needed(features: frozenset[str], imports: tuple[ImportType, ...], exports: tuple[FuncType, ...]) -> frozenset[str]:
+    functions = [t for t in (*imports, *exports) if isinstance(t, FuncType)]
+    if any(isinstance(t, RefType) and not isinstance(t.heap, str) for t in mentioned((*imports, *exports))):
+        raise InvalidArgument("imports and exports: their types can't mention types of a module")
+    others = [t for t in imports if not isinstance(t, FuncType)]
+    module = Module(
+        types=tuple(RecType((SubType(True, (), t),)) for t in functions),
+        imports=(
+            *(Import("", "", FuncUse(number)) for number in range(len(functions))),
+            *(Import("", "", t) for t in others),
+        ),
+    )
+    problem = _problem(module, features)
+    if problem:
+        raise InvalidArgument(f"imports and exports: {problem}")
+    switches = features & frozenset(SWITCHES)
+    return frozenset(name for name in switches if _problem(module, without_orphans(features - {name})))
+
+
+def mentioned(types: Iterable[ImportType]) -> Iterator[object]:
+    """The value types that types are made of."""
+    for t in types:
+        if isinstance(t, FuncType):
+            yield from (*t.params, *t.results)
+        elif isinstance(t, TableType):
+            yield t.element
+        elif isinstance(t, GlobalType):
+            yield t.value
+
+
+def _problem(module: Module, features: frozenset[str]) -> str:
+    """What is wrong with a module; "" if it is valid."""
+    try:
+        e.module_validate(module, features)
+    except Invalid as error:
+        return str(error)
+    return ""
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from refwasm.strategies import configuration
 from refwasm.strategies.drawing import Drawing, below
 from refwasm.strategies.leaves import constant, leaf
+from refwasm.strategies.provision import provide_values
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.instructions import END, PLAIN, Instr, instr
 from refwasm.syntax.modules import Data, Elem
@@ -43,7 +44,10 @@ _LEAST, _SEGMENT, _OFFSETS = 4, 4, (0, 1, 8, 64)
 
 def begin(scope: Scope) -> None:
     """What a module has in any case: what it imports, and fuel."""
+    config = scope.config
     _imports(scope)
+    named = () if isinstance(config.exports, str) else config.exports
+    provide_values(scope, configuration.mentioned(t for _, t in (*config.imports, *named)))
     if scope.config.termination == "fuel":
         scope.fuel = len(scope.context.globals)
         scope.add_global(GlobalType(I32, True), (constant(I32, scope.config.limits.fuel), END))
@@ -214,7 +218,7 @@ _CONTENTS = st.binary(max_size=48)
 def _elem(scope: Scope, drawing: Drawing) -> None:
     """A segment whose elements are null until all functions are known."""
     count = _SEGMENT + drawing.below(3)
-    tables = [i for i in range(len(scope.context.tables)) if i != scope.call_table]
+    tables = [i for i, t in enumerate(scope.context.tables) if i != scope.call_table and t.element.nullable]
     table = drawing.pick(tables) if tables else 0
     if tables and (drawing.below(2) == 0 or scope.tables_are_few):
         t = scope.context.tables[table]
@@ -229,7 +233,7 @@ def _elem(scope: Scope, drawing: Drawing) -> None:
 
 def _of_tables(scope: Scope) -> list[ValType]:
     """The types of the elements of tables, each as often as others: ``table.init`` needs a segment of the same one."""
-    return [t.element for t in scope.context.tables for _ in range(4)]
+    return [t.element for t in scope.context.tables for _ in range(4) if t.element.nullable]
 
 
 def _in_arrays(scope: Scope) -> list[ValType]:

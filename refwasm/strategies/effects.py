@@ -84,7 +84,7 @@ def _effect(body: Body) -> None:
     forms, safe = body.drawing.rotated(EFFECTS), not risks(body)
     for form in forms:
         provide(body.scope, form)
-        found = [c for c in body.scope.candidates(form) if not safe or is_safe(body, c[0])]
+        found = [c for c in body.scope.candidates(form) if not safe or is_safe(body, c)]
         if found:
             return _seen(body, body.drawing.pick(found), safe)
 
@@ -100,7 +100,7 @@ def _seen(body: Body, candidate: Candidate, safe: bool) -> None:
         return
     kept = body.new_local(params[0], hidden=True) if "type" in instruction.form.immediates else None
     tables = instruction.args if instruction.form.immediates == ("table", "table") else instruction.args[-1:]
-    is_about_tables = "table" in instruction.form.immediates
+    is_about_tables = "table" in instruction.form.immediates and "reference-types" in body.scope.features
     if is_about_tables and len(tables) > 1:
         _put_into_table(body, tables[1])
     body.apply((instruction, [_present(body, t) for t in params], results), safe, kept)

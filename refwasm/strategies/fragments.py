@@ -4,6 +4,7 @@ instructions."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import Any
 
 from hypothesis import strategies as st
@@ -37,21 +38,36 @@ from refwasm.syntax.types import (
     TableType,
     ValType,
 )
+from refwasm.text.printer import instruction
 
-#: The name under which a fragment's function is exported.
+#: The name under which a fragment's function is exported; with a number behind it where the context has that name.
 NAME = "fragment"
 
 
 class Fragment:
     """The instructions of an expression or a body, with its final ``end`` in the latter case. ``locals`` are the types
     of its locals, the parameters first; ``whole`` is the context with a function of these instructions, which it
-    exports as "fragment"."""
+    exports as ``name`` ("fragment", unless the context exports that)."""
 
-    def __init__(self, instructions: Expr, locals: Sequence[ValType], whole: DrawnModule) -> None:
-        self.instructions, self.locals, self.whole = instructions, tuple(locals), whole
+    def __init__(self, instructions: Expr, locals: Sequence[ValType], whole: DrawnModule, name: str = NAME) -> None:
+        self.instructions, self.locals, self.whole, self.name = instructions, tuple(locals), whole, name
 
     def __repr__(self) -> str:
-        return " ".join(map(repr, self.instructions))
+        return " ".join(map(instruction, self.instructions))
+
+
+class DrawnInstr(Instr):
+    """An instruction that prints as text."""
+
+    def __repr__(self) -> str:
+        return instruction(self)
+
+
+class DrawnExpr(tuple[Instr, ...]):
+    """A constant expression that prints as text."""
+
+    def __repr__(self) -> str:
+        return " ".join(map(instruction, self))
 
 
 @st.composite
@@ -134,12 +150,14 @@ def _fragment(scope: Scope, body: Body, t: FuncType, instructions: Expr, context
         elems = (*elems, Elem(FUNCREF, inits, "declarative"))
     uses_datas = any("data" in i.form.immediates for i in instructions)
     fuel = Global(GlobalType(I32, True), (constant(I32, scope.config.limits.fuel), END))
+    taken = {export.name for export in module.exports}
+    name = next(name for name in chain([NAME], (f"{NAME}{k}" for k in count(1))) if name not in taken)
     whole = module._replace(
         types=tuple(scope.types), funcs=(*module.funcs, func), globals=(*module.globals, fuel), elems=elems,
-        exports=(*module.exports, Export(NAME, "func", len(scope.context.funcs))), digest=b"",
+        exports=(*module.exports, Export(name, "func", len(scope.context.funcs))), digest=b"",
         data_count=len(module.datas) if uses_datas else module.data_count,
     )  # fmt: skip
-    return Fragment(instructions, body.locals, DrawnModule(whole))
+    return Fragment(instructions, body.locals, DrawnModule(whole), name)
 
 
 @st.composite
@@ -154,7 +172,7 @@ def const_exprs(
         raise InvalidArgument(f"there is no constant expression of type {goal!r} here")
     out: list[Instr] = []
     constant_expression(scope, Drawing(draw), out, goal)
-    return (*out, END)
+    return DrawnExpr((*out, END))
 
 
 # ---- single instructions --------------------------------------------------------------------------------------------
@@ -173,7 +191,7 @@ def instructions(draw: DrawFn, features: str | frozenset[str] = "all") -> Instr:
     args: list[Any] = []
     for word in form.immediates:
         args += _immediates(drawing, form, word, config)
-    return Instr(form, tuple(args))
+    return DrawnInstr(form, tuple(args))
 
 
 def _immediates(drawing: Drawing, form: Form, word: str, config: Configuration) -> list[Any]:

@@ -21,7 +21,7 @@ from refwasm.strategies.scope import Scope
 from refwasm.strategies.termination import bounded, without_unused_fuel
 from refwasm.syntax.instructions import END, instr
 from refwasm.syntax.modules import Elem, Export, Import, Module, Table
-from refwasm.syntax.types import FUNCREF, I32, FuncType, FuncUse, TableType, TagType
+from refwasm.syntax.types import FUNCREF, I32, FuncType, FuncUse, RefType, TableType, TagType
 from refwasm.syntax.types import Limits as Sizes
 from refwasm.text.printer import print_module
 
@@ -98,7 +98,7 @@ def modules(
         enabled = config.features
         banned = {drawing.pick(kit.switches) for _ in drawing.several(4 if kit.switches else 0, 1)}
         if banned:
-            enabled = without_orphans(enabled - banned)
+            enabled = without_orphans(enabled - (banned - config.needed))
         kit.scope = scope = Scope(config, enabled)
         begin(scope)
         most = most_definitions(config.limits)
@@ -129,11 +129,12 @@ def assembled(scope: Scope, drawing: Drawing, named: Mapping[str, int]) -> Modul
         size = len(scope.slots) + 1  # the last element is null
         tables[scope.call_table - scope.imported.get("table", 0)] = Table(TableType(I32, Sizes(size, size), FUNCREF))
         inits = tuple((instr("ref.func", func), END) for func in scope.slots)
-        elems.append(Elem(FUNCREF, inits, "active", scope.call_table, (constant(I32, 0), END)))
+        elems.append(Elem(RefType(False, "func"), inits, "active", scope.call_table, (constant(I32, 0), END)))
     exports = _exports(scope, named)
     undeclared = scope.context.refs - {x.index for x in exports if x.kind == "func"}
     if undeclared:
-        elems.append(Elem(FUNCREF, tuple((instr("ref.func", f), END) for f in sorted(undeclared)), "declarative"))
+        inits = tuple((instr("ref.func", f), END) for f in sorted(undeclared))
+        elems.append(Elem(RefType(False, "func"), inits, "declarative"))
     uses_datas = any("data" in i.form.immediates for func in funcs for i in func.body)
     return Module(
         types=tuple(scope.types), imports=_imports(scope), funcs=tuple(funcs), tables=tuple(tables),

@@ -8,6 +8,7 @@ from refwasm.execution.numerics.edges import EDGES
 from refwasm.strategies.configuration import TRAPS
 from refwasm.strategies.leaves import constant, edges_of
 from refwasm.strategies.provision import provide_memory
+from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, WAITS
 from refwasm.syntax.instructions import PLAIN, Form, Instr, MemArg, instr
 from refwasm.syntax.types import I32, ArrayType, NumType, RefType, ValType
@@ -29,9 +30,12 @@ def risks(body: Body) -> bool:
     return often > 0 and body.drawing.rarely(often)
 
 
-def is_safe(body: Body, instruction: Instr) -> bool:
+def is_safe(body: Body, candidate: Candidate) -> bool:
     """Whether operands exist with which an instruction can't trap."""
-    name, args, scope = instruction.form.mnemonic, instruction.args, body.scope
+    (form, args), params, _ = candidate
+    instruction, name, scope = candidate[0], form.mnemonic, body.scope
+    if not all(is_inhabited(scope, t) for t in params):
+        return False
     if name in ("memory.fill", "memory.copy", "memory.init"):
         return min(scope.context.memories[i].limits.minimum for i in _places(instruction)) > 0
     if name in ("table.get", "table.set", "table.fill", "table.copy", "table.init"):
@@ -47,6 +51,11 @@ def is_safe(body: Body, instruction: Instr) -> bool:
     if name in ("array.new_data", "array.new_elem"):
         return _available(body, instruction) >= FLOOR
     return True
+
+
+def is_inhabited(scope: Scope, t: ValType) -> bool:
+    """Whether there is an expression of a type that does not trap."""
+    return isinstance(t, NumType) or t.nullable or scope.constructible(t.heap)
 
 
 def _places(instruction: Instr) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from refwasm.strategies.kernels import MAPS, WORD, Kernel, Step, kernels
 from refwasm.text.printer import quote
 
 #: Where the program keeps things: results of calls, handles, its output's vector, the kernel, and the buffers.
-ERRNOS, HANDLES, DEVICE, VECTOR, KERNEL, REGIONS, REGION = 0, 512, 504, 768, 1024, 16384, 1024
+ERRNOS, HANDLES, DEVICE, VECTOR, KERNEL, REGIONS = 0, 512, 504, 768, 1024, 16384
 #: Iterations whose sums are told apart when only some of them were done.
 FEW = 8
 #: Policies that no result depends on.
@@ -47,16 +47,21 @@ class ParallelProgram:
         self.kernel, self.buffers, self.hint = kernel, buffers, hint
         self.executions, self.policies = executions, policies
 
+    def _place(self, buffer: int) -> int:
+        """Where the program keeps a buffer's words: one buffer behind the other."""
+        return REGIONS + 4 * sum(map(len, self.buffers[:buffer]))
+
     def wat(self) -> str:
         """The program in the text format."""
         kernel = e.module_encode(self.kernel.module.module)
         calls = "\n".join(f"    {line}" for line in self._calls(len(kernel)))
         data = "\n".join(
-            f"  (data (i32.const {REGIONS + REGION * i}) {quote(struct.pack(f'<{len(words)}I', *words))})"
+            f"  (data (i32.const {self._place(i)}) {quote(struct.pack(f'<{len(words)}I', *words))})"
             for i, words in enumerate(self.buffers)
         )
+        pages = (self._place(len(self.buffers)) >> 16) + 1
         return (
-            f'(module\n{_IMPORTS}  (memory (export "memory") 2 8 shared)\n'
+            f'(module\n{_IMPORTS}  (memory (export "memory") {pages} {pages} shared)\n'
             f"  (data (i32.const {KERNEL}) {quote(kernel)})\n{data}\n  (func (export \"_start\")\n{calls}))\n"
         )  # fmt: skip
 
@@ -68,7 +73,7 @@ class ParallelProgram:
         yield f"(drop (call $get_device (i32.const {self.hint}) (i32.const {DEVICE})))"
         device = f"(i32.load (i32.const {DEVICE}))"
         for i, words in enumerate(self.buffers):
-            handle, place = f"(i32.load (i32.const {HANDLES + 4 * i}))", REGIONS + REGION * i
+            handle, place = f"(i32.load (i32.const {HANDLES + 4 * i}))", self._place(i)
             yield f"(drop (call $create_buffer {device} (i32.const {4 * len(words)}) (i32.const 2) " \
                   f"(i32.const {HANDLES + 4 * i})))"  # fmt: skip
             yield f"(drop (call $write_buffer (i32.const {place}) (i32.const {4 * len(words)}) {handle}))"
@@ -89,7 +94,7 @@ class ParallelProgram:
     def _output(self) -> Iterator[str]:
         places = [(ERRNOS, 4 * len(self.executions))]
         for i, words in enumerate(self.buffers):
-            place = REGIONS + REGION * i
+            place = self._place(i)
             yield (
                 f"(drop (call $read_buffer (i32.load (i32.const {HANDLES + 4 * i})) (i32.const {place}) "
                 f"(i32.const {4 * len(words)})))"

@@ -6,6 +6,8 @@ need something or not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.instructions import END, Form, instr
@@ -58,7 +60,8 @@ def provide_memory(scope: Scope, shared: bool = False) -> None:
 
 def provide_global(scope: Scope, t: ValType) -> None:
     """Define a global that holds values of a type, if the module may have another one."""
-    if len(scope.globals) - (scope.fuel is not None) < scope.config.limits.globals:
+    most = scope.config.limits.globals
+    if most and len(scope.globals) < most + (scope.fuel is not None):
         if isinstance(t, RefType):
             scope.add_global(GlobalType(RefType(True, t.heap), True), (instr("ref.null", scope.open_heap(t.heap)), END))
         else:
@@ -68,7 +71,17 @@ def provide_global(scope: Scope, t: ValType) -> None:
 
 def _element(scope: Scope, form: Form) -> RefType:
     """The type of a segment's elements: that of the last table, if the instruction is about tables."""
-    return scope.context.tables[-1].element if "table" in form.immediates and scope.context.tables else FUNCREF
+    tables = scope.context.tables
+    return tables[-1].element if "table" in form.immediates and tables and tables[-1].element.nullable else FUNCREF
+
+
+def provide_values(scope: Scope, types: Iterable[object]) -> None:
+    """Define what references to any structure or array, which are not null, can refer to."""
+    for t in types:
+        if t == RefType(False, "struct"):
+            provide_structure(scope)
+        elif t == RefType(False, "array") and not scope.composites(ArrayType):
+            _define(scope, ArrayType(FieldType(I8, True)))
 
 
 def provide_structure(scope: Scope) -> None:

@@ -19,8 +19,8 @@ class DrawnChoices(Choices):
     in between, and the option, which counts modulo those that there are. What was taken in an execution prints as a
     list that replays it (``refwasm run --choices``)."""
 
-    def __init__(self, others: Iterable[tuple[int, int]], kinds: Iterable[Kind] = ALL) -> None:
-        super().__init__(kinds)
+    def __init__(self, others: Iterable[tuple[int, int]], kinds: Iterable[Kind | str] = ALL) -> None:
+        super().__init__(KINDS[kind] if isinstance(kind, str) else kind for kind in kinds)
         self.others = tuple(others)
         self._planned = [option for gap, other in self.others for option in (*[0] * gap, other)]
 
@@ -34,7 +34,10 @@ class DrawnChoices(Choices):
         return DrawnChoices(self.others, self.kinds)
 
     def __repr__(self) -> str:
-        return str(self) if self.taken else f"DrawnChoices({list(self.others)})"
+        if self.taken:
+            return str(self)
+        names = [] if self.kinds == frozenset(ALL) else [sorted(kind.name for kind in self.kinds)]
+        return f"DrawnChoices({', '.join(map(repr, [list(self.others), *names]))})"
 
 
 def choices(kinds: Iterable[str] | None = None, max_others: int = 8) -> SearchStrategy[DrawnChoices]:

@@ -171,6 +171,8 @@ class Scope:
         """Define an element segment of so many elements of a closed type, which are null for the time being."""
         opened = self.open(element)
         assert isinstance(opened, RefType)
+        if self.tables_are_few:  # then segments list functions, which are not null
+            opened = RefType(False, opened.heap)
         null = (instr("ref.null", opened.heap), END)
         self.elems.append(segment._replace(type=opened, inits=(null,) * count))
         self.context.elems.append(element)

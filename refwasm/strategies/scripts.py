@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from refwasm.execution.choices import Choices
 from refwasm.oracle.assertions import assertion, constant
 from refwasm.oracle.case import Execution, Oracle
-from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Returned, Threw
+from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Returned, Threw, Trapped
 from refwasm.strategies.calls import Call, calls
 from refwasm.strategies.configuration import Limits
 from refwasm.strategies.modules import DrawnModule, modules
 from refwasm.strategies.values import NULL
 from refwasm.syntax.types import DefType, FuncType, RefType, ValType
+from refwasm.text.printer import quote
 
 
 class Script:
@@ -40,13 +39,16 @@ def scripts(
 
 
 def script(module: DrawnModule, wanted: list[Call]) -> Script:
-    """The script of a module and calls."""
+    """The script of a module and calls. A start function that throws, or exhausts something, is left out: scripts can
+    say of modules only that they trap."""
     oracle = Oracle()
     execution = Execution(oracle, module.validated, Choices())
+    if execution.instance is None and isinstance(execution.outcome, Trapped):
+        return Script(module, [], f"{assertion(module.wat().rstrip(), execution.outcome)}\n")
+    if execution.instance is None:
+        return script(DrawnModule(module.module._replace(start=None, digest=b"")), wanted)
     lines, made = [module.wat().rstrip()], []
     for call in wanted:
-        if execution.instance is None:
-            break
         outcome = execution.call(call.name, call.bits)
         if not _is_told(outcome):
             break
@@ -58,7 +60,7 @@ def script(module: DrawnModule, wanted: list[Call]) -> Script:
 def action(call: Call, t: FuncType) -> str:
     """A call of a function of a type as a script's action."""
     shown = [f"(ref.null {_bottom(p)})" if arg == NULL else constant(arg) for arg, p in zip(call.args, t.params)]
-    return f"(invoke {' '.join([json.dumps(call.name), *shown])})"
+    return f"(invoke {' '.join([quote(call.name.encode()), *shown])})"
 
 
 def _bottom(t: ValType) -> object:
