@@ -13,11 +13,11 @@ from refwasm.strategies import control, effects, references
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import leaf
 from refwasm.strategies.operands import FLOOR, dangerous, is_safe, operand, risks, special
-from refwasm.strategies.provision import provide, provide_global, provide_structure
+from refwasm.strategies.provision import provide, provide_global
 from refwasm.strategies.scope import Candidate, Scope
-from refwasm.strategies.tables import ROLES, rows, typed_forms
+from refwasm.strategies.tables import LEAVING, ROLES, rows, typed_forms
 from refwasm.syntax.instructions import END, PLAIN, Form, Instr, instr
-from refwasm.syntax.types import I32, NUM_TYPES, V128, NumType, ValType
+from refwasm.syntax.types import I32, NUM_TYPES, V128, NumType, RefType, ValType
 from refwasm.validation.matching import match_val_type
 
 if TYPE_CHECKING:
@@ -173,16 +173,31 @@ class Body:
         elif of_type < 0:
             effects.statement(self, number)
         elif not self.is_full:
-            self._valued(self._type_of(of_type % _TYPES, of_kind), of_kind)
+            self._of_any_type(of_type % _TYPES, of_kind)
 
-    def _type_of(self, number: int, of_kind: int) -> ValType:
-        """The type of an expression that nobody asked for. For a reference that an instruction makes, the module gets
-        a structure: then what makes one can stand in the place of what uses it."""
+    def _of_any_type(self, number: int, of_kind: int) -> None:
+        """An expression that nobody asked for, of the type with that number."""
         is_reference = number == len(NUMBERS)
-        if is_reference and _REFERENCES[of_kind] == "typed":
-            provide_structure(self.scope)
+        if is_reference and _REFERENCES[of_kind] == "typed" and self._typed_reference():
+            return
         t = self.scope.reference() if is_reference else NUMBERS[number]
-        return I32 if t is None or (t is V128 and "simd" not in self.scope.features) else t
+        self._valued(I32 if t is None or (t is V128 and "simd" not in self.scope.features) else t, of_kind)
+
+    def _typed_reference(self) -> bool:
+        """A reference of whatever type an instruction leaves: the one that was chosen, or the next one that there is.
+        The module gets what the chosen one is about. False: there is none."""
+        forms, safe = self.drawing.rotated(LEAVING["ref"]), not risks(self)
+        provide(self.scope, forms[0])
+        for form in forms:
+            known = [c for c in self.scope.candidates(form) if isinstance(c[2][0], RefType)]
+            found = [c for c in known if not safe or is_safe(self, c)]
+            if found:
+                candidate = self.drawing.choose(found)
+                are_results = self.settle(candidate[2])
+                self.apply(candidate, safe)
+                self.put_away(candidate[2], are_results)
+                return True
+        return False
 
     def _valued(self, t: ValType, of_kind: int) -> None:
         """An expression as a statement: its value becomes the function's result, or is put away. A call, and some
@@ -274,22 +289,15 @@ class Body:
     def typed(self, goal: ValType) -> bool:
         """An instruction whose type depends on its immediates: the one that was chosen, or the next one that there is.
         Where an i32 is wanted, the module gets what the chosen one is about."""
-        forms = self.drawing.rotated(typed_forms(goal))
+        forms, safe = self.drawing.rotated(typed_forms(goal)), not risks(self)
         if goal is I32:
             provide(self.scope, forms[0])
         for form in forms:
-            found = self.scope.leaving(form, goal)
+            found = [c for c in self.scope.leaving(form, goal) if not safe or is_safe(self, c)]
             if found:
-                return self.candidate(self.drawing.choose(found))
+                self.apply(self.drawing.choose(found), safe)
+                return True
         return False
-
-    def candidate(self, candidate: Candidate) -> bool:
-        """Emit an instruction with its operands, unless there are none with which it surely does not trap."""
-        safe = not risks(self)
-        if safe and not is_safe(self, candidate):
-            return False
-        self.apply(candidate, safe)
-        return True
 
     def apply(self, candidate: Candidate, safe: bool | None = None, kept: int | None = None) -> None:
         """Emit an instruction with its operands. If it is not to be ``safe``, some of those may make it trap. The first

@@ -106,7 +106,7 @@ def _seen(body: Body, candidate: Candidate, safe: bool) -> None:
     body.apply((instruction, [_present(body, t) for t in params], results), safe, kept)
     body.put_away(results, False)
     if kept is not None:
-        _look_into(body, kept)
+        _look_into(body, kept, instruction)
     elif is_about_tables:
         _look_at_table(body, tables[0])
 
@@ -125,8 +125,8 @@ def _put_into_table(body: Body, table: int) -> None:
         body.emit(instr("table.set", table))
 
 
-def _look_into(body: Body, kept: int) -> None:
-    """Read a field of a structure, or an element of an array, that is in a local."""
+def _look_into(body: Body, kept: int, instruction: Instr) -> None:
+    """Read the field of a structure, or an element of an array, that is in a local and was changed."""
     t = body.locals[kept]
     assert isinstance(t, RefType) and isinstance(t.heap, DefType)
     composite, index, get = t.heap.composite, body.scope.index(t.heap), instr("local.get", kept)
@@ -135,7 +135,7 @@ def _look_into(body: Body, kept: int) -> None:
         body.emit(get, constant(I32, number))
     else:
         assert isinstance(composite, StructType)
-        number = body.drawing.below(len(composite.fields))
+        number = instruction.args[1]
         field = composite.fields[number]
         body.emit(get)
     sign = ("_s", "_u")[body.drawing.below(2)] if isinstance(field.storage, PackedType) else ""
@@ -159,9 +159,9 @@ def _look_at_table(body: Body, table: int) -> None:
 
 
 def _set_global(body: Body) -> None:
-    found = body.scope.candidates(EFFECTS[0])
+    found = [candidate for candidate in body.scope.candidates(EFFECTS[0]) if is_safe(body, candidate)]
     if found:
-        body.candidate(body.drawing.pick(found))
+        body.apply(body.drawing.choose(found))
 
 
 def _pair(body: Body) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.scope import Scope
-from refwasm.syntax.instructions import END, Form, instr
+from refwasm.strategies.tables import composite_of
+from refwasm.syntax.instructions import END, FORMS, Form, instr
 from refwasm.syntax.modules import Data, Elem
 from refwasm.syntax.types import (
     FUNCREF,
@@ -23,6 +24,7 @@ from refwasm.syntax.types import (
     Limits,
     MemType,
     NumType,
+    PackedType,
     RecType,
     RefType,
     StructType,
@@ -79,25 +81,32 @@ def provide_values(scope: Scope, types: Iterable[object]) -> None:
     """Define what references to any structure or array, which are not null, can refer to."""
     for t in types:
         if t == RefType(False, "struct"):
-            provide_structure(scope)
-        elif t == RefType(False, "array") and not scope.composites(ArrayType):
-            _define(scope, ArrayType(FieldType(I8, True)))
-
-
-def provide_structure(scope: Scope) -> None:
-    """Define a structure without fields, if the module has no structure and may have one."""
-    if "gc" in scope.features and scope.config.limits.types and not scope.composites(StructType):
-        _define(scope, StructType(()))
+            _provide_composite(scope, FORMS["struct.new"])
+        elif t == RefType(False, "array"):
+            _provide_composite(scope, FORMS["array.new"])
 
 
 def _provide_composite(scope: Scope, form: Form) -> None:
-    """Define a structure, of which a form names a field, or else an array."""
-    if "field" in form.immediates:
-        types = scope.context.space.types
-        if not any(getattr(types[i].composite, "fields", ()) for i in scope.composites(StructType)):
-            _define(scope, StructType((FieldType(I8, True), FieldType(I32, True))))
-    elif not scope.composites(ArrayType):
-        _define(scope, ArrayType(FieldType(FUNCREF if "elem" in form.immediates else I8, True)))
+    """Define a structure or an array, if none that the module has will do."""
+    wanted: CompositeType
+    if composite_of(form) is StructType:
+        wanted = StructType((FieldType(I8, True), FieldType(I32, True)) if "field" in form.immediates else ())
+    else:
+        wanted = ArrayType(FieldType(FUNCREF if "elem" in form.immediates else I8, True))
+    types = scope.context.space.types
+    if not any(_will_do(types[i].composite, form) for i in scope.composites(type(wanted))):
+        _define(scope, wanted)
+
+
+def _will_do(composite: CompositeType, form: Form) -> bool:
+    """Whether a structure or an array holds what a form is about."""
+    fields = composite.fields if isinstance(composite, StructType) else (composite.field,)  # type: ignore[union-attr]
+    held = [field.storage for field in fields]
+    if form.is_packed:
+        return any(isinstance(t, PackedType) for t in held)
+    if "elem" in form.immediates or "data" in form.immediates:
+        return any(isinstance(t, RefType) == ("elem" in form.immediates) for t in held)
+    return bool(held) or "field" not in form.immediates
 
 
 def _define(scope: Scope, composite: CompositeType) -> None:

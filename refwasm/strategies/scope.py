@@ -65,7 +65,7 @@ class Scope:
         self.fuel: int | None = None  # the index of the global that counts down
         self.slots: dict[int, int] = {}  # elements of the table of calls, by function
         self.call_table: int | None = None
-        self._spaces: dict[str, Sequence[Any]] | None = None
+        self._spaces: dict[Any, Sequence[Any]] | None = None
         self._candidates: dict[Form, list[Candidate]] = {}
         self._leaving: dict[tuple[Form, ValType], list[Candidate]] = {}
 
@@ -200,7 +200,7 @@ class Scope:
     # ---- instructions ------------------------------------------------------------------------------------------------
 
     @property
-    def spaces(self) -> dict[str, Sequence[Any]]:
+    def spaces(self) -> dict[Any, Sequence[Any]]:
         """What immediates may be, by their names."""
         if self._spaces is None:
             self._spaces = spaces_of(self)

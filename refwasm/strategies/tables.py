@@ -85,18 +85,27 @@ def typed_forms(goal: ValType) -> tuple[Form, ...]:
     return LEAVING["i32" if goal is I32 else "number" if isinstance(goal, NumType) else "ref"]
 
 
+#: What the type is that a form names, by the first part of its name.
+_COMPOSITES: dict[str, type[StructType] | type[ArrayType]] = {"struct": StructType, "array": ArrayType}
+
+
+def composite_of(form: Form) -> type[StructType] | type[ArrayType] | None:
+    """Whether the type that a typed form names is a structure, an array, or something else."""
+    return _COMPOSITES.get(form.mnemonic.partition(".")[0])
+
+
 def immediates_of(form: Form, scope: Scope) -> Iterator[tuple[Any, ...]]:
     """All rows of immediates of a typed form; not all of them are valid."""
-    composite = form.mnemonic.partition(".")[0]
+    composite = composite_of(form)
     spaces = [scope.spaces.get(composite if word == "type" else word, ()) for word in form.immediates]
     return product(*spaces)
 
 
-def spaces_of(scope: Scope) -> dict[str, Sequence[Any]]:
-    """What immediates may be, by their names; a "type" by the instruction that names it."""
+def spaces_of(scope: Scope) -> dict[Any, Sequence[Any]]:
+    """What immediates may be, by their names; a "type" by :func:`composite_of`."""
     context = scope.context
     return {
-        "struct": scope.composites(StructType), "array": scope.composites(ArrayType),
+        StructType: scope.composites(StructType), ArrayType: scope.composites(ArrayType),
         "table": [i for i in range(len(context.tables)) if i != scope.call_table],
         "memory": range(len(context.memories)), "data": range(context.datas), "elem": range(len(context.elems)),
         "global": [i for i in range(len(context.globals)) if i != scope.fuel],
