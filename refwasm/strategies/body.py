@@ -184,9 +184,9 @@ class Body:
         self._valued(I32 if t is None or (t is V128 and "simd" not in self.scope.features) else t, of_kind)
 
     def _typed_reference(self) -> bool:
-        """A reference of whatever type an instruction leaves: the one that was chosen, or the next one that there is.
+        """A reference of whatever type an instruction leaves: the one that was chosen, or one in front of it.
         The module gets what the chosen one is about. False: there is none."""
-        forms, safe = self.drawing.rotated(LEAVING["ref"]), not risks(self)
+        forms, safe = self.drawing.downwards(LEAVING["ref"]), not risks(self)
         provide(self.scope, forms[0])
         for form in forms:
             known = [c for c in self.scope.candidates(form) if isinstance(c[2][0], RefType)]
@@ -287,9 +287,9 @@ class Body:
         return True
 
     def typed(self, goal: ValType) -> bool:
-        """An instruction whose type depends on its immediates: the one that was chosen, or the next one that there is.
+        """An instruction whose type depends on its immediates: the one that was chosen, or one in front of it.
         Where an i32 is wanted, the module gets what the chosen one is about."""
-        forms, safe = self.drawing.rotated(typed_forms(goal)), not risks(self)
+        forms, safe = self.drawing.downwards(typed_forms(goal)), not risks(self)
         if goal is I32:
             provide(self.scope, forms[0])
         for form in forms:

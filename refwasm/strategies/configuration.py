@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ NEEDS = {
 }
 
 
+#: Features as users name them: as text, or a set of names.
+Features = str | Set[str]
 #: What an import may be; a function by its type.
 ImportType = FuncType | MemType | TableType | GlobalType
 Imports = Mapping[tuple[str, str], ImportType]
@@ -85,7 +87,7 @@ class Configuration(NamedTuple):
 
 
 def configuration(
-    features: str | Iterable[str], limits: Limits | None, imports: Imports,
+    features: Features, limits: Limits | None, imports: Imports,
     exports: str | Mapping[str, FuncType], traps: str, nan: str, termination: str | None,
 ) -> Configuration:  # fmt: skip
     """The configuration. Raises InvalidArgument, as Hypothesis does for arguments of its own."""
@@ -145,7 +147,7 @@ def _refuse_uninhabited(exports: tuple[tuple[str, FuncType], ...]) -> None:
 # ---- features -------------------------------------------------------------------------------------------------------
 
 
-def _set_of(features: Iterable[str]) -> frozenset[str]:
+def _set_of(features: Set[str]) -> frozenset[str]:
     try:
         found = frozenset(features)
     except TypeError:

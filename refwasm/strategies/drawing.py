@@ -68,10 +68,10 @@ class Drawing:
         the other items are deleted."""
         return items[int(self._integer(0, len(items) - 1))]
 
-    def rotated(self, items: Sequence[T]) -> tuple[T, ...]:
-        """The items from one of them on, then those in front of it: for whoever takes the next one that will do."""
-        first = self.below(len(items))
-        return (*items[first:], *items[:first])
+    def downwards(self, items: Sequence[T]) -> Sequence[T]:
+        """The items from one of them back to the first one: for whoever takes the next one that will do. The shrinker
+        counts down, and so comes to the one that is taken."""
+        return items[self.below(len(items)) :: -1]
 
     def rarely(self, n: int) -> bool:
         """True once in n times; False is simpler."""

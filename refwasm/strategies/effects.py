@@ -81,7 +81,7 @@ def _store(body: Body) -> None:
 def _effect(body: Body) -> None:
     """An instruction that changes a global, memory, table, structure or array: the one that was chosen, or the next
     one that the module has something for."""
-    forms, safe = body.drawing.rotated(EFFECTS), not risks(body)
+    forms, safe = body.drawing.downwards(EFFECTS), not risks(body)
     for form in forms:
         provide(body.scope, form)
         found = [c for c in body.scope.candidates(form) if not safe or is_safe(body, c)]

@@ -13,7 +13,7 @@ from hypothesis.strategies import DrawFn
 
 from refwasm.strategies.body import Body
 from refwasm.strategies.calls import AnyModule, drawn
-from refwasm.strategies.configuration import Configuration, Limits, configuration
+from refwasm.strategies.configuration import Configuration, Features, Limits, configuration
 from refwasm.strategies.definitions import constant_expression
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.functions import declared_locals
@@ -76,7 +76,7 @@ def expressions(
     type: ValType | str,
     context: AnyModule = "(module)",
     locals: Sequence[ValType | str] = (),
-    features: str | frozenset[str] = "all",
+    features: Features = "all",
     limits: Limits | None = None,
     traps: str = "rare",
 ) -> Fragment:
@@ -98,7 +98,7 @@ def bodies(
     draw: DrawFn,
     functype: FuncType,
     context: AnyModule = "(module)",
-    features: str | frozenset[str] = "all",
+    features: Features = "all",
     limits: Limits | None = None,
     traps: str = "rare",
 ) -> Fragment:
@@ -161,9 +161,7 @@ def _fragment(scope: Scope, body: Body, t: FuncType, instructions: Expr, context
 
 
 @st.composite
-def const_exprs(
-    draw: DrawFn, type: ValType | str, context: AnyModule = "(module)", features: str | frozenset[str] = "all"
-) -> Expr:
+def const_exprs(draw: DrawFn, type: ValType | str, context: AnyModule = "(module)", features: Features = "all") -> Expr:
     """Constant expressions of a type, with their ``end``. ``context`` has the globals that they may use."""
     config = configuration(features, None, {}, "all", "rare", "any", None)
     goal = value_type(type)
@@ -182,7 +180,7 @@ _INDICES = 200
 
 
 @st.composite
-def instructions(draw: DrawFn, features: str | frozenset[str] = "all") -> Instr:
+def instructions(draw: DrawFn, features: Features = "all") -> Instr:
     """Single instructions of some features with any immediates: well-formed, and valid in some module or in none. For
     tests of encoders, decoders, printers and parsers."""
     config = configuration(features, None, {}, "all", "rare", "any", None)

@@ -8,7 +8,7 @@ from hypothesis.strategies import DrawFn
 from refwasm import embedding as e
 from refwasm.errors import Invalid
 from refwasm.strategies.breaches import BREACHES, Breach
-from refwasm.strategies.configuration import Limits, configuration
+from refwasm.strategies.configuration import Features, Limits, configuration
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.modules import DrawnModule, modules
 from refwasm.syntax.instructions import FORMS, Instr
@@ -32,9 +32,7 @@ class InvalidModule(DrawnModule):
 
 
 @st.composite
-def invalid_modules(
-    draw: DrawFn, features: str | frozenset[str] = "all", limits: Limits | None = None
-) -> InvalidModule:
+def invalid_modules(draw: DrawFn, features: Features = "all", limits: Limits | None = None) -> InvalidModule:
     """Modules that are well-formed, and valid but for one rule of validation, which comes with them. What they use
     besides belongs to ``features``."""
     config = configuration(features, limits, {}, "all", "rare", "any", "fuel")

@@ -71,10 +71,15 @@ class Counted:
 
 
 def counted(body: Body) -> None:
-    """A counted loop, in one of the forms that compilers give it."""
+    """A counted loop, in one of the forms that compilers give it, or, seldom and more simply, its counter alone."""
     if is_nested(body):
         return
+    is_counter = not body.drawing.below(16)
     loop, form = Counted(body), body.drawing.below(4)
+    if is_counter:
+        body.emit(instr("local.get", loop.counter))
+        body.keep(loop.type)
+        return
     block(body, "block", (), ())
     block(body, "loop", (), ())
     if form == 3:

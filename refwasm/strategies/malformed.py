@@ -12,7 +12,7 @@ from hypothesis.strategies import DrawFn
 
 from refwasm.binary.values import encode_unsigned
 from refwasm.strategies.breaches import with_function
-from refwasm.strategies.configuration import Limits
+from refwasm.strategies.configuration import Features, Limits
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.modules import DrawnModule, modules
 from refwasm.syntax.instructions import END, PLAIN, instr
@@ -44,7 +44,7 @@ class Malformed(NamedTuple):
 
 @st.composite
 def malformed_modules(
-    draw: DrawFn, format: str = "binary", features: str | frozenset[str] = "all", limits: Limits | None = None
+    draw: DrawFn, format: str = "binary", features: Features = "all", limits: Limits | None = None
 ) -> Malformed:
     """Modules with one fault in the ``format`` "binary" or "text", and where it is."""
     drawing = Drawing(draw)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from refwasm import embedding as e
-from refwasm.strategies.configuration import Imports, Limits, configuration, without_orphans
+from refwasm.strategies.configuration import Features, Imports, Limits, configuration, without_orphans
 from refwasm.strategies.definitions import begin, fill_elements, most_definitions
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.functions import define, empty
@@ -73,7 +73,7 @@ class DrawnModule:
 @st.composite
 def modules(
     draw: DrawFn,
-    features: str | frozenset[str] = "all",
+    features: Features = "all",
     limits: Limits | None = None,
     imports: Imports | None = None,
     exports: str | Mapping[str, FuncType] = "all",

@@ -39,10 +39,11 @@ from refwasm.validation.matching import match_val_type
 #: An instruction that may be chosen, what it takes, and what it leaves.
 Candidate = tuple[Instr, list[ValType], list[ValType]]
 
-#: Abstract heap types that a generated module mentions, by the feature that brought them.
+#: Abstract heap types that a generated module mentions, by the feature that brought them; those of which a reference is
+#: made most simply come first.
 _ABSTRACT = {
-    "reference-types": ("func", "extern"),
     "gc": ("any", "eq", "i31", "struct", "array", "none", "nofunc", "noextern"),
+    "reference-types": ("func", "extern"),
     "exception-handling": ("exn",),
 }
 

@@ -10,7 +10,7 @@ from refwasm.oracle.assertions import assertion, constant
 from refwasm.oracle.case import Execution, Oracle
 from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Returned, Threw, Trapped
 from refwasm.strategies.calls import Call, calls
-from refwasm.strategies.configuration import Limits
+from refwasm.strategies.configuration import Features, Limits
 from refwasm.strategies.modules import DrawnModule, modules
 from refwasm.strategies.values import NULL
 from refwasm.syntax.types import DefType, FuncType, RefType, ValType
@@ -29,7 +29,7 @@ class Script:
 
 @st.composite
 def scripts(
-    draw: DrawFn, features: str | frozenset[str] = "all", limits: Limits | None = None, traps: str = "rare",
+    draw: DrawFn, features: Features = "all", limits: Limits | None = None, traps: str = "rare",
     max_calls: int = 5,
 ) -> Script:  # fmt: skip
     """Scripts with one module and assertions about calls of its functions, which every engine passes. Where the

@@ -66,16 +66,16 @@ def _forms(names: str) -> tuple[Form, ...]:
     return tuple(FORMS[name] for name in names.split(", "))
 
 
-#: Typed forms that may leave an i32, another number or a reference.
+#: Typed forms that may leave an i32, another number or a reference, the one first that others fall back to.
 LEAVING = {
     "i32": _forms(
-        "struct.get, struct.get_s, struct.get_u, array.get, array.get_s, array.get_u, table.size, table.grow, "
-        "memory.size, memory.grow, ref.test, ref.test null, global.get, ref.eq, i31.get_s, i31.get_u, array.len"
+        "global.get, struct.get, struct.get_s, struct.get_u, array.get, array.get_s, array.get_u, table.size, "
+        "table.grow, memory.size, memory.grow, ref.test, ref.test null, ref.eq, i31.get_s, i31.get_u, array.len"
     ),
-    "number": _forms("struct.get, array.get, table.size, table.grow, memory.size, memory.grow, global.get"),
+    "number": _forms("global.get, struct.get, array.get, table.size, table.grow, memory.size, memory.grow"),
     "ref": _forms(
-        "struct.new, struct.new_default, struct.get, array.new, array.new_default, array.new_data, array.new_elem, "
-        "array.get, table.get, ref.cast, ref.cast null, global.get, ref.i31"
+        "global.get, struct.new, struct.new_default, struct.get, array.new, array.new_default, array.new_data, "
+        "array.new_elem, array.get, table.get, ref.cast, ref.cast null, ref.i31"
     ),
 }
 

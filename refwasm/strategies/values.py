@@ -9,7 +9,7 @@ from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refwasm.oracle.outcomes import Value
-from refwasm.strategies.configuration import configuration
+from refwasm.strategies.configuration import Features, configuration
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import number
 from refwasm.strategies.scope import Scope
@@ -51,9 +51,7 @@ def arguments(functype: FuncType) -> SearchStrategy[tuple[Value, ...]]:
 
 
 @st.composite
-def functypes(
-    draw: DrawFn, features: str | frozenset[str] = "all", max_params: int = 3, max_results: int = 2
-) -> FuncType:
+def functypes(draw: DrawFn, features: Features = "all", max_params: int = 3, max_results: int = 2) -> FuncType:
     """Function types of numbers, vectors and abstract nullable references."""
     config = configuration(features, None, {}, "all", "rare", "any", None)
     scope, drawing = Scope(config, config.features), Drawing(draw)
