@@ -25,7 +25,7 @@ from refwasm.oracle.outcomes import Returned
 from refwasm.strategies import Access, DrawnModule, ThreadProgram, modules, threads
 from refwasm.syntax.instructions import END, instr
 from refwasm.syntax.modules import Elem, Expr
-from refwasm.syntax.types import NumType
+from refwasm.syntax.types import NumType, RefType
 
 Predicate = Callable[[Any], bool]
 _ORACLE = Oracle()
@@ -86,7 +86,10 @@ def _traps_on_condition(m: DrawnModule) -> bool:
 
 def _elements_matter(m: DrawnModule) -> bool:
     """A call comes to something else when all elements of all segments are null."""
-    elems = [elem._replace(inits=(_null(elem),) * len(elem.inits)) for elem in m.module.elems]
+    elems = [
+        elem._replace(type=RefType(True, elem.type.heap), inits=(_null(elem),) * len(elem.inits))
+        for elem in m.module.elems
+    ]
     without = DrawnModule(m.module._replace(elems=tuple(elems)))
     if without == m:
         return False

@@ -134,15 +134,13 @@ class Body:
 
     def keep(self, t: ValType) -> None:
         """Put a value where it can be seen from outside: into a global, if the module has or may have one for it. Else,
-        and where that is simpler, drop it."""
-        if not self.drawing.below(4):
-            self.emit(PLAIN["drop"])
-            return
-        found = self._globals_for(t)
-        if not found:
+        and where that is simpler, drop it. It is one choice in any case."""
+        chosen = self.drawing.below(8)
+        found = self._globals_for(t) if chosen > 1 else []
+        if chosen > 1 and not found:
             provide_global(self.scope, t)
             found = self._globals_for(t)
-        self.emit(instr("global.set", self.drawing.choose(found)) if found else PLAIN["drop"])
+        self.emit(instr("global.set", found[chosen % len(found)]) if found else PLAIN["drop"])
 
     def _globals_for(self, t: ValType) -> list[int]:
         globals = self.scope.context.globals

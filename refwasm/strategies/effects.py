@@ -79,8 +79,8 @@ def _store(body: Body) -> None:
 
 
 def _effect(body: Body) -> None:
-    """An instruction that changes a global, memory, table, structure or array: the one that was chosen, or the next
-    one that the module has something for."""
+    """An instruction that changes a global, memory, table, structure or array: the one that was chosen, or one in
+    front of it that the module has something for."""
     forms, safe = body.drawing.downwards(EFFECTS), not risks(body)
     for form in forms:
         provide(body.scope, form)
