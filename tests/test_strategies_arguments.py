@@ -26,6 +26,7 @@ from refwasm.strategies import (
     modules,
     parallel_programs,
     schedules,
+    threads,
 )
 from refwasm.strategies.configuration import configuration
 from refwasm.strategies.sampling import sample
@@ -132,3 +133,9 @@ def test_drawn_values_print_as_text_and_choices_as_code() -> None:
     assert not re.search(r"MemArg|BlockType|'", shown)
     drawn = sample(schedules(), 1)[0]
     assert eval(repr(drawn), {"DrawnChoices": type(drawn)}).kinds == drawn.kinds
+
+
+@pytest.mark.parametrize("wrong", [{"slots": "3"}, {"slots": 9}, {"max_threads": 5}, {"max_accesses": 100}])
+def test_threads_that_would_not_fit_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match=next(iter(wrong))):
+        sample(threads(**wrong), 1)

@@ -42,7 +42,9 @@ Imports = Mapping[tuple[str, str], ImportType]
 
 
 class Limits(NamedTuple):
-    """Most of everything that a module has. ``depth`` is that of expressions, ``nesting`` that of blocks;
+    """Most of everything that is drawn for a module. (What an instruction is about comes on top where a module has
+    nothing of the kind, unless the limit is 0: a page of memory, a table of four elements, a structure.) ``types`` are
+    structures and arrays. ``depth`` is that of expressions, ``nesting`` that of blocks;
     ``instructions`` and ``statements`` are those of one function, the first one being a budget that ends soon after
     it is used up. ``fuel`` is how many iterations and recursive calls the module may execute, if it counts them."""
 

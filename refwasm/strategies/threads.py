@@ -19,6 +19,8 @@ from refwasm.strategies.modules import DrawnModule
 
 #: Bytes from one slot to the next; the results of a thread begin at its number times ROW, behind the slots.
 SLOT, ROW, RESULTS = 8, 256, 1024
+#: Accesses that a thread may be asked to make: its results, and those of handing something over, fit a row.
+MOST_ACCESSES = 24
 #: Widths of accesses in bits.
 WIDTHS = (32, 8, 16, 64)
 RMW = ("add", "sub", "and", "or", "xor", "xchg")
@@ -150,11 +152,15 @@ def _operation(access: Access) -> str:
 def threads(
     draw: DrawFn, race_free: bool = False, slots: int = 3, max_threads: int = 3, max_accesses: int = 4,
 ) -> ThreadProgram:  # fmt: skip
-    """Programs of two to ``max_threads`` (four at most) threads over up to eight slots. With ``race_free``, a slot is
+    """Programs of two to ``max_threads`` (four at most) threads over up to eight slots, with up to ``max_accesses`` each
+    (:data:`MOST_ACCESSES` at most). With ``race_free``, a slot is
     accessed atomically and in one width only, or belongs to one thread, or is handed over by a flag; without, plain
     and atomic accesses of all widths mix."""
-    if not 1 <= slots <= 8 or not 2 <= max_threads <= 4:
-        raise InvalidArgument("threads: expected 1 to 8 slots and 2 to 4 threads")
+    for name, number, least, most in (
+        ("slots", slots, 1, 8), ("max_threads", max_threads, 2, 4), ("max_accesses", max_accesses, 0, MOST_ACCESSES),
+    ):  # fmt: skip
+        if not isinstance(number, int) or not least <= number <= most:
+            raise InvalidArgument(f"{name}={number!r}: expected a number from {least} to {most}")
     body = st.lists(_access(race_free, slots), max_size=max_accesses)
     made = draw(st.lists(body, min_size=2, max_size=max_threads))
     if not race_free:
