@@ -153,8 +153,8 @@ def threads(
     draw: DrawFn, race_free: bool = False, slots: int = 3, max_threads: int = 3, max_accesses: int = 4,
 ) -> ThreadProgram:  # fmt: skip
     """Programs of two to ``max_threads`` (four at most) threads over up to eight slots, with up to ``max_accesses``
-    (:data:`MOST_ACCESSES` at most) each. With ``race_free``, a slot is accessed atomically and in one width only, or belongs to one thread, or is handed over by a flag; without, plain
-    and atomic accesses of all widths mix."""
+    (:data:`MOST_ACCESSES` at most) each. With ``race_free``, a slot is accessed atomically and in one width only, or
+    belongs to one thread, or is handed over by a flag; without, plain and atomic accesses of all widths mix."""
     for name, number, least, most in (
         ("slots", slots, 1, 8), ("max_threads", max_threads, 2, 4), ("max_accesses", max_accesses, 0, MOST_ACCESSES),
     ):  # fmt: skip
