@@ -320,7 +320,7 @@ def catch(fault: Fault, base: Path, cases: Sequence[Case], modules: dict[str, Pa
 
 
 def main(patterns: Sequence[str]) -> int:
-    """Try all faults, or those whose rule or description matches; ``1/3`` is every third one, from the first on."""
+    """Try all faults, or those whose rule or description matches; ``1/4`` is every fourth one, from the first on."""
     part = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", patterns[0]) if len(patterns) == 1 else None
     if part is not None:
         wanted = list(FAULTS)[int(part[1]) - 1 :: int(part[2])]

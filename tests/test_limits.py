@@ -18,7 +18,7 @@ from refwasm.text.printer import quote
 from tests.support import refwasm
 
 TIERS = ["interpret", "compile", "auto"]
-LIMIT = 1.0
+LIMIT = 0.5
 #: What may come on top of the limit where other tests run beside: without a limit that holds, these never end. On an
 #: idle machine it is a fifth of the limit.
 SLACK = 10.0
