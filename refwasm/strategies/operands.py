@@ -102,7 +102,7 @@ def dangerous(body: Body, instruction: Instr, role: str, t: ValType) -> None:
     elif role == "dividend":
         assert isinstance(t, NumType)
         body.emit(constant(t, 1 << t.bits - 1))
-    elif role in ("", "object", "cast", "growth"):
+    elif role in ("", "object", "cast", "growth", "stored"):
         body.expression(t)
     else:
         assert isinstance(t, NumType)
@@ -136,7 +136,9 @@ def operand(body: Body, instruction: Instr, role: str, t: ValType, result: ValTy
     elif role == "cast":
         assert result is not None
         body.expression(result)
-    elif role == "dividend":
+    elif role == "stored" and isinstance(t, NumType) and body.drawing.below(2):
+        body.emit(constant(t, body.drawing.pick(EDGES[t.name])))
+    elif role in ("dividend", "stored"):
         body.expression(t)
     elif role == "truncated":
         assert isinstance(t, NumType)

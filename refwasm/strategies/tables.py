@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 #: Instructions that wait for another thread.
 WAITS = ("memory.atomic.wait32", "memory.atomic.wait64")
-#: Roles of operands whose value decides whether an instruction traps, by the instruction; "" is any operand.
+#: Roles of operands whose value decides whether an instruction traps, and of what is "stored" in fewer bits, by the
+#: instruction; "" is any operand.
 ROLES: dict[str, tuple[str, ...]] = {
     **{
         f"{t}.{name}": roles
@@ -36,12 +37,13 @@ ROLES: dict[str, tuple[str, ...]] = {
     "table.init": ("element", "start", "few"),
     "memory.grow": ("growth",), "memory.fill": ("address", "", "length"),
     "memory.copy": ("address", "address", "length"), "memory.init": ("address", "start", "few"),
-    "struct.get": ("object",), "struct.get_s": ("object",), "struct.get_u": ("object",), "struct.set": ("object", ""),
-    "array.new": ("", "size"), "array.new_default": ("size",), "array.len": ("object",),
+    "struct.get": ("object",), "struct.get_s": ("object",), "struct.get_u": ("object",),
+    "struct.set": ("object", "stored"),
+    "array.new": ("stored", "size"), "array.new_default": ("size",), "array.len": ("object",),
     "array.new_data": ("start", "size"), "array.new_elem": ("start", "size"),
     "array.get": ("object", "position"), "array.get_s": ("object", "position"),
-    "array.get_u": ("object", "position"), "array.set": ("object", "position", ""),
-    "array.fill": ("object", "start", "", "few"), "array.copy": ("object", "start", "object", "start", "few"),
+    "array.get_u": ("object", "position"), "array.set": ("object", "position", "stored"),
+    "array.fill": ("object", "start", "stored", "few"), "array.copy": ("object", "start", "object", "start", "few"),
     "array.init_data": ("object", "start", "start", "few"), "array.init_elem": ("object", "start", "start", "few"),
     "i31.get_s": ("object",), "i31.get_u": ("object",), "ref.as_non_null": ("object",),
     "ref.cast": ("cast",), "ref.cast null": ("cast",),
