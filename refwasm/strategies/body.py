@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from refwasm.strategies import control, effects, references
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import leaf
-from refwasm.strategies.operands import FLOOR, dangerous, is_safe, operand, risks, special
+from refwasm.strategies.operands import FLOOR, dangerous, first_suitable, is_safe, operand, risks, special
 from refwasm.strategies.provision import provide, provide_global
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import LEAVING, ROLES, rows, typed_forms
@@ -136,15 +136,11 @@ class Body:
         """Put a value where it can be seen from outside: into a global, if the module has or may have one for it. Else,
         and where that is simpler, drop it. It is one choice in any case."""
         chosen = self.drawing.below(8)
-        found = self._globals_for(t) if chosen > 1 else []
+        found = self.scope.globals_for(t) if chosen > 1 else []
         if chosen > 1 and not found:
             provide_global(self.scope, t)
-            found = self._globals_for(t)
+            found = self.scope.globals_for(t)
         self.emit(instr("global.set", found[chosen % len(found)]) if found else PLAIN["drop"])
-
-    def _globals_for(self, t: ValType) -> list[int]:
-        globals = self.scope.context.globals
-        return [i for i in self.scope.spaces["global"] if globals[i].mutable and match_val_type(t, globals[i].value)]
 
     def can_set(self, index: int) -> bool:
         """Whether any statement may set a local."""
@@ -186,16 +182,14 @@ class Body:
         The module gets what the chosen one is about. False: there is none."""
         forms, safe = self.drawing.downwards(LEAVING["ref"]), not risks(self)
         provide(self.scope, forms[0])
-        for form in forms:
-            known = [c for c in self.scope.candidates(form) if isinstance(c[2][0], RefType)]
-            found = [c for c in known if not safe or is_safe(self, c)]
-            if found:
-                candidate = self.drawing.choose(found)
-                are_results = self.settle(candidate[2])
-                self.apply(candidate, safe)
-                self.put_away(candidate[2], are_results)
-                return True
-        return False
+        known = ([c for c in self.scope.candidates(form) if isinstance(c[2][0], RefType)] for form in forms)
+        candidate = first_suitable(self, known, safe)
+        if candidate is None:
+            return False
+        are_results = self.settle(candidate[2])
+        self.apply(candidate, safe)
+        self.put_away(candidate[2], are_results)
+        return True
 
     def _valued(self, t: ValType, of_kind: int) -> None:
         """An expression as a statement: its value becomes the function's result, or is put away. A call, and some
@@ -290,12 +284,11 @@ class Body:
         forms, safe = self.drawing.downwards(typed_forms(goal)), not risks(self)
         if goal is I32:
             provide(self.scope, forms[0])
-        for form in forms:
-            found = [c for c in self.scope.leaving(form, goal) if not safe or is_safe(self, c)]
-            if found:
-                self.apply(self.drawing.choose(found), safe)
-                return True
-        return False
+        candidate = first_suitable(self, (self.scope.leaving(form, goal) for form in forms), safe)
+        if candidate is None:
+            return False
+        self.apply(candidate, safe)
+        return True
 
     def apply(self, candidate: Candidate, safe: bool | None = None, kept: int | None = None) -> None:
         """Emit an instruction with its operands. If it is not to be ``safe``, some of those may make it trap. The first

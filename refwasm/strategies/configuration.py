@@ -99,9 +99,10 @@ def configuration(
     _one_of("termination", termination, ("fuel", None))
     limits = _checked(Limits() if limits is None else limits)
     imported, exported = _imports(imports), _exports(exports)
-    if traps == "none" and not isinstance(exported, str):
-        _refuse_uninhabited(exported)
-    needed = needed_features(chosen, imported, () if isinstance(exported, str) else exported)
+    named = () if isinstance(exported, str) else exported
+    if traps == "none":
+        _refuse_uninhabited(named)
+    needed = needed_features(chosen, tuple(t for _, t in imported), tuple(t for _, t in named))
     return Configuration(chosen, limits, imported, exported, traps, nan, termination, needed)
 
 
@@ -186,17 +187,12 @@ def _with_needs(features: str) -> frozenset[str]:
     return parse(",".join([*needed, *words]))
 
 
-def needed_features(
-    features: frozenset[str], imports: tuple[tuple[tuple[str, str], ImportType], ...],
-    exports: tuple[tuple[str, FuncType], ...],
-) -> frozenset[str]:  # fmt: skip
-    """The features of which no module with these imports and exports can be without. Raises InvalidArgument for types
-    that are invalid, or need other features."""
-    return _needed(features, tuple(t for _, t in imports), tuple(t for _, t in exports))
-
-
 @lru_cache(maxsize=256)
-def _needed(features: frozenset[str], imports: tuple[ImportType, ...], exports: tuple[FuncType, ...]) -> frozenset[str]:
+def needed_features(
+    features: frozenset[str], imports: tuple[ImportType, ...], exports: tuple[FuncType, ...]
+) -> frozenset[str]:
+    """The features of which no module with imports and exports of these types can be without. Raises InvalidArgument
+    for types that are invalid, or need other features."""
     functions = [t for t in (*imports, *exports) if isinstance(t, FuncType)]
     if any(isinstance(t, RefType) and not isinstance(t.heap, str) for t in mentioned((*imports, *exports))):
         raise InvalidArgument("imports and exports: their types can't mention types of a module")

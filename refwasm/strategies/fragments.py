@@ -50,10 +50,10 @@ class Fragment:
     exports as ``name`` ("fragment", unless the context exports that)."""
 
     def __init__(self, instructions: Expr, locals: Sequence[ValType], whole: DrawnModule, name: str = NAME) -> None:
-        self.instructions, self.locals, self.whole, self.name = instructions, tuple(locals), whole, name
+        self.instructions, self.locals, self.whole, self.name = DrawnExpr(instructions), tuple(locals), whole, name
 
     def __repr__(self) -> str:
-        return " ".join(map(instruction, self.instructions))
+        return repr(self.instructions)
 
 
 class DrawnInstr(Instr):
@@ -64,7 +64,7 @@ class DrawnInstr(Instr):
 
 
 class DrawnExpr(tuple[Instr, ...]):
-    """A constant expression that prints as text."""
+    """Instructions in a row that print as text."""
 
     def __repr__(self) -> str:
         return " ".join(map(instruction, self))

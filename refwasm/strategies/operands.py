@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from refwasm.execution.numerics.edges import EDGES
@@ -51,6 +52,15 @@ def is_safe(body: Body, candidate: Candidate) -> bool:
     if name in ("array.new_data", "array.new_elem"):
         return _available(body, instruction) >= FLOOR
     return True
+
+
+def first_suitable(body: Body, known: Iterable[list[Candidate]], safe: bool) -> Candidate | None:
+    """A candidate of the first instruction that has any; if it is to be ``safe``, any that can't trap."""
+    for of_form in known:
+        found = [candidate for candidate in of_form if not safe or is_safe(body, candidate)]
+        if found:
+            return body.drawing.choose(found)
+    return None
 
 
 def is_inhabited(scope: Scope, t: ValType) -> bool:

@@ -230,6 +230,11 @@ class Scope:
             self._leaving[form, goal] = found
         return found
 
+    def globals_for(self, t: ValType) -> list[int]:
+        """The globals that a value of a type can be written to."""
+        globals = self.context.globals
+        return [i for i in self.spaces["global"] if globals[i].mutable and match_val_type(t, globals[i].value)]
+
     def callable(self) -> int:
         """How many functions can be called."""
         return len(self.context.funcs)

@@ -66,17 +66,21 @@ class Server:
     def do_use(self, platform: int, device: int) -> None:
         facts = self.driver.use(platform, device)
         try:
-            self.driver.build(probes.nothing(self.language), None)
+            inexact = self._inexact(facts.double)
         except DriverRefused as error:
             self.pipe.send(("unavailable", f"its driver can't build any kernel: {_why(error)}"))
             return
-        try:
-            program = self.driver.build(probes.text(self.language, facts.double), None)
-            inexact = probes.wrong(lambda *probe: self.driver.probe(program, *probe), facts.double)
-        except DriverRefused as error:
-            inexact = (f"f32 anything: the driver refuses the probes: {_why(error)}",)
         self.in_place = facts.in_place
         self.pipe.send(("ready", facts._replace(inexact=inexact)))
+
+    def _inexact(self, double: bool) -> tuple[str, ...]:
+        """What is not exact on the device. Raises DriverRefused if its driver builds nothing at all."""
+        try:
+            program = self.driver.build(probes.text(self.language, double), None)
+            return probes.wrong(lambda *probe: self.driver.probe(program, *probe), double)
+        except DriverRefused as error:
+            self.driver.build(probes.nothing(self.language), None)
+            return (f"f32 anything: the driver refuses the probes: {_why(error)}",)
 
     def do_memory(self, number: int, pages: int, limit: int, offset: int) -> None:
         self.memories[number] = DeviceMemory(recv_handle(self.pipe), limit, offset)
