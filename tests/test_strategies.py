@@ -245,6 +245,7 @@ def test_scripts_pass(script: Script) -> None:
         file = Path(folder) / "drawn.wast"
         file.write_text(script.text)
         assert main(["wast", str(file)]) == 0
+        assert main(["wast", str(file), "--choices", "seed:1"]) == 0, "another execution does not pass"
 
 
 @few

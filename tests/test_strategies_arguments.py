@@ -103,6 +103,28 @@ def test_scripts_of_start_functions_that_do_not_return() -> None:
     assert "assert_return (invoke" in told.text and "start" not in told.text
 
 
+#: What a function leaves: its type, its code, and what its script asserts; None ends the script.
+OPEN = [
+    ("f64", "f64.const nan f64.ceil", "nan:canonical"),
+    ("f32", "f32.const nan:0x1 f32.ceil", "nan:arithmetic"),
+    ("f64", "f64.const nan f64.ceil f64.abs", "nan"),
+    ("f64", "f64.const 0 f64.const nan f64.ceil f64.copysign", None),
+    ("f32", "f32.const nan:0x1 f32.const nan f32.ceil f32.copysign", None),
+    ("f32", "f32.const nan:0x1 f32.ceil i32.reinterpret_f32 i32.const 0x803fffff i32.and f32.reinterpret_i32", None),
+    ("i32", "f32.const nan f32.ceil i32.reinterpret_f32", None),
+    ("v128", "v128.const f32x4 nan 1 -0 nan:0x1 f32x4.ceil", "f32x4 nan:canonical 1 -0 nan:arithmetic"),
+    ("v128", "v128.const f64x2 nan:0x1 nan f64x2.ceil", "f64x2 nan:arithmetic nan:canonical"),
+    ("v128", "v128.const f64x2 0 nan f64x2.ceil v128.const i64x2 1 -1 v128.xor", None),
+]
+
+
+@pytest.mark.parametrize(("type", "body", "asserted"), OPEN)
+def test_scripts_assert_what_is_open_as_a_class_or_not_at_all(type: str, body: str, asserted: str | None) -> None:
+    module = DrawnModule(e.module_parse(f'(module (func (export "f") (result {type}) {body}))'))
+    told = script(module, [Call("f", ())]).text.partition("(assert_return ")[2]
+    assert told == (f'(invoke "f") ({type}.const {asserted}))\n' if asserted else "")
+
+
 def test_long_buffers_of_parallel_programs_are_apart() -> None:
     long = [p for p in sample(parallel_programs(max_iterations=1000, failing=False), 30) if len(p.buffers) > 1]
     chosen = [p for p in long if any(len(words) > 500 for words in p.buffers)][:3]

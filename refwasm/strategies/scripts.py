@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from refwasm.execution.choices import Choices
-from refwasm.oracle.assertions import assertion, constant
+from refwasm.oracle.assertions import assertion, constant, is_told
 from refwasm.oracle.case import Execution, Oracle
-from refwasm.oracle.outcomes import Exhausted, Limited, Outcome, Returned, Threw, Trapped
+from refwasm.oracle.outcomes import Trapped
 from refwasm.strategies.calls import Call, calls
 from refwasm.strategies.configuration import Features, Limits
 from refwasm.strategies.modules import DrawnModule, modules
@@ -50,7 +50,7 @@ def script(module: DrawnModule, wanted: list[Call]) -> Script:
     lines, made = [module.wat().rstrip()], []
     for call in wanted:
         outcome = execution.call(call.name, call.bits)
-        if not _is_told(outcome):
+        if not is_told(outcome):
             break
         made.append(call)
         lines.append(assertion(action(call, module.functions[call.name]), outcome))
@@ -69,18 +69,3 @@ def _bottom(t: ValType) -> object:
     if isinstance(t.heap, DefType):
         return "nofunc" if isinstance(t.heap.composite, FuncType) else "none"
     return t.heap
-
-
-def _is_told(outcome: Outcome) -> bool:
-    """Whether a script can say what comes of it."""
-    if isinstance(outcome, (Exhausted, Limited)):
-        return False
-    values = outcome.values if isinstance(outcome, Returned) else outcome.payload if isinstance(outcome, Threw) else ()
-    return all(not v.open or (v.type[0] == "f" and _is_nan_class(v.type, v.open)) for v in values)
-
-
-def _is_nan_class(type: str, open: int) -> bool:
-    """Whether the open bits are those that a NaN class of scripts leaves open: the sign, or the payload too."""
-    width, fraction = (32, 23) if type == "f32" else (64, 52)
-    sign = 1 << (width - 1)
-    return open in (sign, sign | (1 << fraction - 1) - 1)
