@@ -94,6 +94,15 @@ def test_fragments_of_fragments_and_names_that_are_not_ascii() -> None:
         calls(LoadedModule(given))  # type: ignore[arg-type]
 
 
+def test_sequences_of_calls_have_one_at_least_where_there_is_something_to_call() -> None:
+    given = '(module (func (export "f")) (func (export "g") (param i32)))'
+    assert {len(drawn) for drawn in sample(calls(given), 60)} == {1, 2, 3, 4, 5}
+    assert {len(drawn) for drawn in sample(calls(given, 2), 60)} == {1, 2}
+    assert sample(calls(given, 0), 1) == [[]] == sample(calls("(module)"), 1)
+    with pytest.raises(InvalidArgument):
+        calls(given, -1).validate()
+
+
 def test_scripts_of_start_functions_that_do_not_return() -> None:
     trapping = DrawnModule(e.module_parse("(module (func unreachable) (start 0))"))
     throwing = DrawnModule(e.module_parse('(module (tag) (func throw 0) (func (export "f")) (start 0))'))

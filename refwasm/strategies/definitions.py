@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from refwasm.strategies import configuration
-from refwasm.strategies.drawing import Drawing, below
+from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import constant, leaf
 from refwasm.strategies.provision import provide_values
 from refwasm.strategies.scope import Scope
@@ -58,9 +58,9 @@ def most_definitions(limits: configuration.Limits) -> int:
     return limits.types + limits.memories + limits.tables + limits.globals + limits.tags + 2 * limits.segments
 
 
-def definition(scope: Scope, drawing: Drawing, number: int) -> None:
-    """Draw a definition of the kind with that number, unless there are enough."""
-    kind = _KINDS[number]
+def definition(scope: Scope, drawing: Drawing) -> None:
+    """Draw a definition of any kind, unless there are enough of it."""
+    kind = drawing.pick(_KINDS)
     if kind.feature in scope.features and len(kind.known(scope)) < kind.most(scope.config.limits):
         kind.define(scope, drawing)
 
@@ -278,5 +278,3 @@ _ELEM = Kind(_elem, "mvp", lambda scope: scope.elems, lambda limits: limits.segm
 _NONE = Kind(lambda scope, drawing: None, "mvp", lambda scope: (), lambda limits: 1)
 _KINDS = (_NONE, _GLOBAL, _MEMORY, _TABLE, _TYPE, _DATA, _ELEM, _GLOBAL, _GLOBAL, _TYPE, _TYPE, _TYPE, _TAG, _DATA,
           _ELEM, _TABLE, _MEMORY)  # fmt: skip
-#: The number of a kind of definition.
-KIND = below(len(_KINDS))

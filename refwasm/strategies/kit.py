@@ -69,7 +69,7 @@ def _node(draw: DrawFn, kit: Kit, least: int, most: int) -> None:
 
 @st.composite
 def _definition(draw: DrawFn, kit: Kit) -> None:
-    definitions.definition(kit.scope, Drawing(draw), draw(definitions.KIND))
+    definitions.definition(kit.scope, Drawing(draw))
 
 
 @st.composite
