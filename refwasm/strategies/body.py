@@ -38,6 +38,8 @@ _TYPES = len(NUMBERS) + 1
 #: The greatest number that the first statement of a body may have. Five numbers stand for each expression there, since
 #: most functions should have a result.
 FIRST = effects.KINDS + 5 * KINDS * _TYPES - 1
+#: Choices of what becomes of a value that nobody asked for.
+_KEPT = 8
 
 
 def numbers_of(name: str) -> tuple[int, int]:
@@ -125,17 +127,20 @@ class Body:
         return self.drawn_results > 0
 
     def put_away(self, types: Sequence[ValType], are_results: bool) -> None:
-        """Drop the values that a statement has left, unless they are the function's results."""
+        """Drop the values that a statement has left, unless they are the function's results. There is room for a choice
+        about each in any case, as there is behind every expression."""
+        for t in reversed(types):
+            if are_results:
+                self.drawing.none(_KEPT)
+            else:
+                self.keep(t)
         if are_results:
             self.out, self.tail = [], self.out
-        else:
-            for t in reversed(types):
-                self.keep(t)
 
     def keep(self, t: ValType) -> None:
         """Put a value where it can be seen from outside: into a global, if the module has or may have one for it. Else,
         and where that is simpler, drop it. It is one choice in any case."""
-        chosen = self.drawing.below(8)
+        chosen = self.drawing.below(_KEPT)
         found = self.scope.globals_for(t) if chosen > 1 else []
         if chosen > 1 and not found:
             provide_global(self.scope, t)
@@ -164,6 +169,7 @@ class Body:
         of_type, of_kind = divmod(number - effects.KINDS, KINDS)
         if goal is not None:
             self._expression(goal, _kind(goal, of_kind))
+            self.drawing.none(_KEPT)
         elif of_type < 0:
             effects.statement(self, number)
         elif not self.is_full:
@@ -299,9 +305,10 @@ class Body:
             safe = not risks(self)
         risky = 0
         if roles and not safe:
-            every = (1 << len(params)) - 1
-            chosen = self.drawing.below(every + 1)
-            risky = chosen if is_safe(self, candidate) else every
+            risky = every = (1 << len(params)) - 1
+            spared = self.drawing.below(every + 1)  # none is simplest: then what was chosen to trap does
+            if is_safe(self, candidate):
+                risky ^= spared
         for number, t in enumerate(params):
             role = roles[number] if roles else ""
             if risky >> number & 1:

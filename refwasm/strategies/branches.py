@@ -30,8 +30,9 @@ def _on_condition(body: Body, departure: Callable[[Body], None]) -> None:
 
 
 def leave(body: Body) -> None:
-    """``br_if`` to a block, or again to the head of a loop."""
-    depth = body.drawing.below(len(body.labels))
+    """``br_if`` to a block, or again to the head of a loop. A block is simpler: only who goes back counts fuel."""
+    forward = _forward(body)
+    depth = body.drawing.pick([*forward, *(d for d in range(len(body.labels)) if d not in forward)])
     label = body.labels[-1 - depth]
     values(body, label.types)
     condition(body)
@@ -91,8 +92,16 @@ def _out(body: Body) -> None:
         body.emit(instr("br", depth))
     elif kind in (2, 3):
         _tail_call(body)
-    elif kind > 3 and (body.config.traps == "allowed" or risks(body)):
-        body.emit(PLAIN["unreachable"])
+    elif body.config.traps == "allowed" or risks(body):
+        _trap(body, kind == 5)
+
+
+def _trap(body: Body, throws: bool) -> None:
+    """``unreachable``, or ``throw_ref`` of any exception or null."""
+    throws = throws and "exception-handling" in body.scope.features
+    if throws:
+        body.expression(EXNREF)
+    body.emit(PLAIN["throw_ref" if throws else "unreachable"])
 
 
 def _tail_call(body: Body) -> None:

@@ -77,6 +77,12 @@ class Drawing:
         """True once in n times; False is simpler."""
         return bool(self._integer(0, n - 1) == n - 1)
 
+    def none(self, n: int) -> None:
+        """Leave room for a choice among n that is not made: the shrinker can then put what was drawn into a place where
+        that choice is made."""
+        if self._integer != self._drawn:
+            self._integer(0, n - 1, forced=0)
+
     def several(self, most: int, average: float) -> Iterator[int]:
         """The numbers of the elements of a list: before each, one choice says whether there is another.
 
