@@ -30,6 +30,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a name that no engine has, before any test runs."""
+    name = config.getoption("--refwasm-engine")
+    if name:
+        from refwasm.engines.catalogue import known
+        from refwasm.engines.protocol import Unavailable
+
+        try:
+            known(name)
+        except Unavailable as error:
+            raise pytest.UsageError(f"--refwasm-engine: {error}") from None
+
+
 @pytest.fixture(scope="session")
 def refwasm_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """The engine to test. Tests that use it are skipped if none is named."""

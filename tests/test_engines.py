@@ -141,6 +141,18 @@ def test_each_engine_that_is_here_passes_the_smoke_test(name: str) -> None:
         made.close()
 
 
+def test_the_optimiser_may_not_use_what_refwasm_has_not() -> None:
+    """Where it knows the type of a global exactly, it would say so with a proposal's types."""
+    try:
+        made = engine("binaryen-opt")
+    except Unavailable as error:
+        pytest.skip(str(error))
+    source = """(module (type $s (struct (field (mut i32)))) (global $g (ref $s) (struct.new $s (i32.const 1)))
+      (func (export "w") (param i32) (struct.set $s 0 (global.get $g) (local.get 0)))
+      (func (export "f") (result i32) (struct.get $s 0 (global.get $g))))"""
+    assert judge(Oracle(), made, source, [("w", (5,)), ("f", ())]).verdict.kind == "agrees"
+
+
 STAND_IN = """#!/bin/sh
 case "$1" in
   --version) echo 1.0.99;; --help) echo "  --enable-all --enable-threads";;

@@ -173,15 +173,22 @@ PROBES = {
 }  # fmt: skip
 
 
+def known(name: str) -> tuple[str, str]:
+    """The kind and the version ("" if there is none) in ``NAME`` or ``NAME==VERSION``. Raises Unavailable if nobody has
+    that name."""
+    kind, is_versioned, version = name.partition("==")
+    if kind not in ENGINES:
+        guess = did_you_mean(kind, ENGINES) or f"; there are {', '.join(ENGINES)}"
+        raise Unavailable(f"unknown engine {kind!r}{guess}")
+    if is_versioned and not version:
+        raise Unavailable(f"{name}: expected a version behind ==")
+    return kind, version
+
+
 def engine(name: str, install: bool = False, features: frozenset[str] | None = None) -> Engine:
     """The engine of that name, ``NAME`` or ``NAME==VERSION``; with ``install``, it may be fetched. It is asked which
     features it has, unless they are known. Raises Unavailable, also for a name that nobody has."""
-    kind, is_versioned, version = name.partition("==")
-    if kind not in ENGINES:
-        known = did_you_mean(kind, ENGINES) or f"; there are {', '.join(ENGINES)}"
-        raise Unavailable(f"unknown engine {kind!r}{known}")
-    if is_versioned and not version:
-        raise Unavailable(f"{name}: expected a version behind ==")
+    kind, version = known(name)
     made = ENGINES[kind](version, install)
     if features is not None:
         made.features = features

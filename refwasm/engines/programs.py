@@ -6,6 +6,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from refwasm import embedding as e
@@ -122,6 +123,14 @@ def binaryen(command: Sequence[str], version: str) -> BakedEngine:
     return made
 
 
+@cache
+def _without_exact_types(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The option that keeps an optimiser's output free of the exact types of a proposal, if it knows that."""
+    told = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False, timeout=TIMEOUT).stdout
+    option = "--disable-custom-descriptors"
+    return (option,) if option in told else ()
+
+
 class OptimisedEngine(RefwasmEngine):
     """binaryen's optimiser: a module that it has rewritten, on refwasm."""
 
@@ -135,7 +144,8 @@ class OptimisedEngine(RefwasmEngine):
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder) / "in.wasm", Path(folder) / "out.wasm"
             source.write_bytes(module)
-            command = [*self.command, str(source), "-all", "-O3", "-o", str(target)]
+            features = ["-all", *_without_exact_types(tuple(self.command))]
+            command = [*self.command, str(source), *features, "-O3", "-o", str(target)]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
             except subprocess.TimeoutExpired:

@@ -60,7 +60,8 @@ def folder_of(name: str, version: str, install: bool) -> Path:
     folder = engines_directory() / f"{package}-{version}"
     if not folder.is_dir():
         if not install:
-            raise Unavailable(f"{name}=={version} is not installed: --install puts it into {folder.parent}")
+            told = "--install of 'refwasm diff' or 'refwasm campaign'"
+            raise Unavailable(f"{name}=={version} is not installed: {told} puts it into {folder.parent}")
         _install(name, version, folder)
     return folder
 
