@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 import refwasm
 from refwasm.concurrency.accesses import Access, dependent
 from refwasm.concurrency.exploration import Exploration, explore, replay
-from refwasm.concurrency.programs import Threads
+from refwasm.concurrency.programs import Threads, lines
 from refwasm.concurrency.sampling import Bounded
 from refwasm.concurrency.scheduler import ExploringScheduler, Observer
 from refwasm.strategies import threads
@@ -254,3 +254,13 @@ def test_the_end_of_a_program_ends_its_threads(last: str) -> None:
     """What a thread does comes before the end of the program, or not at all."""
     found = refwasm.explore(UNJOINED.replace("    (i32.atomic.store (i32.const 128) (i32.const 1))", last))
     assert set(found.states) == {"exit code 0", "hi"} and found.complete
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [(b"\n", b"\r"), (b"\v", b"\f"), (b"a\n\nb", b"a\nb"), (b"a; b", b"a\nb"), (b"\xf8", b"\\xf8"), (b"", b"\n"),
+     (b"\xc3", b"\xc3\xa9"), (b"a\\; b", b"a; b")],
+)  # fmt: skip
+def test_different_outputs_are_different_states(one: bytes, other: bytes) -> None:
+    assert lines(one) != lines(other)
+    assert "; ".join(lines(one)) != "; ".join(lines(other))

@@ -54,6 +54,24 @@ def failure(error: WasmError) -> Ending:
     return Ending(f"trap: {error.message}" if isinstance(error, Trap) else error.message, "trap")
 
 
+def lines(output: bytes) -> list[str]:
+    """The lines of an output, such that different ones stay different in an ending's text: what does not print is
+    escaped, and so is "; ", which stands between lines there. One newline at the end is left out."""
+    if not output:
+        return []
+    text = output.removesuffix(b"\n").decode("utf-8", "surrogateescape")
+    return [_escaped(line) or "\\n" for line in text.split("\n")]
+
+
+def _escaped(line: str) -> str:
+    def shown(char: str) -> str:
+        if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8
+            return f"\\x{ord(char) - 0xDC00:02x}"
+        return char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode()
+
+    return "".join(map(shown, line)).replace("; ", "\\; ")
+
+
 def words(content: bytes, initial: bytes = b"") -> str:
     """The 32-bit words of a memory that are not as they were at first (zero by default)."""
     if content == initial:
@@ -258,8 +276,8 @@ class WasiProgram:
             with make(stdout=fd, stderr=fd, **self.options) as program:
                 program.guest.binary = self.binary
                 ended = self._run(program)
-            text = output().decode("utf-8", "backslashreplace")
-        return ending([ended.text, *text.splitlines()], ended.failed, "exit code 0")
+            text = output()
+        return ending([ended.text, *lines(text)], ended.failed, "exit code 0")
 
     def _run(self, program: Program) -> Ending:
         try:
