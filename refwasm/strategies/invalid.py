@@ -36,9 +36,10 @@ def invalid_modules(draw: DrawFn, features: Features = "all", limits: Limits | N
     """Modules that are well-formed, and valid but for one rule of validation, which comes with them. What they use
     besides belongs to ``features``."""
     config = configuration(features, limits, {}, "all", "rare", "any", "fuel")
-    module = draw(modules(config.features, limits)).module
     drawing = Drawing(draw)
+    # It is chosen first: in the mutations that Hypothesis makes of an example, what comes late is mostly the simplest.
     breach = drawing.pick([OPERAND, *(b for b in BREACHES if b.feature in config.features)])
+    module = draw(modules(config.features, limits)).module
     if breach.make is not None:
         return InvalidModule(breach.make(module), breach)
     broken = _with_other_operand(drawing, module)
@@ -50,19 +51,19 @@ def invalid_modules(draw: DrawFn, features: Features = "all", limits: Limits | N
 
 
 def _with_other_operand(drawing: Drawing, module: Module) -> Module | None:
-    """The module with a constant of another type somewhere, where that is not valid; None if it has none."""
+    """The module with a constant of another type somewhere, where an instruction does not take that; None if there is
+    no such place."""
     bodies = [func.body for func in module.funcs]
     places = [(f, i) for f, body in enumerate(bodies) for i, x in enumerate(body) if x.form.mnemonic in _OTHER]
-    if not places:
-        return None
-    number, index = drawing.pick(places)
-    func = module.funcs[number]
-    other = FORMS[_OTHER[func.body[index].form.mnemonic]]
-    body = (*func.body[:index], Instr(other, (0,)), *func.body[index + 1 :])
-    funcs = (*module.funcs[:number], Func(func.type, func.locals, body), *module.funcs[number + 1 :])
-    broken = module._replace(funcs=funcs, digest=b"")
-    try:
-        e.module_validate(broken)
-    except Invalid:
-        return broken
-    return None  # the value was dropped, whatever its type
+    for number, index in drawing.downwards(places) if places else ():
+        func = module.funcs[number]
+        other = FORMS[_OTHER[func.body[index].form.mnemonic]]
+        body = (*func.body[:index], Instr(other, (0,)), *func.body[index + 1 :])
+        funcs = (*module.funcs[:number], Func(func.type, func.locals, body), *module.funcs[number + 1 :])
+        broken = module._replace(funcs=funcs, digest=b"")
+        try:
+            e.module_validate(broken)  # which it is where the value is dropped, whatever its type
+        except Invalid as error:
+            if error.instruction is not None and body[error.instruction].form.mnemonic not in ("end", "else"):
+                return broken
+    return None

@@ -1,4 +1,4 @@
-"""Validation of function bodies and constant expressions (specification 3.4.14, 3.5.1): the algorithm's main loop."""
+"""Validation of function bodies and constant expressions (specification 3.4.13, 3.5.6): the algorithm's main loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from refwasm.validation.stacks import Stacks, Types
 
 SideTable = dict[int, Any]
 
-#: Instructions allowed in constant expressions (3.4.15), by the feature that allows them.
+#: Instructions allowed in constant expressions (3.4.13), by the feature that allows them.
 CONSTANT = {
     FORMS[name]: feature
     for feature, names in {

@@ -143,7 +143,7 @@ def _check_size(t: CompositeType) -> None:
 
 
 def _unroll(rolled: tuple[SubType, ...]) -> RecGroup:
-    """A new group; each member's sub type with DefTypes in place of positions (3.1.3), checked (3.2.13)."""
+    """A new group; each member's sub type with DefTypes in place of positions (3.1.3), checked (3.2.11)."""
     group = RecGroup(rolled)
 
     def open_(heap: Any) -> Any:
@@ -163,7 +163,7 @@ def _unroll(rolled: tuple[SubType, ...]) -> RecGroup:
 
 
 def _check_supertypes(deftype: DefType, index: int, declared: SubType) -> None:
-    """Rule Subtype_ok (3.2.13): at most one supertype, not final, that the composite type matches. ``index`` and
+    """Rule Subtype_ok (3.2.11): at most one supertype, not final, that the composite type matches. ``index`` and
     ``declared`` are what the module calls the type, and what it writes."""
     sub = deftype.sub
     if len(sub.supertypes) > 1:

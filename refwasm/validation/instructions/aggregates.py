@@ -1,4 +1,4 @@
-"""Typing rules of structures and arrays (specification 3.4.7, 3.4.8)."""
+"""Typing rules of structures and arrays (specification 3.4.7)."""
 
 from __future__ import annotations
 

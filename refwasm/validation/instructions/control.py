@@ -1,4 +1,4 @@
-"""Typing rules of control instructions and exceptions (specification 3.4.3, 3.4.4)."""
+"""Typing rules of control instructions and exceptions (specification 3.4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typing rules of table, memory and vector lane instructions (specification 3.4.10, 3.4.11, 3.4.13)."""
+"""Typing rules of table, memory and vector lane instructions (specification 3.4.4, 3.4.5, 3.4.11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typing rules of parametric and variable instructions (specification 3.4.2, 3.4.5)."""
+"""Typing rules of parametric and variable instructions (specification 3.4.1, 3.4.3)."""
 
 from __future__ import annotations
 
