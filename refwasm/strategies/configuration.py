@@ -241,6 +241,12 @@ def without_orphans(features: frozenset[str]) -> frozenset[str]:
         features = left
 
 
+def check_number(name: str, number: object, least: int, most: int) -> None:
+    """That an argument is a number in a range. Raises InvalidArgument."""
+    if not isinstance(number, int) or not least <= number <= most:
+        raise InvalidArgument(f"{name}={number!r}: expected a number from {least} to {most}")
+
+
 def _one_of(name: str, value: object, known: Sequence[object]) -> None:
     if value not in known:
         raise InvalidArgument(f"{name}={value!r}: expected one of {', '.join(map(repr, known))}")

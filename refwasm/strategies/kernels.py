@@ -93,14 +93,14 @@ def kernels(draw: DrawFn, race_free: bool = True, traps: bool = True, max_steps:
     roles = tuple(draw(st.lists(st.sampled_from(known), min_size=1, max_size=3)))
     steps = draw(st.lists(_step(roles), max_size=max_steps))
     if traps and drawing.rarely(4):
-        steps.insert(drawing.below(len(steps) + 1), Step("trap", value=drawing.below(6)))
+        steps.insert(drawing.choose(range(len(steps) + 1)), Step("trap", value=drawing.below(6)))
     return Kernel(roles, tuple(_commuting(steps)))
 
 
 @st.composite
 def _step(draw: DrawFn, roles: tuple[str, ...]) -> Step:
     drawing = Drawing(draw)
-    buffer = drawing.below(len(roles))
+    buffer = drawing.choose(range(len(roles)))
     by_id = bool(drawing.below(2))
     operation = drawing.pick(SUMS if roles[buffer] == "sum" else tuple(MAPS))
     return Step(roles[buffer], buffer, operation, drawing.below(10), by_id)

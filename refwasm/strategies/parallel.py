@@ -12,12 +12,15 @@ from hypothesis.strategies import DrawFn
 
 from refwasm import embedding as e
 from refwasm.host.parallel.types import Errno
+from refwasm.strategies.configuration import check_number
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.kernels import MAPS, WORD, Kernel, Step, kernels
 from refwasm.text.printer import quote
 
 #: Where the program keeps things: results of calls, handles, its output's vector, the kernel, and the buffers.
 ERRNOS, HANDLES, DEVICE, VECTOR, KERNEL, REGIONS = 0, 512, 504, 768, 1024, 16384
+#: Executions of a program, whose error numbers come before the handles; and iterations of one.
+MOST_EXECUTIONS, MOST_ITERATIONS = 100, 10_000
 #: Iterations whose sums are told apart when only some of them were done.
 FEW = 8
 #: Policies that no result depends on.
@@ -210,11 +213,15 @@ def _overwritten(known: frozenset[int] | None, n: int, partial: bool) -> frozens
 def parallel_programs(
     draw: DrawFn, race_free: bool = True, failing: bool = True, max_executions: int = 3, max_iterations: int = 20
 ) -> ParallelProgram:
-    """Complete programs: a kernel, buffers, executions, and policies that no result may depend on. With ``race_free``,
-    a program without traps has one outcome. With ``failing``, kernels may trap and calls may be wrong."""
+    """Complete programs: a kernel, buffers, up to so many executions (one at least, :data:`MOST_EXECUTIONS` at most) of
+    up to so many iterations, and policies that no result may depend on. With ``race_free``, a program without traps has
+    one outcome. With ``failing``, kernels may trap and calls may be wrong. Raises InvalidArgument."""
+    check_number("max_executions", max_executions, 0, MOST_EXECUTIONS)
+    check_number("max_iterations", max_iterations, 0, MOST_ITERATIONS)
     drawing = Drawing(draw)
     kernel = draw(kernels(race_free, traps=failing))
-    executions = tuple(draw(st.lists(_execution(max_iterations, failing), max_size=max_executions)))
+    execution = _execution(max_iterations, failing)
+    executions = tuple(draw(st.lists(execution, min_size=min(1, max_executions), max_size=max_executions)))
     longest = max((x.iterations for x in executions), default=0)
     buffers = tuple(
         tuple(drawing.below(4) for _ in range(max(longest, 1) if role == "map" else 1)) for role in kernel.roles
@@ -227,4 +234,5 @@ def parallel_programs(
 def _execution(draw: DrawFn, most: int, failing: bool) -> Execution:
     drawing = Drawing(draw)
     fault = drawing.pick(("", "", "", "", "", "", "device", "buffer", "count")) if failing else ""
-    return Execution(drawing.below(most + 1), drawing.pick((1, 0, 2, 5, 1 << 20)), fault)
+    iterations = (1 + drawing.below(most + 1)) % (most + 1)  # none is the last choice: one is simpler
+    return Execution(iterations, drawing.pick((1, 0, 2, 5, 1 << 20)), fault)

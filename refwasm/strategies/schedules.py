@@ -10,14 +10,14 @@ from hypothesis.strategies import SearchStrategy
 
 from refwasm.execution.choices import AGENT, ALL, KINDS, ORDER, WAIT, Choices, Kind
 
-#: Choices in a row that take the first option, at most, between two that take another.
-_GAP = 40
+#: Choices in a row that take the first option between two that take another: mostly few, since most programs make few.
+_GAPS = (*range(8), *range(8), *range(8, 16), *range(16, 48, 2))
 
 
 class DrawnChoices(Choices):
     """Choices that take another option than the first one in some places: ``others`` are pairs of how many choices come
-    in between, and the option, which counts modulo those that there are. What was taken in an execution prints as a
-    list that replays it (``refwasm run --choices``)."""
+    in between, and the option. 1 is the first of the others; numbers that are too large count on from there. What was
+    taken in an execution prints as a list that replays it (``refwasm run --choices``)."""
 
     def __init__(self, others: Iterable[tuple[int, int]], kinds: Iterable[Kind | str] = ALL) -> None:
         super().__init__(KINDS[kind] if isinstance(kind, str) else kind for kind in kinds)
@@ -27,7 +27,8 @@ class DrawnChoices(Choices):
     def pick(self, kind: Kind, options: int) -> int:
         """The next option of the plan; the first one behind its end."""
         at = len(self.taken)
-        return self._planned[at] % options if at < len(self._planned) else 0
+        planned = self._planned[at] if at < len(self._planned) else 0
+        return 1 + (planned - 1) % (options - 1) if planned and options > 1 else 0
 
     def again(self) -> DrawnChoices:
         """The same choices for another execution."""
@@ -44,6 +45,8 @@ def choices(kinds: Iterable[str] | None = None, max_others: int = 8) -> SearchSt
     """Choices of some kinds (names as in ``docs/choices.md``, all by default): up to so many are others than the first
     option. An object is for one execution."""
     known = [kind.name for kind in ALL]
+    if isinstance(kinds, str) or not isinstance(kinds, (Iterable, type(None))):
+        raise InvalidArgument(f"kinds={kinds!r}: expected names of kinds of choices")
     wanted = known if kinds is None else list(kinds)
     for name in wanted:
         if name not in KINDS:
@@ -58,5 +61,5 @@ def schedules(max_switches: int = 8) -> SearchStrategy[DrawnChoices]:
 
 
 def _drawn(kinds: list[Kind], most: int) -> SearchStrategy[DrawnChoices]:
-    others = st.lists(st.tuples(st.integers(0, _GAP), st.integers(1, 7)), max_size=most)
+    others = st.lists(st.tuples(st.sampled_from(_GAPS), st.integers(1, 7)), max_size=most)
     return st.builds(DrawnChoices, others, st.just(kinds))

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypothesis import strategies as st
-from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import DrawFn
 
 from refwasm import embedding as e
+from refwasm.strategies.configuration import check_number
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.modules import DrawnModule
 
@@ -155,11 +155,9 @@ def threads(
     """Programs of two to ``max_threads`` (four at most) threads over up to eight slots, with up to ``max_accesses``
     (:data:`MOST_ACCESSES` at most) each. With ``race_free``, a slot is accessed atomically and in one width only, or
     belongs to one thread, or is handed over by a flag; without, plain and atomic accesses of all widths mix."""
-    for name, number, least, most in (
-        ("slots", slots, 1, 8), ("max_threads", max_threads, 2, 4), ("max_accesses", max_accesses, 0, MOST_ACCESSES),
-    ):  # fmt: skip
-        if not isinstance(number, int) or not least <= number <= most:
-            raise InvalidArgument(f"{name}={number!r}: expected a number from {least} to {most}")
+    check_number("slots", slots, 1, 8)
+    check_number("max_threads", max_threads, 2, 4)
+    check_number("max_accesses", max_accesses, 0, MOST_ACCESSES)
     body = st.lists(_access(race_free, slots), max_size=max_accesses)
     made = draw(st.lists(body, min_size=2, max_size=max_threads))
     if not race_free:
@@ -177,7 +175,8 @@ def threads(
 def _access(draw: DrawFn, race_free: bool, slots: int) -> Access:
     drawing = Drawing(draw)
     kind = drawing.pick(("store", "load", "load", "store", "rmw", "cmpxchg", "fence", "notify", "wait", "grow"))
-    slot, value = drawing.below(slots), drawing.below(3) + (kind == "store")
+    slot = drawing.pick((0, *range(slots)))  # one slot more often than others, so that threads meet there
+    value = drawing.below(3) + (kind == "store")
     only_if = drawing.below(2) if drawing.rarely(6) else None
     if kind in ("load", "store"):
         is_atomic = bool(drawing.below(2))
