@@ -19,17 +19,14 @@ from refwasm import Program
 from refwasm import embedding as e
 from refwasm.campaign.smith import program as wasm_tools
 from refwasm.cli import main
-from refwasm.errors import Invalid
-from refwasm.errors import Malformed as MalformedError
+from refwasm.execution.choices import AGENT
 from refwasm.oracle.case import Oracle
 from refwasm.oracle.outcomes import Limited, Refused, Returned, Trapped
 from refwasm.strategies import (
     Call,
     DrawnChoices,
     DrawnModule,
-    InvalidModule,
     Limits,
-    Malformed,
     ParallelProgram,
     Script,
     ThreadProgram,
@@ -40,8 +37,7 @@ from refwasm.strategies import (
     expressions,
     functypes,
     instructions,
-    invalid_modules,
-    malformed_modules,
+    kernels,
     modules,
     mutations,
     parallel_programs,
@@ -50,7 +46,6 @@ from refwasm.strategies import (
     threads,
     values,
 )
-from refwasm.strategies.breaches import BREACHES
 from refwasm.strategies.sampling import sample
 from refwasm.syntax.instructions import END, Instr
 from refwasm.syntax.modules import Func, Module
@@ -199,42 +194,6 @@ def test_values_and_calls_print_as_text() -> None:
         calls("(module")
 
 
-# ---- what must be refused -------------------------------------------------------------------------------------------
-
-
-@many
-@given(invalid_modules())
-def test_invalid_modules_are_invalid(module: InvalidModule) -> None:
-    with pytest.raises(Invalid):
-        e.module_validate(e.module_decode(module.bytes))
-    assert repr(module).startswith(f";; invalid: {module.rule}")
-
-
-def test_each_breach_is_one_rule() -> None:
-    """Without it the module is valid; with it, ours and another validator refuse it."""
-    base = e.module_parse("(module (memory 1) (func (result i32) (i32.const 0)))")
-    e.module_validate(base)
-    for breach in BREACHES:
-        assert breach.make is not None
-        binary = e.module_encode(breach.make(base))
-        with pytest.raises(Invalid):
-            e.module_validate(e.module_decode(binary))
-        if breach.rule != "Tag_ok: a tag with results":  # which stack switching allows, and wasm-tools with "all"
-            assert not _wasm_tools_takes(binary), breach.rule
-
-
-@pytest.mark.parametrize("format", ["binary", "text"])
-def test_malformed_modules_are_malformed(format: str) -> None:
-    @many
-    @given(malformed_modules(format))
-    def check(malformed: Malformed) -> None:
-        assert 0 <= malformed.position <= len(malformed.source)
-        with pytest.raises(MalformedError):
-            e.module_load(malformed.source) if format == "text" else e.module_decode(malformed.source)  # type: ignore
-
-    check()
-
-
 # ---- scripts, mutations ---------------------------------------------------------------------------------------------
 
 
@@ -367,6 +326,25 @@ def test_no_statement_is_drawn_where_none_may_be(data: st.DataObject) -> None:
     assert all(i.form.mnemonic != "loop" for func in module.module.funcs for i in func.body)
 
 
+def test_parallel_programs_have_executions_and_kernels_shrink_to_what_matters() -> None:
+    assert all(program.executions for program in sample(parallel_programs(), 50))
+    assert any(x.iterations == 0 for program in sample(parallel_programs(), 80) for x in program.executions)
+    for number in range(3):
+        traps = find(
+            kernels(), lambda kernel: any(step.kind == "trap" for step in kernel.steps),
+            settings=settings(many, max_examples=2_000), random=random.Random(number),
+        )  # fmt: skip
+        assert len(traps.roles) == 1 and len(traps.steps) == 1, traps
+
+
+def test_other_options_are_others() -> None:
+    """What is planned to be another option is never the first one."""
+    for others in ([(0, 1), (0, 2), (0, 7)], [(2, 3)]):
+        drawn = DrawnChoices(others)
+        taken = [drawn.choose(AGENT, options) for options in (2, 3, 4)]
+        assert taken == ([1, 2, 1] if len(others) == 3 else [0, 0, 3])
+
+
 def test_what_fuzzers_and_the_database_replay() -> None:
     """``fuzz_one_input`` gives the same module for the same bytes."""
     seen: list[DrawnModule] = []
@@ -428,7 +406,8 @@ def refwasm_engine():
 
 def test_the_plugin_names_an_engine_that_is_not_there() -> None:
     done = _pytest("test_engine.py", "--refwasm-engine", "nothing")
-    assert done.returncode != 0 and "unknown engine 'nothing'" in done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "unknown engine 'nothing'" in done.stderr and "Traceback" not in done.stdout + done.stderr
 
 
 def _pytest(file: str, *options: str) -> subprocess.CompletedProcess[str]:

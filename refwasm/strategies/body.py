@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 from refwasm.strategies import control, effects, references
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import leaf
-from refwasm.strategies.operands import FLOOR, dangerous, first_suitable, is_safe, operand, risks, special
+from refwasm.strategies.operands import (
+    FLOOR,
+    dangerous,
+    first_suitable,
+    is_inhabited,
+    is_safe,
+    operand,
+    risks,
+    special,
+)
 from refwasm.strategies.provision import provide, provide_global
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import LEAVING, ROLES, rows, typed_forms
@@ -180,7 +189,9 @@ class Body:
         is_reference = number == len(NUMBERS)
         if is_reference and _REFERENCES[of_kind] == "typed" and self._typed_reference():
             return
-        t = self.scope.reference() if is_reference else NUMBERS[number]
+        t: ValType | None = self.scope.reference() if is_reference else NUMBERS[number]
+        if is_reference and _REFERENCES[of_kind] == "control" and "gc" in self.scope.features:
+            t = RefType(True, "any")  # casts that leave a block are drawn for a type that others belong to
         self._valued(I32 if t is None or (t is V128 and "simd" not in self.scope.features) else t, of_kind)
 
     def _typed_reference(self) -> bool:
@@ -227,7 +238,9 @@ class Body:
         self.depth -= 1
 
     def leaf(self, goal: ValType) -> None:
-        """Emit a constant."""
+        """Emit a constant, or a local where there is no such constant."""
+        if not is_inhabited(self.scope, goal) and self.local(goal):
+            return
         leaf(self.scope, self.drawing, self.out, goal, 0 if self.config.traps == "allowed" else FLOOR)
 
     def local(self, goal: ValType) -> bool:

@@ -35,6 +35,8 @@ def leave(body: Body) -> None:
     depth = body.drawing.pick([*forward, *(d for d in range(len(body.labels)) if d not in forward)])
     label = body.labels[-1 - depth]
     values(body, label.types)
+    body.drawing.none(2)  # what a loop chooses before its condition: so this fits in the place of one
+    body.drawing.none(2)
     condition(body)
     if label.is_loop:
         tick(body)

@@ -39,17 +39,21 @@ class Call(NamedTuple):
 
 
 def drawn(module: AnyModule) -> DrawnModule:
-    """Any module as a drawn one. Raises InvalidArgument if it is none."""
-    if isinstance(module, DrawnModule):
-        return module
-    if isinstance(module, Module):
-        return DrawnModule(module)
-    if not isinstance(module, (bytes, bytearray, str)):
+    """Any module as a drawn one. Raises InvalidArgument if it is none, or not valid."""
+    if not isinstance(module, (DrawnModule, Module, bytes, bytearray, str)):
         raise InvalidArgument(f"{module!r} is no module: expected a drawn one, its syntax, its bytes, or its text")
     try:
-        return DrawnModule(e.module_load(module if isinstance(module, str) else bytes(module)))
+        found = module if isinstance(module, DrawnModule) else DrawnModule(_syntax(module))
+        found.validated  # noqa: B018 - which validates it
     except WasmError as error:
         raise InvalidArgument(f"no module: {error}") from None
+    return found
+
+
+def _syntax(module: Module | bytes | bytearray | str) -> Module:
+    if isinstance(module, Module):
+        return module
+    return e.module_load(module if isinstance(module, str) else bytes(module))
 
 
 def calls(module: AnyModule, max_calls: int = 5) -> SearchStrategy[list[Call]]:
@@ -59,7 +63,7 @@ def calls(module: AnyModule, max_calls: int = 5) -> SearchStrategy[list[Call]]:
         name: t for name, t in drawn(module).functions.items()
         if all(isinstance(p, NumType) or p.nullable for p in t.params)
     }  # fmt: skip
-    if not callable or not max_calls:
+    if not callable or max_calls == 0:
         return st.just([])
     # Most examples of a test are mutations of others, and what does not fit there becomes the simplest choice: if that
     # were no call, two thirds of all modules would be tried for nothing.

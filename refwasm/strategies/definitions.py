@@ -181,11 +181,9 @@ def _global(scope: Scope, drawing: Drawing) -> None:
 
 
 def constant_expression(scope: Scope, drawing: Drawing, out: list[Instr], goal: ValType, depth: int = 2) -> None:
-    """Emit a constant expression of a type (3.4.15): a constant, another global, or a sum of some."""
+    """Emit a constant expression of a type (3.4.13): a constant, another global, or a sum of some."""
     k = drawing.below(6) if depth else 0
-    globals = scope.context.globals
-    usable = len(globals) if "gc" in scope.features else scope.context.imported_globals
-    others = [i for i in range(usable) if not globals[i].mutable and globals[i].value == goal]
+    others = scope.constants(goal)
     if k == 4 and others:
         out.append(instr("global.get", drawing.pick(others)))
     elif k == 5 and goal in (I32, I64) and "extended-const" in scope.features:

@@ -3,17 +3,17 @@ instructions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import DrawFn
 
 from refwasm.strategies.body import Body
-from refwasm.strategies.calls import AnyModule, drawn
+from refwasm.strategies.calls import AnyModule
 from refwasm.strategies.configuration import Configuration, Features, Limits, configuration
+from refwasm.strategies.contexts import check_inhabited, in_context, scope_of
 from refwasm.strategies.definitions import constant_expression
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.functions import declared_locals
@@ -21,24 +21,24 @@ from refwasm.strategies.kit import kit_for
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.modules import DrawnModule
 from refwasm.strategies.scope import Scope
-from refwasm.strategies.values import value_type
+from refwasm.strategies.values import function_type
 from refwasm.syntax.instructions import END, FORMS, Catch, Form, Instr, MemArg
 from refwasm.syntax.modules import Elem, Export, Expr, Func, Global
 from refwasm.syntax.types import (
     EMPTY_BLOCK,
     FUNCREF,
-    HEAP_TYPES,
     I32,
     NUM_TYPES,
+    V128,
     BlockType,
     FuncType,
     GlobalType,
-    MemType,
+    HeapType,
     RefType,
-    TableType,
     ValType,
 )
 from refwasm.text.printer import instruction
+from refwasm.validation.matching import match_val_type
 
 #: The name under which a fragment's function is exported; with a number behind it where the context has that name.
 NAME = "fragment"
@@ -81,16 +81,20 @@ def expressions(
     traps: str = "rare",
 ) -> Fragment:
     """Expressions of a type: instructions that leave one value. ``context`` is the module that they may use,
-    ``locals`` the types of locals that there are. They may need more locals than these."""
+    ``locals`` the types of locals that there are. They may need more locals than these. A number as the heap type of a
+    reference is a type index of the context.
+
+    Raises InvalidArgument, also for a context or types beyond ``features``."""
     config = configuration(features, limits, {}, "all", traps, "any", "fuel")
-    goal, types = value_type(type), tuple(map(value_type, locals))
+    module, t = in_context(context, function_type(FuncType(locals, (type,))), config)  # type: ignore[arg-type]
     with kit_for(config) as kit:
-        kit.scope = scope = scope_of(drawn(context), config)
-        body = Body(scope, Drawing(draw), kit, types, (goal,))
-        body.expression(goal)
+        kit.scope = scope = scope_of(module, config)
+        _check_traps(scope, t)
+        body = Body(scope, Drawing(draw), kit, t.params, t.results)
+        body.expression(t.results[0])
         instructions = tuple(body.out)
         body.emit(END)
-        return _fragment(scope, body, FuncType(types, (goal,)), instructions, drawn(context))
+        return _fragment(scope, body, t, instructions, module)
 
 
 @st.composite
@@ -104,41 +108,22 @@ def bodies(
 ) -> Fragment:
     """Bodies of functions of a type, which declare locals of their own. ``context`` is the module that they may use."""
     config = configuration(features, limits, {}, "all", traps, "any", "fuel")
+    module, t = in_context(context, function_type(functype), config)
     drawing = Drawing(draw)
     with kit_for(config) as kit:
-        kit.scope = scope = scope_of(drawn(context), config)
+        kit.scope = scope = scope_of(module, config)
+        _check_traps(scope, t)
         known = scope.numbers()
         declared = [drawing.pick(known) for _ in range(drawing.below(config.limits.locals + 1))]
-        body = Body(scope, drawing, kit, [*functype.params, *declared], functype.results)
+        body = Body(scope, drawing, kit, [*t.params, *declared], t.results)
         body.outermost()
-        return _fragment(scope, body, functype, tuple(body.out), drawn(context))
+        return _fragment(scope, body, t, tuple(body.out), module)
 
 
-def scope_of(module: DrawnModule, config: Configuration) -> Scope:
-    """The scope of a module that is given; fuel is another global of it."""
-    syntax, scope = module.module, Scope(config, config.features)
-    context, validated = scope.context, module.validated
-    for rec in syntax.types:
-        scope.define(rec)
-    spaces: dict[type, list[Any]] = {
-        TableType: context.tables, MemType: context.memories, GlobalType: context.globals,
-    }  # fmt: skip
-    for wanted in syntax.imports:
-        t = context.space.extern(wanted.type)
-        if type(t) in spaces:
-            spaces[type(t)].append(t)
-    context.imported_globals = len(context.globals)
-    context.tables += [context.space.extern(table.type) for table in syntax.tables]  # type: ignore[misc]
-    context.memories += syntax.memories
-    context.globals += [context.space.extern(g.type) for g in syntax.globals]  # type: ignore[misc]
-    context.tags += [context.space.func(tag.type) for tag in syntax.tags]
-    context.funcs += validated.func_types
-    context.elems += [context.space.ref(elem.type) for elem in syntax.elems]
-    scope.datas, scope.elems, context.datas = list(syntax.datas), list(syntax.elems), len(syntax.datas)
-    scope.fuel = len(context.globals)
-    context.globals.append(GlobalType(I32, True))
-    scope.config = config._replace(limits=config.limits._replace(memories=0, tables=0, types=0, globals=0, segments=0))
-    return scope
+def _check_traps(scope: Scope, t: FuncType) -> None:
+    """That code of a function of a type need not trap if it must not."""
+    if scope.config.traps == "none":
+        check_inhabited(scope, (r for r in t.results if not any(match_val_type(p, r) for p in t.params)))
 
 
 def _fragment(scope: Scope, body: Body, t: FuncType, instructions: Expr, context: DrawnModule) -> Fragment:
@@ -164,12 +149,11 @@ def _fragment(scope: Scope, body: Body, t: FuncType, instructions: Expr, context
 def const_exprs(draw: DrawFn, type: ValType | str, context: AnyModule = "(module)", features: Features = "all") -> Expr:
     """Constant expressions of a type, with their ``end``. ``context`` has the globals that they may use."""
     config = configuration(features, None, {}, "all", "rare", "any", None)
-    goal = value_type(type)
-    scope = scope_of(drawn(context), config)
-    if isinstance(goal, RefType) and not goal.nullable and not scope.constructible(goal.heap):
-        raise InvalidArgument(f"there is no constant expression of type {goal!r} here")
+    module, t = in_context(context, function_type(FuncType((), (type,))), config)  # type: ignore[arg-type]
+    scope = scope_of(module, config)
+    check_inhabited(scope, t.results)
     out: list[Instr] = []
-    constant_expression(scope, Drawing(draw), out, goal)
+    constant_expression(scope, Drawing(draw), out, t.results[0])
     return DrawnExpr((*out, END))
 
 
@@ -202,37 +186,65 @@ def _immediates(drawing: Drawing, form: Form, word: str, config: Configuration) 
         return [_memarg(drawing, form, config)]
     if word in ("i32", "i64", "f32", "f64", "v128"):
         return [drawing.bits(NUM_TYPES[word].bits)]
-    simple: dict[str, Any] = {
-        "block": _block_type, "types": lambda d: (drawing.pick(list(NUM_TYPES.values())),), "heap": _heap,
-        "lane": lambda d: d.below(16 // form.width if form.width else int(form.mnemonic.split(".")[0].split("x")[1])),
-        "lanes": lambda d: tuple(d.below(32) for _ in range(16)), "catches": _catches,
-    }  # fmt: skip
     if word == "cast":
-        return [
-            drawing.below(_INDICES),
-            RefType(bool(drawing.below(2)), _heap(drawing)),
-            RefType(False, _heap(drawing)),
-        ]
-    return [simple.get(word, lambda d: d.below(_INDICES))(drawing)]
+        return [drawing.below(_INDICES), RefType(bool(drawing.below(2)), _heap(drawing, config)),
+                RefType(False, _heap(drawing, config))]  # fmt: skip
+    simple: dict[str, Callable[[], Any]] = {
+        "block": lambda: _block_type(drawing, config), "types": lambda: (_value_type(drawing, config),),
+        "heap": lambda: _heap(drawing, config), "catches": lambda: _catches(drawing),
+        "lane": lambda: drawing.below(_lanes(form)),
+        "lanes": lambda: tuple(drawing.below(32) for _ in range(16)),
+    }  # fmt: skip
+    if word in simple:
+        return [simple[word]()]
+    is_first = _MANY.get(word, "mvp") not in config.features
+    return [0 if is_first else drawing.below(_INDICES)]
+
+
+#: The features without which an index is 0.
+_MANY = {"memory": "multi-memory", "table": "reference-types"}
+#: Offsets of addresses; the last one needs memories of 64 bits.
+_OFFSETS = (0, 1, 127, 128, 65536, 0xFFFFFFFF, 1 << 40)
+
+
+def _lanes(form: Form) -> int:
+    """The lanes of the vectors that an instruction is about."""
+    return 16 // form.width if form.width else int(form.mnemonic.split(".")[0].split("x")[1])
 
 
 def _memarg(drawing: Drawing, form: Form, config: Configuration) -> MemArg:
     memory = drawing.below(4) if "multi-memory" in config.features else 0
     natural = form.width.bit_length() - 1
     align = natural if form.feature == "threads" else natural - drawing.below(natural + 1)
-    return MemArg(memory, align, drawing.pick((0, 1, 127, 128, 65536, 0xFFFFFFFF)))
+    return MemArg(memory, align, drawing.pick(_OFFSETS if "memory64" in config.features else _OFFSETS[:-1]))
 
 
-def _block_type(drawing: Drawing) -> BlockType:
+def _value_type(drawing: Drawing, config: Configuration) -> ValType:
+    numbers = [t for t in NUM_TYPES.values() if t is not V128 or "simd" in config.features]
+    if "reference-types" in config.features and drawing.rarely(4):
+        return RefType("function-references" not in config.features or drawing.rarely(2), _heap(drawing, config))
+    return drawing.pick(numbers)
+
+
+def _block_type(drawing: Drawing, config: Configuration) -> BlockType:
     k = drawing.below(4)
     if k == 0:
         return EMPTY_BLOCK
-    return BlockType(drawing.below(_INDICES)) if k == 1 else BlockType(None, drawing.pick(list(NUM_TYPES.values())))
+    if k == 1 and "multi-value" in config.features:
+        return BlockType(drawing.below(_INDICES))
+    return BlockType(None, _value_type(drawing, config))
 
 
-def _heap(drawing: Drawing) -> Any:
-    heaps = [heap for heap in HEAP_TYPES if "cont" not in heap]
-    return drawing.pick([*heaps, drawing.below(_INDICES)])
+#: Heap types by the feature that brings them.
+_HEAPS = {
+    "reference-types": ("func", "extern"), "gc": ("any", "eq", "i31", "struct", "array", "none", "nofunc", "noextern"),
+    "exception-handling": ("exn", "noexn"),
+}  # fmt: skip
+
+
+def _heap(drawing: Drawing, config: Configuration) -> HeapType:
+    heaps: list[HeapType] = [heap for feature, known in _HEAPS.items() if feature in config.features for heap in known]
+    return drawing.pick([*heaps, *([drawing.below(_INDICES)] if "function-references" in config.features else [])])
 
 
 def _catches(drawing: Drawing) -> tuple[Catch, ...]:

@@ -85,11 +85,14 @@ def constant(t: NumType, bits: int) -> Instr:
 
 
 def leaf(scope: Scope, drawing: Drawing, out: list[Instr], goal: ValType, floor: int = 0) -> None:
-    """Emit a constant expression of a type. Where no reference of it is :meth:`Scope.constructible`, the code traps,
-    and is not constant. Arrays have ``floor`` elements at least."""
+    """Emit a constant expression of a type. Where no reference of it is :meth:`Scope.constructible`, nor in a global,
+    the code traps, and is not constant. Arrays have ``floor`` elements at least."""
     if isinstance(goal, NumType):
         out.append(constant(goal, number(drawing, goal)))
     elif not goal.nullable and not scope.constructible(goal.heap):
+        found = scope.constants(goal)
+        if found:
+            return out.append(instr("global.get", drawing.pick(found)))
         out.extend([instr("ref.null", scope.open_heap(goal.heap)), PLAIN["ref.as_non_null"]])
     elif goal.nullable and not (scope.constructible(goal.heap) and drawing.below(2)):
         out.append(instr("ref.null", scope.open_heap(goal.heap)))

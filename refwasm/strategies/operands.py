@@ -65,7 +65,7 @@ def first_suitable(body: Body, known: Iterable[list[Candidate]], safe: bool) -> 
 
 def is_inhabited(scope: Scope, t: ValType) -> bool:
     """Whether there is an expression of a type that does not trap."""
-    return isinstance(t, NumType) or t.nullable or scope.constructible(t.heap)
+    return isinstance(t, NumType) or t.nullable or scope.constructible(t.heap) or bool(scope.constants(t))
 
 
 def _places(instruction: Instr) -> tuple[int, ...]:

@@ -141,7 +141,7 @@ class Scope:
         if isinstance(heap, DefType):
             if isinstance(heap.composite, FuncType):
                 return heap in self.context.funcs
-            return True
+            return self._fillable(heap, frozenset())
         if heap == "struct":
             return bool(self.composites(StructType))
         if heap == "array":
@@ -149,6 +149,28 @@ class Scope:
         if heap == "func":
             return "function-references" in self.features and bool(self.context.funcs)
         return "gc" in self.features and heap in ("any", "eq", "i31", "extern")
+
+    def _fillable(self, aggregate: DefType, within: frozenset[DefType]) -> bool:
+        """Whether there are values for all fields of a structure, or the elements of an array, that hold no null. None
+        is ``within`` itself."""
+        composite = aggregate.composite
+        fields = composite.fields if isinstance(composite, StructType) else (composite.field,)  # type: ignore[union-attr]
+        strict = [f.storage.heap for f in fields if isinstance(f.storage, RefType) and not f.storage.nullable]
+        if not strict:
+            return True
+        within |= {aggregate}
+        return all(
+            heap not in within and self._fillable(heap, within)
+            if isinstance(heap, DefType) and not isinstance(heap.composite, FuncType)
+            else self.constructible(heap)
+            for heap in strict
+        )
+
+    def constants(self, t: ValType) -> list[int]:
+        """The globals that a constant expression of a type may read."""
+        globals = self.context.globals
+        usable = len(globals) if "gc" in self.features else self.context.imported_globals
+        return [i for i in range(usable) if not globals[i].mutable and match_val_type(globals[i].value, t)]
 
     def add_memory(self, t: MemType) -> None:
         """Define a memory."""

@@ -13,7 +13,7 @@ from refwasm.strategies.configuration import Features, configuration
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import number
 from refwasm.strategies.scope import Scope
-from refwasm.syntax.types import NUM_TYPES, FuncType, NumType, RefType, ValType
+from refwasm.syntax.types import HEAP_TYPES, NUM_TYPES, FuncType, NumType, RefType, ValType
 
 #: The null reference, as a host sees it.
 NULL = Value("ref", 0)
@@ -23,9 +23,19 @@ def value_type(t: ValType | str) -> ValType:
     """A type, or the number type of that name. Raises InvalidArgument."""
     if isinstance(t, str) and t in NUM_TYPES:
         return NUM_TYPES[t]
-    if isinstance(t, (NumType, RefType)):
+    if isinstance(t, NumType) or (isinstance(t, RefType) and (not isinstance(t.heap, str) or t.heap in HEAP_TYPES)):
         return t
     raise InvalidArgument(f"{t!r} is no value type: expected one of {', '.join(NUM_TYPES)}, or a type of refwasm")
+
+
+def function_type(t: object) -> FuncType:
+    """A function type, whose types may be names of number types. Raises InvalidArgument."""
+    if not isinstance(t, FuncType):
+        raise InvalidArgument(f"{t!r} is no function type")
+    for types in t:
+        if isinstance(types, str) or not isinstance(types, Sequence):
+            raise InvalidArgument(f"{types!r}: expected types in a row")
+    return FuncType(tuple(map(value_type, t.params)), tuple(map(value_type, t.results)))
 
 
 def value(drawing: Drawing, t: ValType) -> Value:
@@ -46,8 +56,8 @@ def values(draw: DrawFn, type: ValType | str) -> Value:
 
 
 def arguments(functype: FuncType) -> SearchStrategy[tuple[Value, ...]]:
-    """Arguments of a function of a (closed) type, as tuples of values."""
-    return st.tuples(*map(values, functype.params))
+    """Arguments of a function of a (closed) type, as tuples of values. Raises InvalidArgument."""
+    return st.tuples(*map(values, function_type(functype).params))
 
 
 @st.composite
@@ -56,9 +66,9 @@ def functypes(draw: DrawFn, features: Features = "all", max_params: int = 3, max
     config = configuration(features, None, {}, "all", "rare", "any", None)
     scope, drawing = Scope(config, config.features), Drawing(draw)
     known: list[ValType] = [*scope.numbers(), *scope.nullable()]
-    most = max_results if "multi-value" in config.features else min(max_results, 1)
+    most = None if "multi-value" in config.features else 1
 
-    def types(count: int) -> Sequence[ValType]:
-        return draw(st.lists(st.builds(drawing.pick, st.just(known)), max_size=count))
+    def types(count: int) -> tuple[ValType, ...]:
+        return tuple(draw(st.lists(st.builds(drawing.pick, st.just(known)), max_size=count)))
 
-    return FuncType(tuple(types(max_params)), tuple(types(most)))
+    return FuncType(types(max_params), types(max_results)[:most])
