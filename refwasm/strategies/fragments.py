@@ -20,7 +20,7 @@ from refwasm.strategies.functions import declared_locals
 from refwasm.strategies.kit import kit_for
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.modules import DrawnModule
-from refwasm.strategies.scope import Scope
+from refwasm.strategies.scope import Scope, abstract_heaps
 from refwasm.strategies.values import function_type
 from refwasm.syntax.instructions import END, FORMS, Catch, Form, Instr, MemArg
 from refwasm.syntax.modules import Elem, Export, Expr, Func, Global
@@ -235,16 +235,9 @@ def _block_type(drawing: Drawing, config: Configuration) -> BlockType:
     return BlockType(None, _value_type(drawing, config))
 
 
-#: Heap types by the feature that brings them.
-_HEAPS = {
-    "reference-types": ("func", "extern"), "gc": ("any", "eq", "i31", "struct", "array", "none", "nofunc", "noextern"),
-    "exception-handling": ("exn", "noexn"),
-}  # fmt: skip
-
-
 def _heap(drawing: Drawing, config: Configuration) -> HeapType:
-    heaps: list[HeapType] = [heap for feature, known in _HEAPS.items() if feature in config.features for heap in known]
-    return drawing.pick([*heaps, *([drawing.below(_INDICES)] if "function-references" in config.features else [])])
+    index = [drawing.below(_INDICES)] if "function-references" in config.features else []
+    return drawing.pick([*abstract_heaps(config.features), *index])
 
 
 def _catches(drawing: Drawing) -> tuple[Catch, ...]:

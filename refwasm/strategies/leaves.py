@@ -91,9 +91,8 @@ def leaf(scope: Scope, drawing: Drawing, out: list[Instr], goal: ValType, floor:
         out.append(constant(goal, number(drawing, goal)))
     elif not goal.nullable and not scope.constructible(goal.heap):
         found = scope.constants(goal)
-        if found:
-            return out.append(instr("global.get", drawing.pick(found)))
-        out.extend([instr("ref.null", scope.open_heap(goal.heap)), PLAIN["ref.as_non_null"]])
+        null = [instr("ref.null", scope.open_heap(goal.heap)), PLAIN["ref.as_non_null"]]
+        out.extend([instr("global.get", drawing.pick(found))] if found else null)
     elif goal.nullable and not (scope.constructible(goal.heap) and drawing.below(2)):
         out.append(instr("ref.null", scope.open_heap(goal.heap)))
     else:

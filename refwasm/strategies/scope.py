@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from refwasm.errors import Invalid
@@ -44,8 +44,13 @@ Candidate = tuple[Instr, list[ValType], list[ValType]]
 _ABSTRACT = {
     "gc": ("any", "eq", "i31", "struct", "array", "none", "nofunc", "noextern"),
     "reference-types": ("func", "extern"),
-    "exception-handling": ("exn",),
+    "exception-handling": ("noexn", "exn"),
 }
+
+
+def abstract_heaps(features: Set[str]) -> list[HeapType]:
+    """The abstract heap types that belong to some features."""
+    return [heap for feature, heaps in _ABSTRACT.items() if feature in features for heap in heaps]
 
 
 class Scope:
@@ -115,7 +120,7 @@ class Scope:
 
     def heaps(self) -> list[HeapType]:
         """The heap types that references may have: abstract ones, then the module's arrays and structures."""
-        found: list[HeapType] = [h for f, heaps in _ABSTRACT.items() if f in self.features for h in heaps]
+        found = abstract_heaps(self.features)
         if "gc" in self.features:
             types = self.context.space.types
             found += [types[i] for kind in (ArrayType, StructType) for i in self.composites(kind)]
