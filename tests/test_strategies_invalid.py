@@ -100,3 +100,9 @@ def test_malformed_modules_are_malformed(format: str) -> None:
             e.module_load(malformed.source) if format == "text" else e.module_decode(malformed.source)  # type: ignore
 
     check()
+
+
+def test_what_is_malformed_besides_belongs_to_the_features() -> None:
+    texts = [malformed.source for malformed in sample(malformed_modules("text", "1.0"), 300)]
+    assert not any("v128" in text for text in texts)
+    assert any(malformed.rule == "an unknown shape" for malformed in sample(malformed_modules("text", "simd"), 300))

@@ -12,7 +12,7 @@ from hypothesis.strategies import DrawFn
 
 from refwasm.binary.values import encode_unsigned
 from refwasm.strategies.breaches import with_function
-from refwasm.strategies.configuration import Features, Limits
+from refwasm.strategies.configuration import Features, Limits, configuration
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.modules import DrawnModule, modules
 from refwasm.syntax.instructions import END, PLAIN, instr
@@ -46,14 +46,15 @@ class Malformed(NamedTuple):
 def malformed_modules(
     draw: DrawFn, format: str = "binary", features: Features = "all", limits: Limits | None = None
 ) -> Malformed:
-    """Modules with one fault in the ``format`` "binary" or "text", and where it is."""
-    drawing = Drawing(draw)
+    """Modules with one fault in the ``format`` "binary" or "text", and where it is. All else belongs to
+    ``features``."""
+    config, drawing = configuration(features, limits, {}, "all", "rare", "any", "fuel"), Drawing(draw)
     if format == "binary":
         module = draw(modules(features, limits))
         return drawing.pick(_BINARY)(drawing, DrawnModule(with_function(module.module, [PLAIN["nop"]] * 3)))
     if format != "text":
         raise InvalidArgument(f"format={format!r}: expected 'binary' or 'text'")
-    fault = drawing.pick(_FIELDS)
+    fault = drawing.pick([field for field in _FIELDS if field.feature in config.features])
     return _with_field(draw(modules(features, limits)).wat(), fault, drawing)
 
 
@@ -220,10 +221,12 @@ _BINARY: tuple[Callable[[Drawing, DrawnModule], Malformed], ...] = (
 
 
 class _Field(NamedTuple):
-    """A field that is malformed: its text, with the fault between two bars."""
+    """A field that is malformed: its text, with the fault between two bars, and the feature without which something
+    before the fault is malformed already."""
 
     rule: str
     text: str
+    feature: str = "mvp"
 
 
 _FIELDS = (
@@ -249,8 +252,8 @@ _FIELDS = (
     _Field("unknown escape", '(memory 1) (data (i32.const 0) |"\\q"|)'),
     _Field("a byte that is no hexadecimal number", '(memory 1) (data (i32.const 0) |"\\0g"|)'),
     _Field("a character out of range", '(func (export |"\\u{110000}"|))'),
-    _Field("lanes that are missing", "(func (drop (v128.const i32x4 1 2 3|)|))"),
-    _Field("an unknown shape", "(func (drop (v128.const |i31x4| 1 2 3 4)))"),
+    _Field("lanes that are missing", "(func (drop (v128.const i32x4 1 2 3|)|))", "simd"),
+    _Field("an unknown shape", "(func (drop (v128.const |i31x4| 1 2 3 4)))", "simd"),
     _Field("a result before a parameter", "(func (result i32) |(|param i32) (i32.const 0))"),
     _Field("an import behind a definition", '(func) |(|import "a" "b" (func))'),
     _Field("a reserved word", "(func |i32.const0|)"),
