@@ -20,7 +20,8 @@ def assertion(action: str, outcome: Outcome) -> str:
     """That an action comes to this: it returned, trapped, or threw. Results that scripts have no pattern for are not
     asserted."""
     if isinstance(outcome, Returned):
-        return f"(assert_return {' '.join([action, *map(constant, outcome.values)])})" if is_told(outcome) else action
+        patterns = list(map(_pattern, outcome.values))
+        return action if None in patterns else f"(assert_return {' '.join([action, *filter(None, patterns)])})"
     if isinstance(outcome, Trapped):
         return f'(assert_trap {action} "{KINDS.get(outcome.kind, (outcome.kind,))[0].strip()}")'
     return f"(assert_exception {action})"

@@ -102,15 +102,18 @@ def _own_memory(*body: Instr, other: bool = False) -> Callable[[Module], Module]
     return make
 
 
+def _with_data(module: Module, data: Data) -> Module:
+    count = None if module.data_count is None else module.data_count + 1
+    return module._replace(datas=(*module.datas, data), data_count=count, digest=b"")
+
+
 def _offset(*body: Instr) -> Callable[[Module], Module]:
     """Adds an active data segment with an offset, of the wrong type if it is no other instruction."""
 
     def make(module: Module) -> Module:
         whole, address = _first_memory(module)
         offset = body or ((_ONE if address is I32 else _ZERO),)
-        count = None if whole.data_count is None else whole.data_count + 1
-        datas = (*whole.datas, Data(b"", "active", 0, (*offset, END)))
-        return whole._replace(datas=datas, data_count=count, digest=b"")
+        return _with_data(whole, Data(b"", "active", 0, (*offset, END)))
 
     return make
 
@@ -194,19 +197,19 @@ def _typed(sub: SubType, *body: Instr | str | tuple[Any, ...]) -> Callable[[Modu
     return make
 
 
-def _array_from(elem: bool) -> Callable[[Module], Module]:
-    """Adds an array of external references that is made of functions, or of bytes."""
+_EXTERNS = SubType(True, (), ArrayType(FieldType(EXTERNREF, True)))
 
-    def make(module: Module) -> Module:
-        t = SubType(True, (), ArrayType(FieldType(EXTERNREF, True)))
-        if elem:
-            whole = module._replace(elems=(*module.elems, Elem(FUNCREF, (), "passive")), digest=b"")
-            return _typed(t, _ZERO, _ZERO, ("array.new_elem", len(module.elems)), PLAIN["drop"])(whole)
-        count = None if module.data_count is None else module.data_count + 1
-        whole = module._replace(datas=(*module.datas, Data(b"", "passive")), data_count=count, digest=b"")
-        return _typed(t, _ZERO, _ZERO, ("array.new_data", len(module.datas)), PLAIN["drop"])(whole)
 
-    return make
+def _new_elem(module: Module) -> Module:
+    """An array of external references is made of functions."""
+    whole = module._replace(elems=(*module.elems, Elem(FUNCREF, (), "passive")), digest=b"")
+    return _typed(_EXTERNS, _ZERO, _ZERO, ("array.new_elem", len(module.elems)), PLAIN["drop"])(whole)
+
+
+def _new_data(module: Module) -> Module:
+    """An array of external references is made of bytes."""
+    whole = _with_data(module, Data(b"", "passive"))
+    return _typed(_EXTERNS, _ZERO, _ZERO, ("array.new_data", len(module.datas)), PLAIN["drop"])(whole)
 
 
 def _call(module: Module) -> Module:
@@ -220,11 +223,6 @@ def _far_type(module: Module) -> Module:
 
 def _far_table(module: Module) -> Module:
     return module._replace(elems=(*module.elems, Elem(FUNCREF, (), "active", FAR, (_ZERO, END))), digest=b"")
-
-
-def _start_result(module: Module) -> Module:
-    whole = with_function(module, [_ZERO], results=[I32])
-    return whole._replace(start=_count(module, FuncUse, module.funcs))
 
 
 def _aggregate(sub: SubType, name: str, *args: Any) -> Callable[[Module], Module]:
@@ -257,9 +255,14 @@ def _twice(module: Module) -> Module:
     return whole._replace(exports=(*module.exports, *found))
 
 
-def _start(module: Module) -> Module:
-    whole = with_function(module, [], params=[I32])
-    return whole._replace(start=_count(module, FuncUse, module.funcs))
+def _start(*body: Instr, **type: Any) -> Callable[[Module], Module]:
+    """Adds a function of a type, which is the start function."""
+
+    def make(module: Module) -> Module:
+        whole = with_function(module, body, **type)
+        return whole._replace(start=_count(module, FuncUse, module.funcs))
+
+    return make
 
 
 def _tag(module: Module) -> Module:
@@ -275,16 +278,12 @@ def _undeclared(module: Module) -> Module:
 
 def _segment(module: Module) -> Module:
     """An active segment of functions for a table of external references."""
-    index = _count(module, TableType, module.tables)
-    whole = _table(TableType(I32, Limits(1, 1), EXTERNREF))(module)
+    whole, index = _with_tables(module, EXTERNREF)
     return whole._replace(elems=(*module.elems, Elem(FUNCREF, (), "active", index, (_ZERO, END))))
 
 
 def _far_data(module: Module) -> Module:
-    return module._replace(
-        datas=(*module.datas, Data(b"", "active", FAR, (_ZERO, END))),
-        data_count=None if module.data_count is None else module.data_count + 1, digest=b"",
-    )  # fmt: skip
+    return _with_data(module, Data(b"", "active", FAR, (_ZERO, END)))
 
 
 def _arg(align: int) -> MemArg:
@@ -310,8 +309,7 @@ def _unknown_type(module: Module) -> Module:
 
 def _through_table(module: Module, element: RefType, type_index: int) -> Module:
     """A call through a table of its own."""
-    index = _count(module, TableType, module.tables)
-    whole = _table(TableType(I32, Limits(1, 1), element))(module)
+    whole, index = _with_tables(module, element)
     return with_function(whole, [_ZERO, instr("call_indirect", type_index, index)])
 
 
@@ -386,7 +384,7 @@ BREACHES: tuple[Breach, ...] = (
     Breach("Export_ok: unknown memory", "3.5.12", "mvp", _export("memory")),
     Breach("Export_ok: unknown global", "3.5.12", "mvp", _export("global")),
     Breach("Module_ok: a name is exported twice", "3.5.13", "mvp", _twice),
-    Breach("Start_ok: the function takes a value", "3.5.10", "mvp", _start),
+    Breach("Start_ok: the function takes a value", "3.5.10", "mvp", _start(params=[I32])),
     Breach("Start_ok: unknown function", "3.5.10", "mvp", lambda module: module._replace(start=FAR, digest=b"")),
     Breach("Limits_ok: a minimum above the maximum (memory)", "3.2.12", "multi-memory",
            _memory(MemType(I32, Limits(2, 1)))),
@@ -413,7 +411,7 @@ BREACHES: tuple[Breach, ...] = (
     Breach("Blocktype_ok: unknown type", "3.2.8", "multi-value", _body(instr("block", BlockType(FAR)), END)),
     Breach("Heaptype_ok: unknown type", "3.2.4", "function-references", _body(instr("ref.null", FAR), "drop")),
     Breach("Func_ok: unknown type", "3.5.6", "mvp", _far_type),
-    Breach("Start_ok: the function has a result", "3.5.10", "mvp", _start_result),
+    Breach("Start_ok: the function has a result", "3.5.10", "mvp", _start(_ZERO, results=[I32])),
     Breach("Export_ok: unknown table", "3.5.12", "mvp", _export("table")),
     Breach("Export_ok: unknown tag", "3.5.12", "exception-handling", _export("tag")),
     Breach("Data_ok: an offset of another type", "3.5.8", "mvp", _offset()),
@@ -456,8 +454,8 @@ BREACHES: tuple[Breach, ...] = (
            _typed(_OPEN, "struct.new_default", ("struct.get_s", 0), PLAIN["drop"])),
     Breach("Instr_ok/array.new_default: elements without a default value", "3.4.7", "gc",
            _typed(SubType(True, (), ArrayType(_FULL)), _ZERO, "array.new_default", PLAIN["drop"])),
-    Breach("Instr_ok/array.new_elem: elements of another type", "3.4.7", "gc", _array_from(elem=True)),
-    Breach("Instr_ok/array.new_data: elements that are references", "3.4.7", "gc", _array_from(elem=False)),
+    Breach("Instr_ok/array.new_elem: elements of another type", "3.4.7", "gc", _new_elem),
+    Breach("Instr_ok/array.new_data: elements that are references", "3.4.7", "gc", _new_data),
     Breach("Instr_ok/i31.get: another reference", "3.4.8", "gc",
            _body(instr("ref.null", "any"), "i31.get_s", "drop")),
     Breach("Instr_ok/extern.convert_any: another hierarchy", "3.4.9", "gc",

@@ -204,11 +204,11 @@ def needed_features(
             *(Import("", "", t) for t in others),
         ),
     )
-    problem = _problem(module, features)
-    if problem:
-        raise InvalidArgument(f"imports and exports: {problem}")
+    reason = problem(module, features)
+    if reason:
+        raise InvalidArgument(f"imports and exports: {reason}")
     switches = features & frozenset(SWITCHES)
-    return frozenset(name for name in switches if _problem(module, without_orphans(features - {name})))
+    return frozenset(name for name in switches if problem(module, without_orphans(features - {name})))
 
 
 def mentioned(types: Iterable[ImportType]) -> Iterator[object]:
@@ -222,7 +222,7 @@ def mentioned(types: Iterable[ImportType]) -> Iterator[object]:
             yield t.value
 
 
-def _problem(module: Module, features: frozenset[str]) -> str:
+def problem(module: Module, features: frozenset[str]) -> str:
     """What is wrong with a module; "" if it is valid."""
     try:
         e.module_validate(module, features)

@@ -8,28 +8,24 @@ from typing import Any
 
 from hypothesis.errors import InvalidArgument
 
-from refwasm import embedding as e
 from refwasm.errors import Invalid
+from refwasm.strategies.breaches import with_function
 from refwasm.strategies.calls import AnyModule, drawn
-from refwasm.strategies.configuration import Configuration
+from refwasm.strategies.configuration import Configuration, problem
 from refwasm.strategies.modules import DrawnModule
 from refwasm.strategies.operands import is_inhabited
 from refwasm.strategies.scope import Scope
 from refwasm.strategies.values import value_type
-from refwasm.syntax.instructions import END, PLAIN
-from refwasm.syntax.modules import Func
+from refwasm.syntax.instructions import PLAIN
 from refwasm.syntax.types import (
     I32,
     FuncType,
     GlobalType,
     MemType,
-    RecType,
     RefType,
-    SubType,
     TableType,
     ValType,
 )
-from refwasm.validation.types import TypeSpace
 
 
 def in_context(context: AnyModule, t: FuncType, config: Configuration) -> tuple[DrawnModule, FuncType]:
@@ -41,16 +37,18 @@ def in_context(context: AnyModule, t: FuncType, config: Configuration) -> tuple[
 
 @lru_cache(maxsize=256)
 def _in_context(context: Any, t: FuncType, features: frozenset[str]) -> tuple[DrawnModule, FuncType]:
-    module, space = drawn(context), TypeSpace()
-    for rec in module.module.types:
-        space.define(rec)
-    closed = FuncType(_closed(t.params, space), _closed(t.results, space))
-    _check_features(module, closed, space, features)
+    module = drawn(context)
+    scope = scope_of(module, Configuration(features))
+    closed = FuncType(_closed(t.params, scope), _closed(t.results, scope))
+    opened = (tuple(map(scope.open, types)) for types in closed)
+    reason = problem(with_function(module.module, [PLAIN["unreachable"]], *opened), features)
+    if reason:
+        raise InvalidArgument(f"a context and types beyond features: {reason}")
     return module, closed
 
 
-def _closed(types: Iterable[ValType | str], space: TypeSpace) -> tuple[ValType, ...]:
-    found = []
+def _closed(types: Iterable[ValType | str], scope: Scope) -> tuple[ValType, ...]:
+    found, space = [], scope.context.space
     for t in map(value_type, types):
         try:
             found.append(space.value(t))
@@ -60,26 +58,6 @@ def _closed(types: Iterable[ValType | str], space: TypeSpace) -> tuple[ValType, 
         if not isinstance(heap, (str, int)) and heap not in space.types:
             raise InvalidArgument(f"{t!r} is a type of another module: the context does not define it")
     return tuple(found)
-
-
-def _check_features(module: DrawnModule, t: FuncType, space: TypeSpace, features: frozenset[str]) -> None:
-    """That the module may have a function of a type."""
-
-    def opened(types: Iterable[ValType]) -> tuple[ValType, ...]:
-        return tuple(
-            RefType(t.nullable, space.types.index(t.heap)) if isinstance(t, RefType) and t.heap in space.types else t
-            for t in types
-        )
-
-    added = RecType((SubType(True, (), FuncType(opened(t.params), opened(t.results))),))
-    func = Func(len(space.types), (), (PLAIN["unreachable"], END))
-    whole = module.module._replace(
-        types=(*module.module.types, added), funcs=(*module.module.funcs, func), digest=b""
-    )  # fmt: skip
-    try:
-        e.module_validate(whole, features)
-    except Invalid as error:
-        raise InvalidArgument(f"a context and types beyond features: {error}") from None
 
 
 def check_inhabited(scope: Scope, types: Iterable[ValType]) -> None:
