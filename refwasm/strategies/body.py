@@ -22,6 +22,7 @@ from refwasm.strategies.operands import (
     risks,
     special,
 )
+from refwasm.strategies.parts import part
 from refwasm.strategies.provision import provide, provide_global
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import LEAVING, ROLES, rows, typed_forms
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from refwasm.strategies.kit import Kit
 
 #: How many kinds of expressions there are.
-KINDS = 20
-#: What an expression of a number type is, by a number below 20. Kinds that have nothing fall back to a leaf.
-_NUMBERS = ("leaf", *["local"] * 3, *["numeric"] * 9, "vector", "load", "load", "typed", "atomic", "control",
-            "call")  # fmt: skip
+KINDS = 21
+#: What an expression of a number type is, by a number below that. Kinds that have nothing fall back to a leaf.
+_NUMBERS = ("leaf", *["local"] * 3, *["numeric"] * 9, "vector", "load", "load", "typed", "atomic", "control", "call",
+            "condition")  # fmt: skip
 _REFERENCES = ("leaf", *["local"] * 4, *["typed"] * 4, *["made"] * 3, "leaf", "typed", "control", "control", "control",
-               "local", "made", "call")  # fmt: skip
+               "local", "made", "call", "local")  # fmt: skip
 
 
 NUMBERS = tuple(NUM_TYPES.values())
@@ -55,6 +56,15 @@ def numbers_of(name: str) -> tuple[int, int]:
     """The least and the greatest number that stands for an expression of a number type, or of a reference ("ref")."""
     least = effects.KINDS + KINDS * [*NUM_TYPES, "ref"].index(name)
     return least, least + KINDS - 1
+
+
+def number_of(name: str, kind: str) -> int:
+    """The least number that stands for an expression of a number type, or of a reference ("ref"), of a kind."""
+    return numbers_of(name)[0] + (_REFERENCES if name == "ref" else _NUMBERS).index(kind)
+
+
+#: The number of an i32 that decides something.
+CONDITION = number_of("i32", "condition")
 
 
 def _kind(t: ValType, number: int) -> str:
@@ -92,6 +102,7 @@ class Body:
         self.results = tuple(results or ())
         self.labels = [Label(self.results)]  # innermost last
         self.depth = 0
+        self.is_apart = False  # whether what is drawn is left out
         self.hidden: set[int] = set()  # locals that have no value here
         self.fixed: set[int] = set()  # locals that only their loop changes
         self.counters: list[tuple[int, NumType]] = []  # of the loops that are open, innermost last
@@ -228,14 +239,15 @@ class Body:
         """An expression of a kind; if that is "control", perhaps it is known of which."""
         if kind != "leaf" and (self.depth >= self.config.limits.depth or self.is_full):
             kind = "local"
-        self.depth += 1
+        deeper = kind != "condition"
+        self.depth += deeper
         if kind == "control":
             is_made = control.expression(self, goal, of_control)
         else:
             is_made = kind != "leaf" and _KINDS[kind](self, goal)
         if not is_made:
             self.leaf(goal)
-        self.depth -= 1
+        self.depth -= deeper
 
     def leaf(self, goal: ValType) -> None:
         """Emit a constant, or a local where there is no such constant."""
@@ -272,6 +284,13 @@ class Body:
         assert isinstance(goal, NumType)
         table = rows(goal.name, self.config.features)
         return self._row(table.atomic or table.load, goal)
+
+    def condition(self, goal: ValType) -> bool:
+        """An i32 that decides something; another number is as others are."""
+        if goal is not I32:
+            return self.numeric(goal)
+        control.comparison(self)
+        return True
 
     def _row(self, table: Sequence[Form], goal: ValType) -> bool:
         if not table:
@@ -332,6 +351,7 @@ class Body:
                 self.expression(t)
             if kept is not None and not number:
                 self.emit(instr("local.tee", kept))
+                part(self, "local.tee")
         self.emit(instruction)
 
     # ---- statements --------------------------------------------------------------------------------------------------
@@ -372,5 +392,5 @@ class Body:
 
 _KINDS: dict[str, Callable[[Body, ValType], bool]] = {
     "local": Body.local, "numeric": Body.numeric, "vector": Body.vector, "load": Body.load, "atomic": Body.atomic,
-    "typed": Body.typed, "call": control.call, "made": references.made,
+    "typed": Body.typed, "call": control.call, "made": references.made, "condition": Body.condition,
 }  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from refwasm.strategies.control import block, call_of, callee, condition, end, is_nested, sink, tick, values
+from refwasm.strategies.control import block, call_of, callee, condition, end, goes_back, is_nested, sink, values
 from refwasm.strategies.operands import risks
+from refwasm.strategies.parts import part
 from refwasm.syntax.instructions import FORMS, PLAIN, Catch, Instr, instr
 from refwasm.syntax.types import I32, RefType, ValType
 from refwasm.validation.matching import match_result_type
@@ -20,6 +21,7 @@ EXNREF = RefType(True, "exn")
 def _on_condition(body: Body, departure: Callable[[Body], None]) -> None:
     """What leaves for good stands in an ``if``, but for one in sixteen, which is the simplest choice: what is behind
     that one can't be reached."""
+    body.drawing.none(2)  # so that it fits in the place of :func:`leave`
     if not body.drawing.below(16):
         departure(body)
     elif not is_nested(body):
@@ -30,16 +32,21 @@ def _on_condition(body: Body, departure: Callable[[Body], None]) -> None:
 
 
 def leave(body: Body) -> None:
-    """``br_if`` to a block, or again to the head of a loop. A block is simpler: only who goes back counts fuel."""
+    """``br_if`` to a block, or again to the head of a loop. A block is simpler: only who goes back counts fuel, and who
+    never does so need not."""
     forward = _forward(body)
     depth = body.drawing.pick([*forward, *(d for d in range(len(body.labels)) if d not in forward)])
     label = body.labels[-1 - depth]
     values(body, label.types)
-    body.drawing.none(2)  # what a loop chooses before its condition: so this fits in the place of one
-    body.drawing.none(2)
-    condition(body)
+    body.drawing.none(
+        2
+    )  # what a loop, or who leaves for good, chooses before a condition: so this fits in their places
     if label.is_loop:
-        tick(body)
+        goes_back(body, body.drawing.below(16) > 0)
+    else:
+        body.drawing.none(16)
+        condition(body)
+    body.drawing.none(6)
     body.emit(instr("br_if", depth))
     sink(body, label.types)
 
@@ -181,6 +188,7 @@ def _again(body: Body) -> None:
     if "function-references" not in body.scope.features:
         body.emit(PLAIN["drop"])
         return
+    part(body, "throw_ref")
     found = body.new_local(EXNREF)
     body.emit(instr("local.set", found))
     block(body, "block", (), ())

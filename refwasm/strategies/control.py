@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import risks
+from refwasm.strategies.parts import part
 from refwasm.syntax.instructions import END, FORMS, PLAIN, instr
-from refwasm.syntax.types import F32, F64, I32, I64, V128, FuncType, NumType, RefType, ValType
-from refwasm.validation.matching import match_ref_type, match_val_type, top_of
+from refwasm.syntax.types import F32, F64, I32, I64, V128, DefType, FuncType, NumType, RefType, ValType
+from refwasm.validation.matching import is_defaultable, match_ref_type, match_val_type, top_of
 
 if TYPE_CHECKING:
     from refwasm.strategies.body import Body
@@ -21,7 +22,14 @@ _COMPARISONS = {
 
 
 def condition(body: Body) -> None:
-    """Emit an i32 that decides something: mostly a comparison, which is as often false as true. Half of the conditions
+    """Emit an i32 that decides something. It is an expression of its own, which the shrinker can put in the place of
+    whatever depends on it."""
+    body.goal = I32
+    body.drawing.draw(body.kit.condition)
+
+
+def comparison(body: Body) -> None:
+    """What :func:`condition` mostly emits: mostly a comparison, which is as often false as true. Half of the conditions
     are about a local: other values, and locals that are not parameters, are often the same in all calls."""
     found = [i for i in range(len(body.locals)) if i not in body.hidden]
     if body.drawing.below(2) and found:
@@ -45,9 +53,19 @@ def tick(body: Body) -> None:
     fuel = body.scope.fuel
     if fuel is None:
         return
+    part(body, "select", "i32.ne", "i32.sub", "global.get", "global.set")
     get = instr("global.get", fuel)
     body.emit(constant(I32, 0), get, PLAIN["select"])
     body.emit(get, get, constant(I32, 0), PLAIN["i32.ne"], PLAIN["i32.sub"], instr("global.set", fuel))
+
+
+def goes_back(body: Body, ever: bool) -> None:
+    """Emit a condition to go back to the head of a loop: one that counts fuel, or one that never holds."""
+    if ever:
+        condition(body)
+        tick(body)
+    else:
+        body.emit(constant(I32, 0))
 
 
 def is_nested(body: Body) -> bool:
@@ -63,6 +81,14 @@ def block(body: Body, opener: str, params: Sequence[ValType], results: Sequence[
     body.labels.append(Label(params if opener == "loop" else results, opener == "loop"))
 
 
+def opened(body: Body, opener: str, results: Sequence[ValType] = ()) -> bool:
+    """Open a block that takes nothing, or not: then what would be in it stands alone, which is simpler."""
+    if not body.drawing.below(_BARE):
+        return False
+    block(body, opener, (), results)
+    return True
+
+
 def end(body: Body) -> None:
     """Close the innermost block."""
     body.labels.pop()
@@ -72,25 +98,30 @@ def end(body: Body) -> None:
 # ---- expressions ----------------------------------------------------------------------------------------------------
 
 
-#: How many kinds of such expressions there are; which calls may be the last thing that a function does, one of so many.
-KINDS, LAST = 8, 3
+#: How many kinds of such expressions there are, and the numbers of two.
+KINDS, SELECT, TEE = 8, 0, 1
+#: One call of so many may be the last thing that a function does.
+LAST = 3
+#: One block of so many is none: what would be in it stands alone.
+_BARE = 16
 
 
 def expression(body: Body, goal: ValType, kind: int | None = None) -> bool:
     """A value by way of a structured instruction, ``select`` or ``local.tee``: of the ``kind``, if that is known."""
     if kind is None:
         kind = body.drawing.below(KINDS)
-    if kind == 0 or is_nested(body):
+    if kind == SELECT or is_nested(body):
         _select(body, goal)
-    elif kind == 1:
+    elif kind == TEE:
         return _tee(body, goal)
     elif kind == 2:
         _if(body, goal)
     elif kind in (3, 4):
-        block(body, "block" if kind == 3 else "loop", (), [goal])
+        is_block = opened(body, "block" if kind == 3 else "loop", [goal])
         body.statements(1)
         body.expression(goal)
-        end(body)
+        if is_block:
+            end(body)
     elif kind == 5:
         return _leaving(body, goal)
     else:
@@ -110,9 +141,9 @@ def _select(body: Body, goal: ValType) -> None:
 
 def _tee(body: Body, goal: ValType) -> bool:
     found = [i for i in body.locals_of(goal) if body.can_set(i)]
-    if not found:
+    if not found and not is_defaultable(goal):
         return False
-    index = body.drawing.pick(found)
+    index = body.drawing.pick(found) if found else body.new_local(goal)
     body.expression(body.locals[index])
     body.emit(instr("local.tee", index))
     return True
@@ -219,8 +250,8 @@ def call_of(body: Body, index: int, tail: bool = False) -> None:
     deftype, way = scope.context.funcs[index], body.drawing.below(8)
     is_risky = way > 4 and risks(body)
     slot = scope.slot(index) if way in (5, 6) else None
-    if slot is not None and is_risky:  # another function, null, or none at all
-        slot = body.drawing.below(len(scope.slots) + 2)
+    if slot is not None and is_risky:
+        slot = _any_slot(body, deftype)
     values(body, body.scope.func_type(index).params)
     if slot is not None:
         body.emit(constant(I32, slot))
@@ -230,6 +261,15 @@ def call_of(body: Body, index: int, tail: bool = False) -> None:
         body.emit(instr(f"{prefix}call_ref", scope.index(deftype)))
     else:
         body.emit(instr(f"{prefix}call", index))
+
+
+def _any_slot(body: Body, deftype: DefType) -> int:
+    """A slot of a function of another type; or that of any function, of null, or none at all."""
+    scope = body.scope
+    others = [i for i in range(scope.callable()) if scope.context.funcs[i] is not deftype]
+    k = body.drawing.below(len(scope.slots) + 3)
+    found = scope.slot(body.drawing.pick(others)) if not k and others else None
+    return max(k - 1, 0) if found is None else found
 
 
 def values(body: Body, types: Iterable[ValType]) -> None:

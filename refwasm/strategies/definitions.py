@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from refwasm.strategies import configuration
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.leaves import constant, leaf
-from refwasm.strategies.provision import provide_values
+from refwasm.strategies.provision import provide_memory, provide_values
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.instructions import END, PLAIN, Instr, instr
 from refwasm.syntax.modules import Data, Elem
@@ -198,13 +198,15 @@ def constant_expression(scope: Scope, drawing: Drawing, out: list[Instr], goal: 
 
 
 def _data(scope: Scope, drawing: Drawing) -> None:
-    """A passive segment, or an active one within the first page of a memory."""
-    content = drawing.draw(_CONTENTS)
+    """A passive segment, or an active one within the first page of a memory. All choices are made for both."""
+    content, is_active = drawing.draw(_CONTENTS), drawing.below(2) == 0
+    at = drawing.pick(_OFFSETS)
+    if is_active and not scope.context.memories and scope.config.limits.memories:
+        provide_memory(scope)
     usable = [i for i, m in enumerate(scope.context.memories) if m.limits.minimum]
-    if usable and (drawing.below(2) == 0 or "bulk-memory" not in scope.features):
+    if usable and (is_active or "bulk-memory" not in scope.features):
         memory = drawing.pick(usable)
-        address = scope.context.memories[memory].address
-        offset = constant(address, drawing.pick(_OFFSETS))
+        offset = constant(scope.context.memories[memory].address, at)
         scope.add_data(Data(content, "active", memory, (offset, END)))
     elif "bulk-memory" in scope.features:
         scope.add_data(Data(content, "passive"))

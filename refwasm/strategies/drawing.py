@@ -7,6 +7,7 @@ deletes something, what is left still means the same (Hypothesis' guide "strateg
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -80,8 +81,28 @@ class Drawing:
     def none(self, n: int) -> None:
         """Leave room for a choice among n that is not made: the shrinker can then put what was drawn into a place where
         that choice is made."""
-        if self._integer != self._drawn:
+        if self.can_follow:
             self._integer(0, n - 1, forced=0)
+
+    @contextmanager
+    def following(self, choices: Sequence[int]) -> Iterator[None]:
+        """Make these choices, and then the simplest ones, whatever is drawn."""
+        integer, boolean, rest = self._integer, self._boolean, iter(choices)
+
+        def made(least: int, most: int, forced: int | None = None) -> int:
+            return int(integer(least, most, forced=next(rest, least) if forced is None else forced))
+
+        self._integer = made
+        self._boolean = lambda p: boolean(p, forced=False)
+        try:
+            yield
+        finally:
+            self._integer, self._boolean = integer, boolean
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether choices can be made in advance: not with every version of Hypothesis."""
+        return bool(self._integer != self._drawn)
 
     def several(self, most: int, average: float) -> Iterator[int]:
         """The numbers of the elements of a list: before each, one choice says whether there is another.

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from refwasm.strategies import branches, loops, soup
-from refwasm.strategies.control import LAST, block, call_of, callee, condition, end, is_nested, sink, values
+from refwasm.strategies.control import LAST, block, call_of, callee, condition, end, is_nested, opened, sink, values
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.operands import FLOOR, access, is_safe, risks
+from refwasm.strategies.parts import part
 from refwasm.strategies.provision import provide
 from refwasm.strategies.scope import Candidate
 from refwasm.strategies.tables import EFFECTS, WAITS, pairs, stores
@@ -153,7 +154,9 @@ def _look_at_table(body: Body, table: int) -> None:
     if number < t.limits.minimum:
         body.emit(constant(t.address, number))
     else:
+        part(body, "table.size", f"{t.address.name}.sub")
         body.emit(instr("table.size", table), constant(t.address, 1), PLAIN[f"{t.address.name}.sub"])
+    part(body, "table.get")
     body.emit(instr("table.get", table), PLAIN["ref.is_null"])
     body.keep(I32)
 
@@ -198,9 +201,10 @@ def _if(body: Body) -> None:
 def _block(body: Body) -> None:
     if is_nested(body):
         return
-    block(body, "block", (), ())
+    is_block = opened(body, "block")
     body.statements()
-    end(body)
+    if is_block:
+        end(body)
 
 
 def _many(body: Body) -> None:
@@ -257,9 +261,10 @@ def _once_set(body: Body) -> None:
 #: (Besides, each kind of expression is one, with its value put away.)
 _STATEMENTS: tuple[Callable[[Body], None], ...] = (
     _nothing, *[_set_local] * 8, *[_set_global] * 4, *[_store] * 10, *[_effect] * 16, *[_call] * 7, *[_pair] * 4,
-    *[_block] * 4, *[_if] * 7, *[_many] * 4, *[branches.leave] * 7, *[loops.loop] * 4, *[loops.counted] * 8,
-    *[branches.out] * 4, *[branches.table] * 4, *[branches.switch] * 4, *[branches.on_null] * 4, branches.throwing,
-    *[branches.try_table] * 4, *[_nop] * 2, *[_fence] * 2, *[_once_set] * 3, *[soup.statement] * 4, drop,
+    *[_block] * 4, *[_if] * 7, *[_many] * 4, *[branches.leave] * 4, *[loops.loop] * 4, *[loops.counted] * 8,
+    *[branches.leave] * 3, *[branches.out] * 4, *[branches.table] * 4, *[branches.switch] * 4,
+    *[branches.on_null] * 4, branches.throwing, *[branches.try_table] * 4, *[_nop] * 2, *[_fence] * 2, *[_once_set] * 3,
+    *[soup.statement] * 4, drop,
 )  # fmt: skip
 #: What is a statement of its own where no value is asked for, by the number of its kind among the expressions of
 #: :func:`refwasm.strategies.control.expression`.
@@ -270,4 +275,5 @@ _LEAVING = frozenset({_nothing, drop, _pair, _call})
 #: How many numbers stand for statements.
 KINDS = len(_STATEMENTS)
 #: The number of those that others are made of.
-LEAVE, THROW = _STATEMENTS.index(branches.leave), _STATEMENTS.index(branches.throwing)
+LEAVE, OUT, THROW = (_STATEMENTS.index(kind) for kind in (branches.leave, branches.out, branches.throwing))
+SET_GLOBAL, IF = _STATEMENTS.index(_set_global), _STATEMENTS.index(_if)

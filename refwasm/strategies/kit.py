@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from refwasm.strategies import definitions, functions
-from refwasm.strategies.body import FIRST, Body, numbers_of
+from refwasm.strategies.body import CONDITION, FIRST, Body, numbers_of
 from refwasm.strategies.configuration import SWITCHES, Configuration
 from refwasm.strategies.drawing import Drawing
 from refwasm.strategies.effects import LEAVE, THROW
@@ -30,6 +30,7 @@ class Kit:
         self.expressions = {t: _node(self, *numbers_of(t)) for t in (*NUM_TYPES, "ref")}
         self.statement = _node(self, 0, numbers_of("ref")[1])
         self.first = _node(self, 0, FIRST)
+        self.condition = _node(self, CONDITION, CONDITION)
         self.leave = _node(self, LEAVE, LEAVE)
         self.throwing = _node(self, THROW, THROW)
         self.definition = _definition(self)
@@ -64,7 +65,8 @@ def _node(draw: DrawFn, kit: Kit, least: int, most: int) -> None:
     Both are one strategy, so that Hypothesis gives them one label: then the shrinker tries to put an inner one in the
     place of an outer one. It succeeds where the number is in the range of both: expressions of one type have one range,
     and that of statements includes all, since any expression is a statement if its value is put away."""
-    kit.body.node(Drawing(draw).between(least, most))
+    drawing = kit.body.drawing if kit.body.is_apart else Drawing(draw)
+    kit.body.node(drawing.between(least, most))
 
 
 @st.composite

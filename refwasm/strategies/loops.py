@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refwasm.execution.numerics.edges import EDGES
-from refwasm.strategies.control import block, condition, end, is_nested, tick
+from refwasm.strategies.control import block, end, goes_back, is_nested, opened, tick
 from refwasm.strategies.leaves import constant
+from refwasm.strategies.parts import part
 from refwasm.syntax.instructions import PLAIN, Instr, instr
 from refwasm.syntax.types import I32, I64, NumType
 
@@ -28,11 +29,13 @@ def loop(body: Body) -> None:
     """A loop that goes round while a condition holds, or, seldom and more simply, only if a statement goes back."""
     if is_nested(body):
         return
-    block(body, "loop", (), ())
+    is_loop = opened(body, "loop")
     body.statements()
-    if body.drawing.below(8):
-        condition(body)
-        tick(body)
+    if not is_loop:
+        return
+    form = body.drawing.below(16)
+    if form:
+        goes_back(body, form > 1)
         body.emit(instr("br_if", 0))
     end(body)
 
@@ -44,69 +47,82 @@ class Counted:
         drawing = body.drawing
         self.type: NumType = (I32, I32, I32, I64)[drawing.below(4)]
         self.step, self.is_down = drawing.pick(_STEPS), drawing.rarely(3)
-        self.relation = drawing.pick(_DOWN if self.is_down else _UP)
-        self.counter = body.new_local(self.type, fixed=True)
+        relation = drawing.pick(_DOWN if self.is_down else _UP)
+        self.goes_on, self.leaves = f"{self.type.name}.{relation}", f"{self.type.name}.{_LEAVES[relation]}"
         length = (1 + drawing.below(6)) * self.step
         start = drawing.pick(_STARTS)
         if body.config.traps == "allowed":
             start = drawing.pick((*_STARTS, 65520, *EDGES[self.type.name]))
             length += drawing.below(3)
+        self.first, self.last = (start + length, start) if self.is_down else (start, start + length)
+        self.is_kept = drawing.below(2)
+        self.operation = f"{self.type.name}.{'sub' if self.is_down else 'add'}"
+
+    def begin(self, body: Body) -> None:
+        """Set the counter, and, where the bound is kept in another local, that."""
         ones = (1 << self.type.bits) - 1
-        first, last = (start + length, start) if self.is_down else (start, start + length)
-        body.emit(constant(self.type, first & ones), instr("local.set", self.counter))
-        self.bound: Instr = constant(self.type, last & ones)
-        if drawing.below(2):
+        self.counter = body.new_local(self.type, fixed=True)
+        body.emit(constant(self.type, self.first & ones), instr("local.set", self.counter))
+        self.bound: Instr = constant(self.type, self.last & ones)
+        if self.is_kept:
             kept = body.new_local(self.type, fixed=True)
             body.emit(self.bound, instr("local.set", kept))
             self.bound = instr("local.get", kept)
 
     def stepped(self) -> list[Instr]:
         """The counter, one step further."""
-        operation = PLAIN[f"{self.type.name}.{'sub' if self.is_down else 'add'}"]
-        return [instr("local.get", self.counter), constant(self.type, self.step), operation]
+        return [instr("local.get", self.counter), constant(self.type, self.step), PLAIN[self.operation]]
 
-    def compared(self, relation: str) -> list[Instr]:
-        """What is behind the counter to compare it."""
-        return [self.bound, PLAIN[f"{self.type.name}.{relation}"]]
+
+#: What a counted loop may be: its statements alone, its counter alone, or one of four loops. The simplest is first.
+_SHAPES = (None, "counter", *["tee"] * 4, *["if"] * 3, *["set"] * 3, *["top"] * 4)
 
 
 def counted(body: Body) -> None:
-    """A counted loop, in one of the forms that compilers give it, or, seldom and more simply, its counter alone."""
+    """A counted loop, in one of the forms that compilers give it."""
     if is_nested(body):
         return
-    is_counter = not body.drawing.below(16)
-    loop, form = Counted(body), body.drawing.below(4)
-    if is_counter:
+    shape = body.drawing.pick(_SHAPES)
+    loop = Counted(body)
+    if shape is None:
+        body.statements()
+        return
+    loop.begin(body)
+    if shape == "counter":
         body.emit(instr("local.get", loop.counter))
         body.keep(loop.type)
         return
     block(body, "block", (), ())
     block(body, "loop", (), ())
-    if form == 3:
-        get = instr("local.get", loop.counter)
-        body.emit(get, *loop.compared(_LEAVES[loop.relation]), instr("br_if", 1))
+    if shape == "top":
+        part(body, loop.leaves)
+        body.emit(instr("local.get", loop.counter), loop.bound, PLAIN[loop.leaves], instr("br_if", 1))
     body.counters.append((loop.counter, loop.type))
     body.statements()
     body.counters.pop()
-    if form == 3:
-        body.emit(*loop.stepped(), instr("local.set", loop.counter))
+    _again(body, loop, shape)
+    end(body)
+    end(body)
+
+
+def _again(body: Body, loop: Counted, shape: str) -> None:
+    """The end of a loop: the next step, and back to the head as long as there is fuel."""
+    counter = instr("local.set", loop.counter), instr("local.get", loop.counter)
+    part(body, loop.operation, loop.goes_on, "local.tee", "br", "if")
+    if shape == "top":
+        body.emit(*loop.stepped(), counter[0])
         _always(body)
+        return
+    tee = instr("local.tee", loop.counter)
+    body.emit(*loop.stepped(), *(counter if shape == "set" else (tee,)), loop.bound, PLAIN[loop.goes_on])
+    tick(body)
+    if shape == "if":
+        block(body, "if", (), ())
+        body.statements(0)
+        body.emit(instr("br", 1))
+        end(body)
     else:
-        tee, pair = (
-            instr("local.tee", loop.counter),
-            (instr("local.set", loop.counter), instr("local.get", loop.counter)),
-        )
-        body.emit(*loop.stepped(), *(pair if form == 2 else (tee,)), *loop.compared(loop.relation))
-        tick(body)
-        if form == 1:
-            block(body, "if", (), ())
-            body.statements(0)
-            body.emit(instr("br", 1))
-            end(body)
-        else:
-            body.emit(instr("br_if", 0))
-    end(body)
-    end(body)
+        body.emit(instr("br_if", 0))
 
 
 def _always(body: Body) -> None:

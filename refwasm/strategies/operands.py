@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from refwasm.execution.numerics.edges import EDGES
 from refwasm.strategies.configuration import TRAPS
 from refwasm.strategies.leaves import constant, edges_of
+from refwasm.strategies.parts import part
 from refwasm.strategies.provision import provide_memory
 from refwasm.strategies.scope import Candidate, Scope
 from refwasm.strategies.tables import ROLES, WAITS
@@ -152,8 +153,7 @@ def operand(body: Body, instruction: Instr, role: str, t: ValType, result: ValTy
         body.expression(t)
     elif role == "truncated":
         assert isinstance(t, NumType)
-        body.expression(I32)
-        body.emit(constant(I32, 0x7FFF), PLAIN["i32.and"], PLAIN[f"{t.name}.convert_i32_u"])
+        _truncated(body, t)
     else:
         assert isinstance(t, NumType)
         _index(body, instruction, role, t)
@@ -181,15 +181,34 @@ def _index(body: Body, instruction: Instr, role: str, t: NumType) -> None:
         body.emit(constant(t, body.drawing.below(_most(body, instruction, role) + 1)))
 
 
+def _truncated(body: Body, t: NumType) -> None:
+    """A float that every integer type has room for."""
+    if not body.drawing.below(4):
+        body.emit(constant(t, body.drawing.pick(_ROUNDED[t.name])))
+        return
+    body.expression(I32)
+    part(body, "i32.and", f"{t.name}.convert_i32_u")
+    body.emit(constant(I32, 0x7FFF), PLAIN["i32.and"], PLAIN[f"{t.name}.convert_i32_u"])
+
+
+#: The bits of floats: 0, 0.5, 1, 1.5, 2, 100.25, 2**30 and -0.
+_ROUNDED = {
+    "f32": (0, 0x3F000000, 0x3F800000, 0x3FC00000, 0x40000000, 0x42C88000, 0x4E800000, 0x80000000),
+    "f64": (0, 0x3FE << 52, 0x3FF << 52, 0x3FF8 << 48, 0x4 << 60, 0x40591 << 44, 0x41D << 52, 1 << 63),
+}
+
+
 def _divisor(body: Body, t: NumType, may_overflow: bool) -> None:
     """An operand that is not zero, nor, where the quotient may overflow, -1."""
     k = body.drawing.below(4)
-    if k == 3:
+    if k == 0:
         edges = [edge for edge in EDGES[t.name] if 0 < edge < (1 << t.bits) - 1]
         body.emit(constant(t, body.drawing.pick(edges)))
         return
     body.expression(t)
-    if k < 2 or may_overflow:
+    part(body, f"{t.name}.or")
+    if k < 3 or may_overflow:
+        part(body, f"{t.name}.and")
         body.emit(constant(t, 0x7F), PLAIN[f"{t.name}.and"])
     body.emit(constant(t, 1), PLAIN[f"{t.name}.or"])
 
@@ -222,6 +241,7 @@ def masked(body: Body, t: NumType, mask: int) -> None:
         body.emit(constant(t, 8 * k & mask if mask > 8 else k & mask))
         return
     body.expression(t)
+    part(body, f"{t.name}.and")
     body.emit(constant(t, mask), PLAIN[f"{t.name}.and"])
 
 
@@ -244,10 +264,13 @@ def followed(body: Body, t: NumType) -> bool:
     scale = drawing.pick(_SCALES)
     shift = scale.bit_length() - 1
     if scale == 1 << shift and drawing.below(2):
+        part(body, f"{t.name}.shl")
         body.emit(get, constant(t, shift), PLAIN[f"{t.name}.shl"])
     else:
+        part(body, f"{t.name}.mul")
         body.emit(get, constant(t, scale), PLAIN[f"{t.name}.mul"])
     if form == 2:
+        part(body, f"{t.name}.add")
         body.emit(PLAIN[f"{t.name}.add"])
     return True
 
