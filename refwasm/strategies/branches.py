@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from refwasm.strategies.control import block, call_of, callee, condition, end, goes_back, is_nested, sink, values
 from refwasm.strategies.operands import risks
-from refwasm.strategies.parts import part
+from refwasm.strategies.parts import part, room
 from refwasm.syntax.instructions import FORMS, PLAIN, Catch, Instr, instr
 from refwasm.syntax.types import I32, RefType, ValType
 from refwasm.validation.matching import match_result_type
@@ -38,6 +38,8 @@ def leave(body: Body) -> None:
     depth = body.drawing.pick([*forward, *(d for d in range(len(body.labels)) if d not in forward)])
     label = body.labels[-1 - depth]
     values(body, label.types)
+    if not label.types:
+        room(body)
     body.drawing.none(
         2
     )  # what a loop, or who leaves for good, chooses before a condition: so this fits in their places
@@ -49,6 +51,8 @@ def leave(body: Body) -> None:
     body.drawing.none(6)
     body.emit(instr("br_if", depth))
     sink(body, label.types)
+    if not label.types:
+        body.drawing.none(8)
 
 
 def _forward(body: Body) -> list[int]:

@@ -39,11 +39,12 @@ def comparison(body: Body) -> None:
     else:
         t = body.value_type()
         body.expression(t)
+    is_compared = body.drawing.below(2)  # decided for any type, so that what is drawn fits other types too
     if isinstance(t, RefType):
         body.emit(PLAIN["ref.is_null"])
     elif t is V128:
         body.emit(PLAIN["v128.any_true"])
-    elif t is not I32 or body.drawing.below(2):
+    elif t is not I32 or is_compared:
         body.expression(t)
         body.emit(PLAIN[body.drawing.pick(_COMPARISONS[t]).mnemonic])
 
@@ -150,6 +151,7 @@ def _tee(body: Body, goal: ValType) -> bool:
 
 
 def _if(body: Body, goal: ValType) -> None:
+    body.drawing.none(2, made=1)  # a statement has the other arm or not
     condition(body)
     block(body, "if", (), [goal])
     body.statements(1)
@@ -161,11 +163,12 @@ def _if(body: Body, goal: ValType) -> None:
 
 def _leaving(body: Body, goal: ValType) -> bool:
     """A block that is left early with the value, or not."""
-    block(body, "block", (), [goal])
+    is_block = opened(body, "block", [goal])
     body.drawing.draw(body.kit.leave)
     body.statements(1)
     body.expression(goal)
-    end(body)
+    if is_block:
+        end(body)
     return True
 
 
@@ -252,6 +255,8 @@ def call_of(body: Body, index: int, tail: bool = False) -> None:
     slot = scope.slot(index) if way in (5, 6) else None
     if slot is not None and is_risky:
         slot = _any_slot(body, deftype)
+    if slot is not None or way == 7:
+        part(body, "i32.eqz", "return")  # what a function has that may call itself
     values(body, body.scope.func_type(index).params)
     if slot is not None:
         body.emit(constant(I32, slot))

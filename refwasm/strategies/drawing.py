@@ -78,11 +78,11 @@ class Drawing:
         """True once in n times; False is simpler."""
         return bool(self._integer(0, n - 1) == n - 1)
 
-    def none(self, n: int) -> None:
-        """Leave room for a choice among n that is not made: the shrinker can then put what was drawn into a place where
-        that choice is made."""
+    def none(self, n: int, made: int = 0) -> None:
+        """Leave room for a choice among n that is not open here, since it is already ``made``: the shrinker can then
+        put what was drawn into a place where that choice is open."""
         if self.can_follow:
-            self._integer(0, n - 1, forced=0)
+            self._integer(0, n - 1, forced=made)
 
     @contextmanager
     def following(self, choices: Sequence[int]) -> Iterator[None]:

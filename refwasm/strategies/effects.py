@@ -189,10 +189,11 @@ def _fence(body: Body) -> None:
 def _if(body: Body) -> None:
     if is_nested(body):
         return
+    has_other_arm = body.drawing.below(2)
     condition(body)
     block(body, "if", (), ())
     body.statements()
-    if body.drawing.below(2):
+    if has_other_arm:
         body.emit(PLAIN["else"])
         body.statements()
     end(body)
@@ -268,7 +269,7 @@ _STATEMENTS: tuple[Callable[[Body], None], ...] = (
 )  # fmt: skip
 #: What is a statement of its own where no value is asked for, by the number of its kind among the expressions of
 #: :func:`refwasm.strategies.control.expression`.
-STRUCTURED = {2: _if, 3: _block, 4: loops.loop, 5: branches.leave}
+STRUCTURED = {2: _if, 3: _block, 4: loops.loop}
 #: The first of these may become the function's results; any other statement that comes first settles that there are
 #: none.
 _LEAVING = frozenset({_nothing, drop, _pair, _call})

@@ -28,7 +28,11 @@ def function(kit: Kit, drawing: Drawing) -> None:
     params = tuple(_type(scope, drawing) for _ in drawing.several(limits.params, limits.params / 2))
     most = min(limits.results, 2 if "multi-value" in scope.features else 1)
     declared = _locals(scope, drawing)
-    last = (_type(scope, drawing),) if most and drawing.rarely(8) else ()
+    last: tuple[ValType, ...] = ()
+    if most and drawing.rarely(8):
+        last = (_type(scope, drawing),)
+    else:
+        drawing.none(_TYPES)
 
     def typed(first: tuple[ValType, ...]) -> FuncType:
         return FuncType(params, (*(first if len(first) <= most else ()), *last)[:most])
@@ -43,9 +47,13 @@ def empty(scope: Scope) -> None:
     scope.funcs.append(Func(index, (), (END,)))
 
 
+#: Choices of a type.
+_TYPES = 12
+
+
 def _type(scope: Scope, drawing: Drawing) -> ValType:
     """A type of a parameter, result or local: mostly a number."""
-    k = drawing.below(12)
+    k = drawing.below(_TYPES)
     numbers, references = scope.numbers(), scope.nullable()
     if k > 9 and references:
         return drawing.pick(references)

@@ -33,6 +33,14 @@ def part(body: Body, *mnemonics: str) -> None:
             _apart(body, choices)
 
 
+def room(body: Body) -> None:
+    """Leave room for an expression: what was drawn with one, and is to be drawn without, keeps its choices in place."""
+    from refwasm.strategies.body import number_of
+
+    if not body.is_apart and body.drawing.can_follow:
+        _apart(body, (number_of("i32", "leaf"),))
+
+
 def _apart(body: Body, choices: tuple[int, ...]) -> None:
     """Draw a statement by choices, and put back whatever it has changed in the body."""
     kept = body.out, body.tail, body.locals, body.labels, body.depth, body.goal

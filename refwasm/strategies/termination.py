@@ -12,7 +12,8 @@ from refwasm.strategies.leaves import constant, leaf
 from refwasm.strategies.scope import Scope
 from refwasm.syntax.instructions import END, FORMS, PLAIN, Instr, instr
 from refwasm.syntax.modules import Export, Expr, Func, Module
-from refwasm.syntax.types import EMPTY_BLOCK, I32, GlobalType
+from refwasm.syntax.types import EMPTY_BLOCK, I32, GlobalType, RefType
+from refwasm.validation.matching import match_ref_type
 
 #: Modules with more functions than this have fuel counted in every function that is called: even without recursion
 #: they may make very many calls.
@@ -26,7 +27,7 @@ def bounded(scope: Scope, drawing: Drawing, funcs: Sequence[Func]) -> list[Func]
     if scope.fuel is None:
         return list(funcs)
     first = scope.imported.get("func", 0)
-    counted = _called(funcs, first) if len(funcs) > FEW else _recursive(scope, funcs, first)
+    counted = _called(scope, funcs, first) if len(funcs) > FEW else _recursive(scope, funcs, first)
     return [
         Func(f.type, f.locals, (*_entry(scope, drawing, first + i), *f.body)) if first + i in counted else f
         for i, f in enumerate(funcs)
@@ -56,26 +57,27 @@ def without_unused_fuel(module: Module, fuel: int | None) -> Module:
     )
 
 
-def _called(funcs: Sequence[Func], first: int) -> set[int]:
+def _called(scope: Scope, funcs: Sequence[Func], first: int) -> set[int]:
     """Functions that anything in the module calls, or may call."""
-    edges = _edges(funcs, first, set(range(first, first + len(funcs))))
+    edges = _edges(scope, funcs, first, set(range(first, first + len(funcs))))
     return set().union(*edges.values())
 
 
-def _edges(funcs: Sequence[Func], first: int, referred: set[int]) -> dict[int, set[int]]:
-    """What each function may call; references go to all functions that were referred to."""
-    edges = {}
+def _edges(scope: Scope, funcs: Sequence[Func], first: int, referred: set[int]) -> dict[int, set[int]]:
+    """What each function may call: by references, all functions that were referred to and are of the type."""
+    types, edges = scope.context.space.types, {}
     for number, func in enumerate(funcs, first):
         found = {i.args[0] for i in func.body if i.form.mnemonic in _DIRECT}
-        if any(i.form.mnemonic in _INDIRECT for i in func.body):
-            found |= referred
+        for index in {i.args[0] for i in func.body if i.form.mnemonic in _INDIRECT}:
+            wanted = RefType(False, types[index])
+            found |= {f for f in referred if match_ref_type(RefType(False, scope.context.funcs[f]), wanted)}
         edges[number] = found
     return edges
 
 
 def _recursive(scope: Scope, funcs: Sequence[Func], first: int) -> set[int]:
     """Functions that may call themselves, through others or not."""
-    edges = _edges(funcs, first, scope.context.refs | set(scope.slots))
+    edges = _edges(scope, funcs, first, scope.context.refs | set(scope.slots))
     found = set()
     for number in edges:
         seen: set[int] = set()
