@@ -12,7 +12,7 @@ from refwasm.execution.numerics.edges import EDGES
 from refwasm.strategies.control import block, end, goes_back, is_nested, opened, tick
 from refwasm.strategies.leaves import constant
 from refwasm.strategies.parts import part
-from refwasm.syntax.instructions import PLAIN, Instr, instr
+from refwasm.syntax.instructions import FORMS, PLAIN, Instr, instr
 from refwasm.syntax.types import I32, I64, NumType
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _STEPS = (1, 1, 1, 2, 4, 8, 3, 16)
 _STARTS = (0, 1, 64)
+#: Rounds of a loop that needs no fuel, if there is no other loop nor a call inside.
+_FEW = 8
+_LOOP = FORMS["loop"]
 #: How a counter is compared with its bound to go round again, upwards and downwards; and how, to leave.
 _UP, _DOWN = ("ne", "lt_u", "lt_s"), ("ne", "gt_u", "gt_s")
 _LEAVES = {"ne": "eq", "lt_u": "ge_u", "lt_s": "ge_s", "gt_u": "le_u", "gt_s": "le_s"}
@@ -69,9 +72,30 @@ class Counted:
             body.emit(self.bound, instr("local.set", kept))
             self.bound = instr("local.get", kept)
 
+    def is_short(self, shape: str) -> bool:
+        """Whether the loop goes round a few times only."""
+        bits, step = self.type.bits, -self.step if self.is_down else self.step
+        counter, last = self.first, self.last & (1 << bits) - 1
+        for _ in range(_FEW):
+            if shape == "top" and not _holds(self.goes_on, bits, counter, last):
+                return True
+            counter += step
+            if shape != "top" and not _holds(self.goes_on, bits, counter, last):
+                return True
+        return False
+
     def stepped(self) -> list[Instr]:
         """The counter, one step further."""
         return [instr("local.get", self.counter), constant(self.type, self.step), PLAIN[self.operation]]
+
+
+def _holds(relation: str, bits: int, a: int, b: int) -> bool:
+    """Whether two numbers of so many bits are in a relation."""
+    a, b = a & (1 << bits) - 1, b & (1 << bits) - 1
+    if relation.endswith("_s"):
+        half = 1 << bits - 1
+        a, b = (a ^ half) - half, (b ^ half) - half
+    return a != b if relation.endswith("ne") else a < b if ".lt" in relation else a > b
 
 
 #: What a counted loop may be: its statements alone, its counter alone, or one of four loops. The simplest is first.
@@ -97,25 +121,29 @@ def counted(body: Body) -> None:
     if shape == "top":
         part(body, loop.leaves)
         body.emit(instr("local.get", loop.counter), loop.bound, PLAIN[loop.leaves], instr("br_if", 1))
+    start = len(body.out)
     body.counters.append((loop.counter, loop.type))
     body.statements()
     body.counters.pop()
-    _again(body, loop, shape)
+    is_leaf = not any(i.form.calls or i.form is _LOOP for i in body.out[start:])
+    _again(body, loop, shape, not (is_leaf and loop.is_short(shape)))
     end(body)
     end(body)
 
 
-def _again(body: Body, loop: Counted, shape: str) -> None:
-    """The end of a loop: the next step, and back to the head as long as there is fuel."""
+def _again(body: Body, loop: Counted, shape: str, is_long: bool) -> None:
+    """The end of a loop: the next step, and back to the head. What goes round often, or has loops or calls inside,
+    needs fuel for that."""
     counter = instr("local.set", loop.counter), instr("local.get", loop.counter)
     part(body, loop.operation, loop.goes_on, "local.tee", "br", "if")
     if shape == "top":
         body.emit(*loop.stepped(), counter[0])
-        _always(body)
+        _always(body, is_long)
         return
     tee = instr("local.tee", loop.counter)
     body.emit(*loop.stepped(), *(counter if shape == "set" else (tee,)), loop.bound, PLAIN[loop.goes_on])
-    tick(body)
+    if is_long:
+        tick(body)
     if shape == "if":
         block(body, "if", (), ())
         body.statements(0)
@@ -125,9 +153,9 @@ def _again(body: Body, loop: Counted, shape: str) -> None:
         body.emit(instr("br_if", 0))
 
 
-def _always(body: Body) -> None:
-    """Back to the head, as long as there is fuel."""
-    if body.scope.fuel is None:
+def _always(body: Body, is_long: bool) -> None:
+    """Back to the head, as long as there is fuel if that is needed."""
+    if body.scope.fuel is None or not is_long:
         body.emit(instr("br", 0))
         return
     body.emit(constant(I32, 1))
