@@ -23,9 +23,10 @@ from refwasm.concurrency import explore
 from refwasm.oracle import Oracle
 from refwasm.oracle.outcomes import Returned
 from refwasm.strategies import Access, DrawnModule, ThreadProgram, modules, threads
-from refwasm.syntax.instructions import END, instr
+from refwasm.syntax.instructions import END, FORMS, instr
 from refwasm.syntax.modules import Elem, Expr
 from refwasm.syntax.types import NumType, RefType
+from refwasm.validation.features import ALL
 
 Predicate = Callable[[Any], bool]
 _ORACLE = Oracle()
@@ -173,6 +174,60 @@ GOALS = (
          _module("(func (param v128 i32) (result v128) local.get 0 local.get 1 i16x8.replace_lane 7)"), _USUAL),
     Goal("a race", _races, ThreadProgram([[Access("store", value=1)]] * 2, 3, False), threads()),
 )  # fmt: skip
+
+
+# ---- every instruction ----------------------------------------------------------------------------------------------
+
+#: How many instructions the smallest function has that holds an instruction whose type is not in the table of forms:
+#: its operands by one instruction each, and ``end``.
+_SMALLEST = {
+    name: size
+    for size, names in {
+        1: "end",
+        2: "unreachable; br; return; call; local.get; global.get; memory.size; data.drop; elem.drop; table.size;"
+           " return_call; throw; struct.new; struct.new_default; array.new_fixed",
+        3: "block; loop; try_table; br_if; br_table; call_indirect; drop; local.set; local.tee; global.set;"
+           " memory.grow; table.get; ref.null; ref.is_null; ref.func; return_call_indirect; call_ref; return_call_ref;"
+           " ref.as_non_null; br_on_non_null; throw_ref; struct.get; struct.get_s; struct.get_u; array.new_default;"
+           " array.len; ref.test; ref.test null; ref.cast; ref.cast null; any.convert_extern; extern.convert_any;"
+           " ref.i31; i31.get_s; i31.get_u",
+        4: "if; table.set; table.grow; br_on_null; br_on_cast; br_on_cast_fail; ref.eq; struct.set; array.new;"
+           " array.new_data; array.new_elem; array.get; array.get_s; array.get_u",
+        5: "else; select; select t; memory.init; memory.copy; memory.fill; table.init; table.copy; table.fill;"
+           " array.set",
+        6: "array.fill; array.init_data; array.init_elem",
+        7: "array.copy",
+    }.items()
+    for name in names.split("; ")
+}  # fmt: skip
+
+
+def every(seeds: int, pattern: str = "*", shown: bool = False) -> None:
+    """Print how small each instruction shrinks, of those that stay larger than the smallest function with it."""
+    print("instruction, smallest, shrunk, examples until one holds + calls of the predicate to shrink it")
+    ratios: list[float] = []
+    missed = 0
+    for form in (
+        form for form in FORMS.values() if form.feature in ALL and fnmatch.fnmatchcase(form.mnemonic, pattern)
+    ):
+        made = [shrunk(Goal(form.mnemonic, _has(form.mnemonic), GOALS[0].least, _USUAL), seed) for seed in range(seeds)]
+        least = _SMALLEST.get(form.mnemonic) or len(form.params or ()) + form.takes_address + 2
+        sizes = [size(each.value) for each in made if each.value]
+        missed += seeds - len(sizes)
+        ratios += [found / least for found in sizes]
+        if len(sizes) < seeds or max(sizes) > least:
+            print(f"  {form.mnemonic:30} {least:3} {sizes}   {' '.join(map(str, made))}", flush=True)
+        for each in made:
+            if shown and each.value and size(each.value) > least:
+                print(each.value)
+    _summary(ratios, missed)
+
+
+def _summary(ratios: list[float], missed: int) -> None:
+    if ratios:
+        within = sum(ratio <= 2 for ratio in ratios)
+        print(f"  times the smallest: median {statistics.median(ratios):.2f}, worst {max(ratios):.2f};", end=" ")
+        print(f"{within} of {len(ratios)} within 2; {missed} not found")
 
 
 # ---- the measurement ------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """How good the Hypothesis strategies are: ``python -m benchmarks.strategies [PART…] [OPTIONS]``.
 
 The parts are ``valid`` (every module, our validator and wasm-tools'), ``instructions`` (which occur), ``speed`` (drawn,
-executed, reached, returned; wasm-tools smith in the same run), ``shrinking`` (30 predicates) and ``power`` (the faults
-of ``tools/oracle_faults.py``, with smith beside). Without a name, all parts run. Exit code 1: a module is not
-valid.
+executed, reached, returned; wasm-tools smith in the same run), ``shrinking`` (30 predicates), ``every`` (each
+instruction as a predicate) and ``power`` (the faults of ``tools/oracle_faults.py``, with smith beside). Without a name,
+all parts run. Exit code 1: a module is not valid.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple
 
-from benchmarks.shrinking import shrinking
+from benchmarks.shrinking import every, shrinking
 from refwasm import embedding as e
 from refwasm.campaign.smith import program, smith
 from refwasm.engines.judging import judge, plan
@@ -180,6 +180,7 @@ def main() -> int:
     known: dict[str, Callable[[], object]] = {
         "valid": lambda: valid(chosen.count), "instructions": lambda: instructions(chosen.count),
         "speed": lambda: speed(chosen.count), "shrinking": lambda: shrinking(chosen.seeds, chosen.only, chosen.show),
+        "every": lambda: every(chosen.seeds, chosen.only, chosen.show),
         "power": lambda: power(chosen.count, chosen.only),
     }  # fmt: skip
     for part in chosen.parts:
