@@ -154,9 +154,9 @@ def threads(
 ) -> ThreadProgram:  # fmt: skip
     """Programs of two to ``max_threads`` (four at most) threads over up to eight slots.
 
-    Each thread has one to ``max_accesses`` accesses (:data:`MOST_ACCESSES` at most; 0: none). With ``race_free``, a slot
-    is accessed atomically and in one width only, or belongs to one thread, or is handed over by a flag; without, plain
-    and atomic accesses of all widths mix."""
+    Each thread has one to ``max_accesses`` accesses (:data:`MOST_ACCESSES` at most; 0: none). With ``race_free``, a
+    slot is accessed atomically and in one width only, or belongs to one thread, or is handed over by a flag; without,
+    plain and atomic accesses of all widths mix."""
     check_number("slots", slots, 1, 8)
     check_number("max_threads", max_threads, 2, 4)
     check_number("max_accesses", max_accesses, 0, MOST_ACCESSES)
