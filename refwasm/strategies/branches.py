@@ -35,7 +35,7 @@ def leave(body: Body) -> None:
     """``br_if`` to a block, or again to the head of a loop. A block is simpler: only who goes back counts fuel, and who
     never does so need not."""
     forward = _forward(body)
-    depth = body.drawing.pick([*forward, *(d for d in range(len(body.labels)) if d not in forward)])
+    depth = body.drawing.choose([*forward, *(d for d in range(len(body.labels)) if d not in forward)])
     label = body.labels[-1 - depth]
     values(body, label.types)
     if not label.types:
@@ -66,7 +66,7 @@ def table(body: Body) -> None:
 
 
 def _table(body: Body) -> None:
-    depth = body.drawing.pick(_forward(body))
+    depth = body.drawing.choose(_forward(body))
     types = body.labels[-1 - depth].types
     alike = [d for d in _forward(body) if body.labels[-1 - d].types == types]
     targets = tuple(body.drawing.pick(alike) for _ in range(body.drawing.below(4)))
@@ -100,7 +100,7 @@ def _out(body: Body) -> None:
         values(body, body.results)
         body.emit(PLAIN["return"])
     elif kind == 1:
-        depth = body.drawing.pick(_forward(body))
+        depth = body.drawing.choose(_forward(body))
         values(body, body.labels[-1 - depth].types)
         body.emit(instr("br", depth))
     elif kind in (2, 3):
@@ -146,7 +146,7 @@ def on_null(body: Body) -> None:
     found = body.scope.nullable()
     if "function-references" not in body.scope.features or not found:
         return
-    depth = body.drawing.pick(_forward(body))
+    depth = body.drawing.choose(_forward(body))
     t, types = body.drawing.pick(found), body.labels[-1 - depth].types
     assert isinstance(t, RefType)
     values(body, types)
