@@ -21,7 +21,9 @@ EXNREF = RefType(True, "exn")
 def _on_condition(body: Body, departure: Callable[[Body], None]) -> None:
     """What leaves for good stands in an ``if``, but for one in sixteen, which is the simplest choice: what is behind
     that one can't be reached."""
-    body.drawing.none(2)  # so that it fits in the place of :func:`leave`
+    body.drawing.none(len(body.labels))  # what :func:`leave` chooses in front of a condition: so it fits in the place
+    room(body)
+    body.drawing.none(2)
     if not body.drawing.below(16):
         departure(body)
     elif not is_nested(body):
@@ -40,15 +42,14 @@ def leave(body: Body) -> None:
     values(body, label.types)
     if not label.types:
         room(body)
-    body.drawing.none(
-        2
-    )  # what a loop, or who leaves for good, chooses before a condition: so this fits in their places
+    # A loop, and who leaves for good, make these choices in front of their condition: so this fits in their places.
+    body.drawing.none(2)
     if label.is_loop:
         goes_back(body, body.drawing.below(16) > 0)
     else:
         body.drawing.none(16)
         condition(body)
-    body.drawing.none(6)
+    body.drawing.none(6)  # in which way to leave for good
     body.emit(instr("br_if", depth))
     sink(body, label.types)
     if not label.types:

@@ -29,8 +29,8 @@ def condition(body: Body) -> None:
 
 
 def comparison(body: Body) -> None:
-    """What :func:`condition` mostly emits: mostly a comparison, which is as often false as true. Half of the conditions
-    are about a local: other values, and locals that are not parameters, are often the same in all calls."""
+    """Emit an i32, mostly by a comparison, which is as often false as true. Half of these are about a local: other
+    values, and locals that are not parameters, are often the same in all calls."""
     found = [i for i in range(len(body.locals)) if i not in body.hidden]
     if body.drawing.below(2) and found:
         index = body.drawing.choose(found)

@@ -37,19 +37,18 @@ def room(body: Body) -> None:
     """Leave room for an expression: what was drawn with one, and is to be drawn without, keeps its choices in place."""
     from refwasm.strategies.body import number_of
 
-    if not body.is_apart and body.drawing.can_follow:
+    if body.drawing.can_follow:
         _apart(body, (number_of("i32", "leaf"),))
 
 
 def _apart(body: Body, choices: tuple[int, ...]) -> None:
     """Draw a statement by choices, and put back whatever it has changed in the body."""
-    kept = body.out, body.tail, body.locals, body.labels, body.depth, body.goal
+    kept = body.out, body.tail, body.locals, body.labels, body.depth, body.goal, body.is_apart
     body.out, body.tail, body.locals, body.labels, body.depth, body.goal = [], [], [], body.labels[:1], 0, None
     body.is_apart = True
     with body.drawing.following(choices):
         body.drawing.draw(body.kit.statement)
-    body.is_apart = False
-    body.out, body.tail, body.locals, body.labels, body.depth, body.goal = kept
+    body.out, body.tail, body.locals, body.labels, body.depth, body.goal, body.is_apart = kept
 
 
 @lru_cache(maxsize=4096)
