@@ -81,6 +81,7 @@ def switch(body: Body) -> None:
     count = 1 + body.drawing.below(3)
     if len(body.labels) + count > body.config.limits.nesting + 1:
         return
+    part(body, "br_table")
     for _ in range(count):
         block(body, "block", (), ())
     body.expression(I32)

@@ -277,4 +277,4 @@ _LEAVING = frozenset({_nothing, drop, _pair, _call})
 KINDS = len(_STATEMENTS)
 #: The number of those that others are made of.
 LEAVE, OUT, THROW = (_STATEMENTS.index(kind) for kind in (branches.leave, branches.out, branches.throwing))
-SET_GLOBAL, IF = _STATEMENTS.index(_set_global), _STATEMENTS.index(_if)
+SET_GLOBAL, IF, TABLE = (_STATEMENTS.index(kind) for kind in (_set_global, _if, branches.table))

@@ -38,6 +38,7 @@ def loop(body: Body) -> None:
         return
     form = body.drawing.below(16)
     if form:
+        part(body, "br_if")
         goes_back(body, form > 1)
         body.emit(instr("br_if", 0))
     end(body)
@@ -135,7 +136,7 @@ def _again(body: Body, loop: Counted, shape: str, is_long: bool) -> None:
     """The end of a loop: the next step, and back to the head. What goes round often, or has loops or calls inside,
     needs fuel for that."""
     counter = instr("local.set", loop.counter), instr("local.get", loop.counter)
-    part(body, loop.operation, loop.goes_on, "local.tee", "br", "if")
+    part(body, loop.operation, loop.goes_on, "local.tee", "br", "br_if", "if")
     if shape == "top":
         body.emit(*loop.stepped(), counter[0])
         _always(body, is_long)

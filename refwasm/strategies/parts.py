@@ -56,7 +56,7 @@ def _choices(mnemonic: str, config: Configuration) -> tuple[int, ...]:
     """The choices that come to an instruction with the simplest operands, as a statement; (): there are none."""
     from refwasm.strategies.body import number_of
     from refwasm.strategies.control import SELECT, TEE
-    from refwasm.strategies.effects import IF, OUT, SET_GLOBAL
+    from refwasm.strategies.effects import IF, LEAVE, OUT, SET_GLOBAL, TABLE
 
     form = FORMS[mnemonic]
     if form.params and form.results and isinstance(form.results[0], NumType):
@@ -69,5 +69,6 @@ def _choices(mnemonic: str, config: Configuration) -> tuple[int, ...]:
     return {
         "select": (number_of("i32", "control"), SELECT), "local.tee": (number_of("i32", "control"), TEE),
         "global.set": (SET_GLOBAL,), "if": (IF,), "return": (OUT, 0, 0), "br": (OUT, 0, 1),
+        "br_if": (LEAVE,), "br_table": (TABLE, 0),
         "throw_ref": (OUT, 0, 5, *rare) if TRAPS[config.traps] else (),
     }[mnemonic]  # fmt: skip
