@@ -285,13 +285,6 @@ class Body:
         table = rows(goal.name, self.config.features)
         return self._row(table.atomic or table.load, goal)
 
-    def condition(self, goal: ValType) -> bool:
-        """An i32 that decides something; another number is as others are."""
-        if goal is not I32:
-            return self.numeric(goal)
-        control.comparison(self)
-        return True
-
     def _row(self, table: Sequence[Form], goal: ValType) -> bool:
         if not table:
             return False
@@ -392,5 +385,5 @@ class Body:
 
 _KINDS: dict[str, Callable[[Body, ValType], bool]] = {
     "local": Body.local, "numeric": Body.numeric, "vector": Body.vector, "load": Body.load, "atomic": Body.atomic,
-    "typed": Body.typed, "call": control.call, "made": references.made, "condition": Body.condition,
+    "typed": Body.typed, "call": control.call, "made": references.made, "condition": control.comparison,
 }  # fmt: skip

@@ -49,7 +49,7 @@ def leave(body: Body) -> None:
     else:
         body.drawing.none(16)
         condition(body)
-    body.drawing.none(6)  # in which way to leave for good
+    body.drawing.none(_WAYS)  # what :func:`out` chooses behind a condition
     body.emit(instr("br_if", depth))
     sink(body, label.types)
     if not label.types:
@@ -96,19 +96,23 @@ def out(body: Body) -> None:
     _on_condition(body, _out)
 
 
+#: Numbers of ways to leave for good; how many there are.
+RETURN, BR, THROW_REF, _WAYS = 0, 1, 5, 6
+
+
 def _out(body: Body) -> None:
-    kind = body.drawing.below(6)
-    if kind == 0:
+    kind = body.drawing.below(_WAYS)
+    if kind == RETURN:
         values(body, body.results)
         body.emit(PLAIN["return"])
-    elif kind == 1:
+    elif kind == BR:
         depth = body.drawing.choose(_forward(body))
         values(body, body.labels[-1 - depth].types)
         body.emit(instr("br", depth))
     elif kind in (2, 3):
         _tail_call(body)
     elif body.config.traps == "allowed" or risks(body):
-        _trap(body, kind == 5)
+        _trap(body, kind == THROW_REF)
 
 
 def _trap(body: Body, throws: bool) -> None:

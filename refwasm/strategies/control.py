@@ -28,9 +28,11 @@ def condition(body: Body) -> None:
     body.drawing.draw(body.kit.condition)
 
 
-def comparison(body: Body) -> None:
+def comparison(body: Body, goal: ValType) -> bool:
     """Emit an i32, mostly by a comparison, which is as often false as true. Half of these are about a local: other
-    values, and locals that are not parameters, are often the same in all calls."""
+    values, and locals that are not parameters, are often the same in all calls. Another number is as any."""
+    if goal is not I32:
+        return body.numeric(goal)
     found = [i for i in range(len(body.locals)) if i not in body.hidden]
     if body.drawing.below(2) and found:
         index = body.drawing.choose(found)
@@ -47,6 +49,7 @@ def comparison(body: Body) -> None:
     elif t is not I32 or is_compared:
         body.expression(t)
         body.emit(PLAIN[body.drawing.pick(_COMPARISONS[t]).mnemonic])
+    return True
 
 
 def tick(body: Body) -> None:

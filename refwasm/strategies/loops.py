@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from refwasm.execution.numerics import OPERATIONS
 from refwasm.execution.numerics.edges import EDGES
 from refwasm.strategies.control import block, end, goes_back, is_nested, opened, tick
 from refwasm.strategies.leaves import constant
@@ -75,28 +76,19 @@ class Counted:
 
     def is_short(self, shape: str) -> bool:
         """Whether the loop goes round a few times only."""
-        bits, step = self.type.bits, -self.step if self.is_down else self.step
-        counter, last = self.first, self.last & (1 << bits) - 1
+        step, goes_on, ones = OPERATIONS[self.operation], OPERATIONS[self.goes_on], (1 << self.type.bits) - 1
+        counter, bound = self.first & ones, self.last & ones
+        if shape != "top":
+            counter = step(counter, self.step)
         for _ in range(_FEW):
-            if shape == "top" and not _holds(self.goes_on, bits, counter, last):
+            if not goes_on(counter, bound):
                 return True
-            counter += step
-            if shape != "top" and not _holds(self.goes_on, bits, counter, last):
-                return True
+            counter = step(counter, self.step)
         return False
 
     def stepped(self) -> list[Instr]:
         """The counter, one step further."""
         return [instr("local.get", self.counter), constant(self.type, self.step), PLAIN[self.operation]]
-
-
-def _holds(relation: str, bits: int, a: int, b: int) -> bool:
-    """Whether two numbers of so many bits are in a relation."""
-    a, b = a & (1 << bits) - 1, b & (1 << bits) - 1
-    if relation.endswith("_s"):
-        half = 1 << bits - 1
-        a, b = (a ^ half) - half, (b ^ half) - half
-    return a != b if relation.endswith("ne") else a < b if ".lt" in relation else a > b
 
 
 #: What a counted loop may be: its statements alone, its counter alone, or one of four loops. The simplest is first.

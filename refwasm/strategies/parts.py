@@ -25,7 +25,7 @@ _ZEROS = {1: (3, 0), 2: (3, 0, 2)}
 
 def part(body: Body, *mnemonics: str) -> None:
     """Draw instructions of a pattern, each by itself."""
-    if body.is_apart or not (body.is_settled and body.drawing.can_follow):
+    if body.is_apart or not body.is_settled:
         return
     for mnemonic in mnemonics:
         choices = _choices(mnemonic, body.config)
@@ -37,12 +37,13 @@ def room(body: Body) -> None:
     """Leave room for an expression: what was drawn with one, and is to be drawn without, keeps its choices in place."""
     from refwasm.strategies.body import number_of
 
-    if body.drawing.can_follow:
-        _apart(body, (number_of("i32", "leaf"),))
+    _apart(body, (number_of("i32", "leaf"),))
 
 
 def _apart(body: Body, choices: tuple[int, ...]) -> None:
     """Draw a statement by choices, and put back whatever it has changed in the body."""
+    if not body.drawing.can_follow:
+        return
     kept = body.out, body.tail, body.locals, body.labels, body.depth, body.goal, body.is_apart
     body.out, body.tail, body.locals, body.labels, body.depth, body.goal = [], [], [], body.labels[:1], 0, None
     body.is_apart = True
@@ -55,6 +56,7 @@ def _apart(body: Body, choices: tuple[int, ...]) -> None:
 def _choices(mnemonic: str, config: Configuration) -> tuple[int, ...]:
     """The choices that come to an instruction with the simplest operands, as a statement; (): there are none."""
     from refwasm.strategies.body import number_of
+    from refwasm.strategies.branches import BR, RETURN, THROW_REF
     from refwasm.strategies.control import SELECT, TEE
     from refwasm.strategies.effects import IF, LEAVE, OUT, SET_GLOBAL, TABLE
 
@@ -68,7 +70,7 @@ def _choices(mnemonic: str, config: Configuration) -> tuple[int, ...]:
     rare: tuple[int, ...] = () if config.traps == "allowed" else (TRAPS[config.traps] - 1,)
     return {
         "select": (number_of("i32", "control"), SELECT), "local.tee": (number_of("i32", "control"), TEE),
-        "global.set": (SET_GLOBAL,), "if": (IF,), "return": (OUT, 0, 0), "br": (OUT, 0, 1),
+        "global.set": (SET_GLOBAL,), "if": (IF,), "return": (OUT, 0, RETURN), "br": (OUT, 0, BR),
         "br_if": (LEAVE,), "br_table": (TABLE, 0),
-        "throw_ref": (OUT, 0, 5, *rare) if TRAPS[config.traps] else (),
+        "throw_ref": (OUT, 0, THROW_REF, *rare) if TRAPS[config.traps] else (),
     }[mnemonic]  # fmt: skip
